@@ -1,0 +1,336 @@
+/*
+ * commy/commy.h - the C API: a service registry for one host that lives in shared memory.
+ *
+ * A mesh is a region: one file in memory that any program on the host may map. Programs attach to it, join it as
+ * participants, register services, and find those of others in nanoseconds. What a program registered disappears the
+ * moment it dies.
+ *
+ * What holds for every function here, unless it says otherwise:
+ *
+ * - Threads: any thread may call it at any time on the same handle, except commy_mesh_detach(), which must be the
+ *   handle's last call.
+ * - Blocking: none. Queries (const commy_mesh_t *) are wait-free, make no system call and write nothing to the region;
+ *   they work on a read-only attachment. Changes are lock-free; a process stopped or killed inside one delays nobody.
+ * - Crash: a process killed inside a change leaves it done or not done; what it held is given back by whoever reaps.
+ * - Changes join the mesh first where the handle never joined; after commy_mesh_leave() they fail with
+ *   COMMY_STATUS_NOT_RUNNING, on a read-only attachment with COMMY_STATUS_READ_ONLY.
+ * - Every function may fail with COMMY_STATUS_INVALID (a null or out-of-bounds parameter), COMMY_STATUS_FORKED (the
+ *   handle was made before a fork), COMMY_STATUS_REMOVED (the region was removed) and COMMY_STATUS_CORRUPT (a walk met
+ *   its bound); the lists below name the rest.
+ * - Strings are UTF-8 without control characters, end with NUL and belong to whoever passes them in.
+ * - After a failure commy_last_error_message() holds a sentence for people.
+ */
+#ifndef COMMY_COMMY_H
+#define COMMY_COMMY_H
+
+#include <stdbool.h>
+
+#include <commy/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* An attachment to one region. */
+typedef struct commy_mesh commy_mesh_t;
+
+/* ------------------------------------------------------------------ region */
+
+/*
+ * Makes a region and does not attach to it. The region appears whole or not at all, with room reserved for its tables.
+ *
+ * options: which one, and how large; `capacity` 16 to 1,048,576 services; `group` and `mode` (0600, 0640 or 0660) open
+ *          it to a group. Null: the default region.
+ *
+ * Errors: EXISTS, PERMISSION (the directory is somebody else's or open to the world), NO_SPACE, LIMIT (file size,
+ * descriptors), KERNEL. Blocks for as long as the file system takes to reserve the room.
+ * Technique: an unnamed file (O_TMPFILE) put in place by linkat(2), see open(2).
+ */
+COMMY_API commy_status_t commy_mesh_create(const commy_open_options_t *options);
+
+/*
+ * Maps a region; makes it first where it is missing, unless COMMY_OPEN_MUST_EXIST or COMMY_OPEN_READ_ONLY says not to.
+ * The attachment needs no descriptor afterwards and is not inherited by forked children.
+ *
+ * options: which one, and how; null: the default region.
+ * mesh:    receives the attachment, to be given back with commy_mesh_detach(); null on failure.
+ *
+ * Errors: those of commy_mesh_create(), MESH_NOT_FOUND, NOT_A_REGION, LAYOUT, CORRUPT, OTHER_BOOT, REMOVED (a copy, or
+ * one being removed), PERMISSION, NO_MEMORY.
+ */
+COMMY_API commy_status_t commy_mesh_attach(const commy_open_options_t *options, commy_mesh_t **mesh);
+
+/*
+ * Leaves the mesh where the handle joined it, unmaps the region and clears *mesh. No other call on the handle may be
+ * running or follow. Waits for the handle's own keeper thread to end (microseconds). A null handle is ignored.
+ */
+COMMY_API void commy_mesh_detach(commy_mesh_t **mesh);
+
+/*
+ * Marks a region removed, so that everybody attached to it gets COMMY_STATUS_REMOVED, and unlinks its file. Also
+ * unlinks what can no longer be attached to: a region of an earlier boot, of another layout, a damaged one.
+ *
+ * force: remove it even while participants live.
+ *
+ * Errors: MESH_NOT_FOUND, BUSY (participants live; the sentence counts them), NOT_A_REGION (the file is something else
+ * and is left alone), PERMISSION.
+ */
+COMMY_API commy_status_t commy_mesh_remove(const commy_open_options_t *options, bool force);
+
+/* What an attachment is attached to. Strings end with NUL. */
+typedef struct commy_mesh_info {
+    char dir[256], mesh[64], node_id[64];
+    uint32_t capacity;          /* services it was made for */
+    uint32_t reserved_services; /* services that backed memory is reserved for */
+    uint32_t participants;      /* live ones */
+    uint32_t read_only, joined; /* 0 or 1 */
+    uint32_t owner_uid, owner_gid, mode;
+    uint64_t region_bytes;      /* size of the mapping */
+    uint64_t reserved_bytes;    /* memory that is backed or promised */
+    uint64_t statistics_bytes;  /* the part of it that holds per-service statistics */
+    uint64_t created_at_ns;     /* Unix time */
+} commy_mesh_info_t;
+
+COMMY_API commy_status_t commy_mesh_info(const commy_mesh_t *mesh, commy_mesh_info_t *info);
+
+/*
+ * Joins the mesh as a participant, which is what owns services. Starts one thread, the keeper: it runs no code of the
+ * caller's, blocks all signals, and holds the word in the region by which the kernel certifies this process's death.
+ * Joining a mesh that the handle has joined already changes nothing and succeeds.
+ *
+ * node_id:     1 to 63 of A-Z a-z 0-9 . _ -; null: the one given at attach, else "<host name>-<pid>".
+ * listen_port: shown to others, 0 to 65535.
+ *
+ * Errors: READ_ONLY, LIMIT (1,024 participants, or threads), KERNEL (no robust futexes, as under qemu-user), NO_MEMORY.
+ * Waits for the keeper to start (tens of microseconds).
+ */
+COMMY_API commy_status_t commy_mesh_join(commy_mesh_t *mesh, const char *node_id, uint16_t listen_port);
+
+/*
+ * Unregisters what the handle registered and leaves the mesh. Calls that change the mesh and are running in other
+ * threads are waited for. Succeeds where the handle is not joined. The handle may join again.
+ */
+COMMY_API commy_status_t commy_mesh_leave(commy_mesh_t *mesh);
+
+/* One participant as `commy nodes` shows it. */
+typedef struct commy_participant {
+    char node_id[64];
+    uint32_t pid;           /* in its own PID namespace */
+    uint32_t uid;           /* effective user id */
+    uint32_t slot;          /* 0 to 1,023 */
+    uint32_t services;      /* that it owns */
+    uint32_t alive;         /* 1, or 0 for one that died and has not been reaped yet */
+    uint16_t listen_port;
+    uint64_t joined_at_ns;  /* Unix time */
+} commy_participant_t;
+
+/*
+ * Lists the participants.
+ *
+ * out, capacity: room for the list; null and 0 to count only.
+ * count:         receives their full number, which may exceed `capacity`.
+ */
+COMMY_API commy_status_t commy_mesh_participants(const commy_mesh_t *mesh, commy_participant_t *out, size_t capacity,
+                                                 size_t *count);
+
+/* Sums up the mesh. Walks all services: cost grows with their number. */
+COMMY_API commy_status_t commy_mesh_stats(const commy_mesh_t *mesh, commy_mesh_stats_t *stats);
+
+/*
+ * Waits until something changed in the mesh, or among the instances of one name, since `version`. Level-triggered: a
+ * change between two calls is never missed; a return without a change is possible.
+ *
+ * name:        a service name, or null for the whole mesh.
+ * version:     what the last call gave; 0: give the current version at once.
+ * timeout_ms:  0: do not wait; negative: for ever.
+ * new_version: receives the version to wait for next, also on TIMED_OUT. It only grows and starts above 0.
+ *
+ * Errors: TIMED_OUT, INTERRUPTED (a signal handler ran).
+ * Blocks; looks again at least every 100 ms, so that a waker that is stopped or killed delays it no longer than that.
+ * Versions are shared by names that fall on the same of 128 stripes, which is where spurious returns come from.
+ */
+COMMY_API commy_status_t commy_mesh_wait(const commy_mesh_t *mesh, const char *name, uint64_t version,
+                                         int32_t timeout_ms, uint64_t *new_version);
+
+/* What a reap gave back. */
+typedef struct commy_reap_report {
+    uint32_t participants, services, groups, blocks;
+} commy_reap_report_t;
+
+/*
+ * Gives back what the dead left: their services, half-made records, participant slots, expired detached services.
+ * Keepers do this by themselves; calling it is never needed for lookups to be right. Any number may reap at once.
+ * report: may be null.
+ */
+COMMY_API commy_status_t commy_mesh_reap(commy_mesh_t *mesh, commy_reap_report_t *report);
+
+/* Called by commy_mesh_check() for each thing that is wrong: where, and what. */
+typedef void commy_finding_fn(void *user, const char *where, const char *what);
+
+/*
+ * Audits every structure of the region against its invariants. Others may go on working: what is changing while it
+ * is looked at is looked at again, and only what stays wrong is reported. Records of the dead that await reaping are
+ * not findings.
+ *
+ * finding, user: called on this thread for each finding; may be null.
+ * findings:      receives their number; may be null.
+ *
+ * Returns SUCCESS when nothing is wrong, CORRUPT otherwise. Cost grows with the region's size.
+ */
+COMMY_API commy_status_t commy_mesh_check(const commy_mesh_t *mesh, commy_finding_fn *finding, void *user,
+                                          uint64_t *findings);
+
+/* ---------------------------------------------------------------- services */
+
+/*
+ * Registers a service. When this returns success, every process that looks finds it, until it is unregistered or the
+ * owner leaves or dies.
+ *
+ * config:    name 1-63 bytes, id 1-127, endpoint 1-255, port 1-65535 (0 only with "unix:/path"), version and zone up to
+ *            31, up to 16 tags of 1-31, metadata up to 4096 (newline and tab allowed), weight up to 65535, ttl_ms up to
+ *            a year. Copied; nothing of it is kept.
+ * reference: receives what commy_target_t.reference would be; may be null.
+ *
+ * Errors: EXISTS (the sentence names the holder; the id of a dead owner is free at once), FULL (services, names,
+ * metadata), NO_SPACE (memory could not be reserved; nothing was changed), those of commy_mesh_join(), BUSY.
+ */
+COMMY_API commy_status_t commy_service_register(commy_mesh_t *mesh, const commy_service_config_t *config,
+                                                uint64_t *reference);
+
+/* Unregisters a service, whoever registered it. Errors: NOT_FOUND. */
+COMMY_API commy_status_t commy_service_unregister(commy_mesh_t *mesh, const char *id);
+
+/*
+ * Renews a service's lease: it expires `ttl_ms` after this call. Acknowledged means kept: no expiry that was under way
+ * overtakes it. Succeeds and changes nothing for a service without a TTL. Errors: NOT_FOUND (also: expired before).
+ */
+COMMY_API commy_status_t commy_service_heartbeat(commy_mesh_t *mesh, const char *id);
+
+/* Sets what lookups report as the service's status. health: a commy_health_t. Errors: NOT_FOUND. */
+COMMY_API commy_status_t commy_service_set_health(commy_mesh_t *mesh, const char *id, int32_t health);
+
+/* Sets what its operators want of it. admin: a commy_admin_t. Errors: NOT_FOUND. */
+COMMY_API commy_status_t commy_service_set_admin(commy_mesh_t *mesh, const char *id, int32_t admin);
+
+/* Sets its share of the load. weight: 0 (never selected by weight) to 65535. Errors: NOT_FOUND. */
+COMMY_API commy_status_t commy_service_set_weight(commy_mesh_t *mesh, const char *id, uint32_t weight);
+
+/*
+ * Replaces a service's metadata; readers see the old text or the new one, never a mixture.
+ * metadata: up to 4096 bytes, newline and tab allowed; null or empty: none. Errors: NOT_FOUND, FULL, NO_SPACE.
+ */
+COMMY_API commy_status_t commy_service_set_metadata(commy_mesh_t *mesh, const char *id, const char *metadata);
+
+/* Finds a service by id: what a client needs to connect to it. Errors: NOT_FOUND. */
+COMMY_API commy_status_t commy_service_find(const commy_mesh_t *mesh, const char *id, commy_target_t *target);
+
+/*
+ * Finds many at once, overlapping their cache misses.
+ *
+ * ids, n:  the ids, and how many.
+ * targets: room for n.
+ * codes:   receives a code for each: SUCCESS, NOT_FOUND or INVALID.
+ *
+ * Returns SUCCESS when all were found, else the first code that is not.
+ */
+COMMY_API commy_status_t commy_service_find_many(const commy_mesh_t *mesh, const char *const *ids, size_t n,
+                                                 commy_target_t *targets, int32_t *codes);
+
+/* Copies all that is known of a service but its metadata's text. Errors: NOT_FOUND. */
+COMMY_API commy_status_t commy_service_get(const commy_mesh_t *mesh, const char *id, commy_service_info_t *info);
+
+/*
+ * Copies a service's metadata.
+ *
+ * out, capacity: room for the text and its NUL; null and 0 to learn the length only. A text that does not fit is cut.
+ * length:        receives its full length in bytes without the NUL; may be null.
+ *
+ * Errors: NOT_FOUND, BUSY (replaced faster than it could be read).
+ */
+COMMY_API commy_status_t commy_service_metadata(const commy_mesh_t *mesh, const char *id, char *out, size_t capacity,
+                                                size_t *length);
+
+/* A service's counters. They never go backwards while it is registered; requests = successes + failures. */
+typedef struct commy_service_stats {
+    uint64_t total_requests, successful_requests, failed_requests;
+    double average_response_time_ms;
+} commy_service_stats_t;
+
+/* Reads a service's counters. Errors: NOT_FOUND. */
+COMMY_API commy_status_t commy_service_stats(const commy_mesh_t *mesh, const char *id, commy_service_stats_t *stats);
+
+/*
+ * Counts one request to a service.
+ *
+ * reference:  from commy_target_t, a view, or the registration.
+ * latency_ns: how long it took.
+ * success:    whether it succeeded.
+ *
+ * Errors: NOT_FOUND (that registration is gone), FULL or NO_SPACE (no room for the service's first statistics block;
+ * the mesh's totals then do not count it either).
+ */
+COMMY_API commy_status_t commy_service_report(commy_mesh_t *mesh, uint64_t reference, uint64_t latency_ns,
+                                              bool success);
+
+/* ------------------------------------------------------------------- views */
+
+/*
+ * A service without copying: pointers into the region, good to rely on only if commy_view_valid() still says so after
+ * they were read. The strings end with NUL in a sound region; their lengths are bounded by the mapping in any.
+ * Fields that start with an underscore are the library's.
+ */
+typedef struct commy_view {
+    const char *id, *name, *endpoint;
+    uint64_t reference;
+    uint16_t port;
+    uint8_t id_bytes, name_bytes, endpoint_bytes;
+    const void *_record;
+    uint64_t _state;
+    uint32_t _index;
+} commy_view_t;
+
+/* Looks a service up by id without copying it. Errors: NOT_FOUND. */
+COMMY_API commy_status_t commy_service_view(const commy_mesh_t *mesh, const char *id, commy_view_t *view);
+
+/* Whether the registration behind a view was there all the time since the view was made, and its owner alive. */
+COMMY_API bool commy_view_valid(const commy_mesh_t *mesh, const commy_view_t *view);
+
+/* Fills in a target, or everything, from a view. Errors: NOT_FOUND (the view is no longer valid). */
+COMMY_API commy_status_t commy_view_target(const commy_mesh_t *mesh, const commy_view_t *view, commy_target_t *target);
+COMMY_API commy_status_t commy_view_info(const commy_mesh_t *mesh, const commy_view_t *view,
+                                         commy_service_info_t *info);
+
+/* A walk over instances; the caller's, on the stack. Dropping it in the middle leaves nothing behind. */
+typedef struct commy_iterator {
+    uint64_t _group_state, _container_state;
+    uint32_t _group, _container, _position, _steps;
+    uint32_t _all;
+} commy_iterator_t;
+
+/* Starts a walk over the instances of one name (an unknown name has none), or over all services of the mesh. */
+COMMY_API commy_status_t commy_iterate_name(const commy_mesh_t *mesh, const char *name, commy_iterator_t *iterator);
+COMMY_API commy_status_t commy_iterate_all(const commy_mesh_t *mesh, commy_iterator_t *iterator);
+
+/*
+ * The next instance. Every service that is live from commy_iterate_name() to the end of the walk comes exactly once;
+ * each that comes was live at some instant of it. Returns false at the end.
+ */
+COMMY_API bool commy_iterate_next(const commy_mesh_t *mesh, commy_iterator_t *iterator, commy_view_t *view);
+
+/* How many live instances a name has. 0 for a name nobody registered. */
+COMMY_API commy_status_t commy_name_count(const commy_mesh_t *mesh, const char *name, size_t *count);
+
+/*
+ * Copies the live instances of a name, or (name null) all services of the mesh.
+ *
+ * out, capacity: room; null and 0 to count only.
+ * count:         receives their full number, which may exceed `capacity`.
+ */
+COMMY_API commy_status_t commy_name_discover(const commy_mesh_t *mesh, const char *name, commy_service_info_t *out,
+                                             size_t capacity, size_t *count);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* COMMY_COMMY_H */

@@ -1,0 +1,113 @@
+/*
+ * commy/ffi.h - the language ABI: what Python, Node.js, Go, Rust and others load from libcommy.so.1.
+ *
+ * Handles by value, scalars and caller-owned memory; nothing but the result of commy_get_node_id() changes hands.
+ * Functions return a commy_status_t as int32_t unless they say otherwise; those that return a count or a flag return
+ * the code negated on failure. Every call is safe with a null pointer, with a stale, foreign or zero handle, from any
+ * thread, and in a forked child (code 15). commy_last_error() and commy_last_error_message() belong to the calling
+ * thread; success leaves them alone. Limits, lifetimes and meanings are those of commy.h, which each function names.
+ *
+ * A handle that never started is started by the first call that needs it; after commy_stop_mesh() such calls fail with
+ * code 12 until commy_start_mesh().
+ */
+#ifndef COMMY_FFI_H
+#define COMMY_FFI_H
+
+#include <commy/types.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* One attachment. instance_id 0 is none; a number is never used again within a process. */
+typedef struct commy_handle {
+    uint64_t instance_id;
+} commy_handle_t;
+
+/* ----------------------------------------------------------------- library */
+
+/* Optional and repeatable. */
+COMMY_API int32_t commy_ffi_init(void);
+
+/* Stops and destroys every handle of this process. Repeatable; new handles may be made afterwards. */
+COMMY_API int32_t commy_ffi_cleanup(void);
+
+/* The library's version, "major.minor.patch". Static. */
+COMMY_API const char *commy_ffi_version(void);
+
+/* -------------------------------------------------------------------- mesh */
+
+/*
+ * Attaches to the default mesh, made where it is missing. Does not start it.
+ * node_id 1-63 of A-Z a-z 0-9 . _ -, listen_port 1-65535. Handle 0 on failure, the reason in commy_last_error().
+ */
+COMMY_API commy_handle_t commy_create_mesh(const char *node_id, uint16_t listen_port);
+
+/* The same with every choice (commy_mesh_attach()). Null options: the default mesh. */
+COMMY_API commy_handle_t commy_open_mesh(const commy_open_options_t *options);
+
+/* Joins the mesh (commy_mesh_join()). Starting twice is success. */
+COMMY_API int32_t commy_start_mesh(commy_handle_t h);
+
+/* Unregisters what the handle registered and leaves (commy_mesh_leave()). Stopping twice is success. */
+COMMY_API int32_t commy_stop_mesh(commy_handle_t h);
+
+/* 1 when started, 0 when not, or a negated code. */
+COMMY_API int32_t commy_is_mesh_running(commy_handle_t h);
+
+/* Stops the handle and gives it back. Calls under way in other threads finish first; the region stays. */
+COMMY_API int32_t commy_destroy_mesh(commy_handle_t h);
+
+/* The node id, to be freed with commy_free_string(); null on failure. */
+COMMY_API char *commy_get_node_id(commy_handle_t h);
+
+/* Frees what commy_get_node_id() gave. Null is ignored. */
+COMMY_API void commy_free_string(char *string);
+
+/* commy_mesh_stats(). */
+COMMY_API int32_t commy_get_mesh_stats(commy_handle_t h, commy_mesh_stats_t *stats);
+
+/* ---------------------------------------------------------------- services */
+
+/* commy_service_register() with a name, an id, an endpoint and a port. */
+COMMY_API int32_t commy_register_service_simple(commy_handle_t h, const char *name, const char *id,
+                                                const char *endpoint, uint16_t port);
+COMMY_API int32_t commy_register_service(commy_handle_t h, const commy_service_config_t *config);
+COMMY_API int32_t commy_unregister_service(commy_handle_t h, const char *id);
+
+/* The number of live instances of a name, and of live services in the mesh; or a negated code. */
+COMMY_API int32_t commy_discover_services_count(commy_handle_t h, const char *name);
+COMMY_API int32_t commy_get_active_service_count(commy_handle_t h);
+
+/* Copies them. `count` receives the full number even when `capacity` is smaller; out may be null when capacity is 0. */
+COMMY_API int32_t commy_discover_services(commy_handle_t h, const char *name, commy_service_info_t *out,
+                                          size_t capacity, size_t *count);
+COMMY_API int32_t commy_get_all_services(commy_handle_t h, commy_service_info_t *out, size_t capacity, size_t *count);
+
+/* commy_service_get(), _find(), _find_many(), _metadata(). */
+COMMY_API int32_t commy_get_service(commy_handle_t h, const char *id, commy_service_info_t *info);
+COMMY_API int32_t commy_find(commy_handle_t h, const char *id, commy_target_t *target);
+COMMY_API int32_t commy_find_many(commy_handle_t h, const char *const *ids, size_t n, commy_target_t *out,
+                                  int32_t *codes);
+COMMY_API int32_t commy_get_service_metadata(commy_handle_t h, const char *id, char *out, size_t capacity,
+                                             size_t *length);
+
+/* commy_service_set_metadata(), _set_weight(), _heartbeat(). */
+COMMY_API int32_t commy_update_service_metadata(commy_handle_t h, const char *id, const char *metadata);
+COMMY_API int32_t commy_set_service_weight(commy_handle_t h, const char *id, uint32_t weight);
+COMMY_API int32_t commy_heartbeat(commy_handle_t h, const char *id);
+
+/* Counts one request: by id with milliseconds, or by the reference of a target with nanoseconds. */
+COMMY_API int32_t commy_report_service_performance(commy_handle_t h, const char *id, uint64_t response_time_ms,
+                                                   int32_t success);
+COMMY_API int32_t commy_report(commy_handle_t h, uint64_t reference, uint64_t latency_ns, int32_t success);
+
+/* commy_mesh_wait(): name null for the whole mesh; version 0 gives the current one at once. */
+COMMY_API int32_t commy_wait(commy_handle_t h, const char *name, uint64_t version, int32_t timeout_ms,
+                             uint64_t *new_version);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* COMMY_FFI_H */

@@ -1,0 +1,149 @@
+/*
+ * The calling thread's last failure.
+ *
+ * A code and a sentence, in thread-local storage: no allocation, no lock, nothing to free, and usable in a forked
+ * child. A sentence that does not fit is cut between two characters, never inside one, so that it stays UTF-8.
+ */
+#include "base/error.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+static _Thread_local cmy_error_t last;
+
+/* Ends a cut sentence with an ellipsis in place of its last characters. */
+static void cut(char *message)
+{
+    size_t end = CMY_ERROR_BYTES - sizeof("...");
+    while (end > 0 && ((unsigned char)message[end] & 0xc0) == 0x80)
+        end--;
+    memcpy(message + end, "...", sizeof("..."));
+}
+
+/* why: an errno to explain at the end; 0: none. */
+static commy_status_t record(commy_status_t status, int why, const char *format, va_list arguments)
+{
+    int kept = errno;
+    /* Arguments may point into the sentence before this one: it is replaced only when the new one is whole. */
+    char message[CMY_ERROR_BYTES];
+    int length = vsnprintf(message, sizeof(message), format, arguments);
+    if (length < 0) {
+        message[0] = '\0';
+        length = 0;
+    }
+    if (why != 0 && (size_t)length < sizeof(message)) {
+        errno = why;
+        int more = snprintf(message + length, sizeof(message) - (size_t)length, ": %m");
+        length += more > 0 ? more : 0;
+    }
+    if ((size_t)length >= sizeof(message))
+        cut(message);
+    memcpy(last.message, message, sizeof(message));
+    last.code = status;
+    errno = kept;
+    return status;
+}
+
+commy_status_t cmy_fail(commy_status_t status, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    record(status, 0, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+commy_status_t cmy_fail_errno(commy_status_t status, const char *format, ...)
+{
+    va_list arguments;
+    int why = errno;
+    va_start(arguments, format);
+    record(status, why, format, arguments);
+    va_end(arguments);
+    return status;
+}
+
+void cmy_error_save(cmy_error_t *saved)
+{
+    *saved = last;
+}
+
+void cmy_error_restore(const cmy_error_t *saved)
+{
+    last = *saved;
+}
+
+int32_t commy_last_error(void)
+{
+    return last.code;
+}
+
+const char *commy_last_error_message(void)
+{
+    return last.message;
+}
+
+const char *commy_status_string(int32_t status)
+{
+    /* Negated as unsigned: INT32_MIN has no positive counterpart. */
+    switch (status < 0 ? 0u - (uint32_t)status : (uint32_t)status) {
+    case COMMY_STATUS_SUCCESS:
+        return "success";
+    case COMMY_STATUS_INIT_FAILED:
+        return "initialisation failed";
+    case COMMY_STATUS_INVALID:
+        return "invalid parameter";
+    case COMMY_STATUS_NO_HANDLE:
+        return "handle not found";
+    case COMMY_STATUS_NO_MEMORY:
+        return "out of memory";
+    case COMMY_STATUS_NOT_FOUND:
+        return "service not found";
+    case COMMY_STATUS_EXISTS:
+        return "already exists";
+    case COMMY_STATUS_FULL:
+        return "region full";
+    case COMMY_STATUS_PERMISSION:
+        return "permission denied";
+    case COMMY_STATUS_LAYOUT:
+        return "incompatible layout";
+    case COMMY_STATUS_CORRUPT:
+        return "region corrupt";
+    case COMMY_STATUS_TIMED_OUT:
+        return "timed out";
+    case COMMY_STATUS_NOT_RUNNING:
+        return "mesh not running";
+    case COMMY_STATUS_NO_HEALTHY:
+        return "no healthy instance";
+    case COMMY_STATUS_CIRCUIT_OPEN:
+        return "circuit open";
+    case COMMY_STATUS_FORKED:
+        return "forked child must attach again";
+    case COMMY_STATUS_NO_SPACE:
+        return "no space";
+    case COMMY_STATUS_NOT_A_REGION:
+        return "not a region";
+    case COMMY_STATUS_OTHER_BOOT:
+        return "region of another boot";
+    case COMMY_STATUS_LIMIT:
+        return "limit reached";
+    case COMMY_STATUS_KERNEL:
+        return "kernel lacks what is needed";
+    case COMMY_STATUS_READ_ONLY:
+        return "attached read-only";
+    case COMMY_STATUS_REMOVED:
+        return "region removed or replaced";
+    case COMMY_STATUS_BUSY:
+        return "busy";
+    case COMMY_STATUS_INTERRUPTED:
+        return "interrupted";
+    case COMMY_STATUS_MESH_NOT_FOUND:
+        return "mesh not found";
+    case COMMY_STATUS_INTERNAL:
+        return "internal error";
+    default:
+        return "unknown code";
+    }
+}

@@ -1,0 +1,23 @@
+/* The second certain sign of a death, for what the kernel could not mark. Internal to the room. */
+#ifndef CMY_LIFE_SIGN_H
+#define CMY_LIFE_SIGN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+typedef enum cmy_life_sign {
+    CMY_SIGN_NONE,    /* alive, or not certain */
+    CMY_SIGN_GONE,    /* no such thread: the kernel is done with it, and with every word it held */
+    CMY_SIGN_DUMPING, /* its process is dumping core: it will run no more, but a mark may still come */
+} cmy_life_sign_t;
+
+/* Inode of this process's own PID namespace, read once a process; 0 where /proc does not say. */
+uint64_t cmy_life_namespace(void);
+
+/* Looks for a thread of this PID namespace. pid: its process, or 0 where only the thread is known. */
+cmy_life_sign_t cmy_life_sign(uint32_t pid, uint32_t tid);
+
+/* From now on the calling thread opens no file in cmy_life_sign(), and so sees no core dump. */
+void cmy_life_sign_without_files(void);
+
+#endif /* CMY_LIFE_SIGN_H */

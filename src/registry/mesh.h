@@ -1,0 +1,91 @@
+/*
+ * A handle: one attachment, and what it is in the mesh.
+ *
+ *     ATTACHED --first change, or join--> JOINED --leave--> LEAVING --> LEFT --join--> JOINED
+ *
+ * Changes run between cmy_mesh_enter() and cmy_mesh_exit(), which is an RCU read-side section: leaving closes the gate
+ * and waits for a grace period, after which no thread of the process acts under the participant's owner any more. Only
+ * then is the kernel asked to certify its end.
+ *
+ * Locks, both private to the process: `leaving` is held through a whole commy_mesh_join() or commy_mesh_leave(), which
+ * nobody calls from inside a section; `lifecycle` is held while the participant is made or given back, never across a
+ * grace period, since a change may wait for it inside a section of a caller's.
+ */
+#ifndef CMY_REGISTRY_MESH_H
+#define CMY_REGISTRY_MESH_H
+
+#include <pthread.h>
+
+#include <commy/commy.h>
+
+#include "base/error.h"
+#include "base/rcu.h"
+#include "base/text.h"
+#include "reap/reap.h"
+
+typedef enum cmy_mesh_phase {
+    CMY_MESH_ATTACHED,
+    CMY_MESH_JOINED,
+    CMY_MESH_LEAVING,
+    CMY_MESH_LEFT
+} cmy_mesh_phase_t;
+
+struct commy_mesh {
+    cmy_region_t *region;
+    cmy_actor_t actor; /* its owner is set while JOINED */
+    _Atomic int phase; /* cmy_mesh_phase_t */
+    cmy_participant_t *participant;
+    pthread_mutex_t leaving, lifecycle;
+    uint64_t swept_ns; /* keeper only: when deaths that the kernel could not mark were looked for last */
+    char node_id[COMMY_LIMIT_MESH_BYTES + 1];
+    uint16_t listen_port;
+};
+
+/* A null handle or parameter. */
+commy_status_t cmy_mesh_null(const char *what) __attribute__((cold));
+
+/* Whether a query may run: not null, not forked, not removed. */
+static inline commy_status_t cmy_mesh_usable(const commy_mesh_t *mesh)
+{
+    if (__builtin_expect(mesh == NULL, 0))
+        return cmy_mesh_null("mesh");
+    return cmy_region_usable(mesh->region);
+}
+
+/*
+ * Opens a section in which the mesh may be changed, joining first where the handle never did. Errors: those of
+ * cmy_mesh_usable() and commy_mesh_join(), READ_ONLY, NOT_RUNNING; no section is open then.
+ */
+commy_status_t cmy_mesh_enter(commy_mesh_t *mesh);
+static inline void cmy_mesh_exit(commy_mesh_t *mesh)
+{
+    (void)mesh;
+    cmy_rcu_read_unlock();
+}
+
+/* Makes a key of a service id or name. Errors: INVALID, for a length out of bounds. */
+void cmy_mesh_bad_key(const char *what, const char *text, size_t max) __attribute__((cold));
+static inline commy_status_t cmy_mesh_key(const commy_mesh_t *mesh, const char *what, const char *text, size_t max,
+                                          cmy_key_t *key)
+{
+    size_t bytes = text ? strnlen(text, max + 1) : 0;
+    if (__builtin_expect(bytes == 0 || bytes > max, 0)) {
+        cmy_mesh_bad_key(what, text, max);
+        return COMMY_STATUS_INVALID;
+    }
+    cmy_key_make(key, mesh->region->seed, text, bytes);
+    return COMMY_STATUS_SUCCESS;
+}
+
+/* NOT_FOUND, with a sentence that names the id. */
+commy_status_t cmy_mesh_no_service(const commy_mesh_t *mesh, const char *id) __attribute__((cold));
+
+/* Copies a size-prefixed structure over zeroes. Errors: INVALID, for a size that makes no sense. */
+commy_status_t cmy_mesh_sized(const char *what, const void *from, void *to, size_t bytes);
+
+/* Makes a text block for a service that holds `text`, and links it in place of what `expected` says. Frees what was
+ * linked before. bytes 0: no block. Errors: FULL, NO_SPACE; BUSY without a sentence: the link is not what was expected. */
+commy_status_t cmy_metadata_replace(cmy_actor_t *actor, uint32_t record, uint64_t state, uint64_t expected,
+                                    const char *text, size_t bytes);
+
+#endif /* CMY_REGISTRY_MESH_H */

@@ -1,0 +1,223 @@
+/*
+ * Lookups by id.
+ *
+ * Wait-free: one pass over the committed cells of the key's window. No system call, no write, no lock: a query runs as well
+ * on a read-only mapping. What is copied counts only if the record's state is the same afterwards; if not, the pass goes
+ * on, since another record may have taken the id over.
+ */
+#include "registry/mesh.h"
+
+/* What commy_service_find() does once the key is made; false: not there. */
+static inline bool find_target(const cmy_region_t *region, const cmy_key_t *key, cmy_probe_t *probe,
+                               commy_target_t *target)
+{
+    uint32_t record;
+    uint64_t state;
+    while (cmy_service_seek(region, key, probe, &record, &state)) {
+        cmy_service_copy_target(region, record, state, target);
+        if (cmy_service_same(cmy_service_at(region, record), state))
+            return true;
+    }
+    return false;
+}
+
+commy_status_t commy_service_find(const commy_mesh_t *mesh, const char *id, commy_target_t *target)
+{
+    cmy_key_t key;
+    cmy_probe_t probe;
+    commy_status_t status = cmy_mesh_usable(mesh);
+    if (__builtin_expect(status == COMMY_STATUS_SUCCESS, 1))
+        status = cmy_mesh_key(mesh, "service id", id, COMMY_LIMIT_ID_BYTES, &key);
+    if (__builtin_expect(status != COMMY_STATUS_SUCCESS, 0))
+        return status;
+    if (__builtin_expect(!target, 0))
+        return cmy_mesh_null("target");
+    const cmy_region_t *region = mesh->region;
+    cmy_probe_begin(&probe, region->ids, region->layout.id_lines, key.hash);
+    if (__builtin_expect(find_target(region, &key, &probe, target), 1))
+        return COMMY_STATUS_SUCCESS;
+    return cmy_mesh_no_service(mesh, id);
+}
+
+/* Batches are cut into this many lookups, whose cache misses overlap. */
+#define BATCH 16u
+
+/*
+ * Three passes over a batch, each asking for the memory that the next one reads: the index line, then the record that its
+ * first candidate names, then the lookup itself.
+ */
+static commy_status_t find_batch(const commy_mesh_t *mesh, const char *const *ids, size_t n, commy_target_t *targets,
+                                 int32_t *codes)
+{
+    const cmy_region_t *region = mesh->region;
+    cmy_key_t key[BATCH];
+    cmy_probe_t probe[BATCH];
+    commy_status_t worst = COMMY_STATUS_SUCCESS;
+    for (size_t i = 0; i < n; i++) {
+        codes[i] = (int32_t)cmy_mesh_key(mesh, "service id", ids[i], COMMY_LIMIT_ID_BYTES, &key[i]);
+        if (codes[i] == COMMY_STATUS_SUCCESS)
+            __builtin_prefetch(&region->ids[cmy_index_home(key[i].hash, region->layout.id_lines)]);
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (codes[i] != COMMY_STATUS_SUCCESS)
+            continue;
+        cmy_probe_begin(&probe[i], region->ids, region->layout.id_lines, key[i].hash);
+        cmy_probe_t look = probe[i];
+        uint32_t record;
+        if (cmy_probe_next(&look, &record) && cmy_region_holds(region, CMY_SERVICES, record)) {
+            __builtin_prefetch(cmy_service_at(region, record));
+            __builtin_prefetch((const char *)cmy_service_at(region, record) + CMY_CACHE_LINE);
+        }
+    }
+    for (size_t i = 0; i < n; i++) {
+        if (codes[i] == COMMY_STATUS_SUCCESS && !find_target(region, &key[i], &probe[i], &targets[i]))
+            codes[i] = (int32_t)cmy_mesh_no_service(mesh, ids[i]);
+        if (codes[i] != COMMY_STATUS_SUCCESS && worst == COMMY_STATUS_SUCCESS)
+            worst = (commy_status_t)codes[i];
+    }
+    return worst;
+}
+
+commy_status_t commy_service_find_many(const commy_mesh_t *mesh, const char *const *ids, size_t n,
+                                       commy_target_t *targets, int32_t *codes)
+{
+    commy_status_t status = cmy_mesh_usable(mesh);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    if (n > 0 && (!ids || !targets || !codes))
+        return cmy_mesh_null(!ids ? "ids" : !targets ? "targets" : "codes");
+    for (size_t i = 0; i < n; i += BATCH) {
+        size_t some = n - i < BATCH ? n - i : BATCH;
+        commy_status_t batch = find_batch(mesh, ids + i, some, targets + i, codes + i);
+        if (status == COMMY_STATUS_SUCCESS)
+            status = batch;
+    }
+    return status;
+}
+
+/* The visible service of an id, for queries that copy more than a target. */
+static commy_status_t look_up(const commy_mesh_t *mesh, const char *id, uint32_t *record, uint64_t *state)
+{
+    cmy_key_t key;
+    commy_status_t status = cmy_mesh_usable(mesh);
+    if (status == COMMY_STATUS_SUCCESS)
+        status = cmy_mesh_key(mesh, "service id", id, COMMY_LIMIT_ID_BYTES, &key);
+    if (status == COMMY_STATUS_SUCCESS && !cmy_service_find(mesh->region, &key, record, state))
+        status = cmy_mesh_no_service(mesh, id);
+    return status;
+}
+
+commy_status_t commy_service_get(const commy_mesh_t *mesh, const char *id, commy_service_info_t *info)
+{
+    cmy_key_t key;
+    cmy_probe_t probe;
+    uint32_t record;
+    uint64_t state;
+    if (!info)
+        return cmy_mesh_null("info");
+    commy_status_t status = cmy_mesh_usable(mesh);
+    if (status == COMMY_STATUS_SUCCESS)
+        status = cmy_mesh_key(mesh, "service id", id, COMMY_LIMIT_ID_BYTES, &key);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    const cmy_region_t *region = mesh->region;
+    cmy_probe_begin(&probe, region->ids, region->layout.id_lines, key.hash);
+    while (cmy_service_seek(region, &key, &probe, &record, &state)) {
+        cmy_service_copy_info(region, record, state, info);
+        if (cmy_service_same(cmy_service_at(region, record), state))
+            return COMMY_STATUS_SUCCESS;
+    }
+    return cmy_mesh_no_service(mesh, id);
+}
+
+commy_status_t commy_service_stats(const commy_mesh_t *mesh, const char *id, commy_service_stats_t *stats)
+{
+    uint32_t record;
+    uint64_t state;
+    cmy_counts_t counts;
+    if (!stats)
+        return cmy_mesh_null("stats");
+    commy_status_t status = look_up(mesh, id, &record, &state);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    cmy_counter_read_service(mesh->region, record, state, &counts);
+    if (!cmy_service_same(cmy_service_at(mesh->region, record), state))
+        return cmy_mesh_no_service(mesh, id);
+    *stats = (commy_service_stats_t){
+        .total_requests = counts.successes + counts.failures,
+        .successful_requests = counts.successes,
+        .failed_requests = counts.failures,
+        .average_response_time_ms = cmy_counts_average_ms(&counts),
+    };
+    return COMMY_STATUS_SUCCESS;
+}
+
+/* -------------------------------------------------------------- metadata */
+
+/* Copies the text that a link names; false where it was replaced meanwhile. */
+static bool copy_metadata(const cmy_region_t *region, uint64_t link, char *out, size_t capacity, size_t *bytes)
+{
+    *bytes = 0;
+    if (capacity > 0)
+        out[0] = '\0';
+    if (!cmy_link_names_block(link))
+        return true;
+    cmy_slab_kind_t kind = cmy_link_large(link) ? CMY_LARGE_TEXTS : CMY_SMALL_TEXTS;
+    uint64_t state;
+    const cmy_block_shm_t *block = cmy_block_follow(region, kind, link, &state);
+    if (!block)
+        return false;
+    size_t room = cmy_link_large(link) ? CMY_LARGE_TEXT_BYTES : CMY_SMALL_TEXT_BYTES;
+    size_t length = cmy_load32_relaxed(&block->bytes);
+    length = length < room ? length : room;
+    if (capacity > 0)
+        cmy_text_load((const cmy_word64_t *)(block + 1), length < capacity ? length : capacity - 1, out);
+    *bytes = length;
+    cmy_fence_acquire(); /* pairs with the release fence behind the claim of the block's next life */
+    return cmy_block_same(block, state);
+}
+
+commy_status_t commy_service_metadata(const commy_mesh_t *mesh, const char *id, char *out, size_t capacity,
+                                      size_t *length)
+{
+    uint32_t record;
+    uint64_t state;
+    size_t bytes;
+    if (!out && capacity > 0)
+        return cmy_mesh_null("out");
+    commy_status_t status = look_up(mesh, id, &record, &state);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    const cmy_word64_t *word = cmy_block_link(mesh->region, CMY_SMALL_TEXTS, record);
+    for (int turn = 0; turn < 10000; turn++) {
+        uint64_t link = cmy_load64_acquire(word);
+        bool whole = copy_metadata(mesh->region, link, out, capacity, &bytes);
+        if (!cmy_service_same(cmy_service_at(mesh->region, record), state) || !cmy_link_of(link, state))
+            return cmy_mesh_no_service(mesh, id);
+        if (!whole)
+            continue;
+        if (length)
+            *length = bytes;
+        return COMMY_STATUS_SUCCESS;
+    }
+    return cmy_fail(COMMY_STATUS_BUSY, "metadata of service id '%s' is replaced faster than it can be read; try again", id);
+}
+
+/* ---------------------------------------------------------------- counting */
+
+commy_status_t commy_service_report(commy_mesh_t *mesh, uint64_t reference, uint64_t latency_ns, bool success)
+{
+    uint32_t record;
+    uint64_t state;
+    commy_status_t status = cmy_mesh_enter(mesh);
+    if (__builtin_expect(status != COMMY_STATUS_SUCCESS, 0))
+        return status;
+    status = COMMY_STATUS_NOT_FOUND;
+    if (cmy_service_refer(mesh->region, reference, &record, &state))
+        status = cmy_counter_report(&mesh->actor, record, state, latency_ns, success);
+    cmy_mesh_exit(mesh);
+    if (__builtin_expect(status == COMMY_STATUS_NOT_FOUND, 0))
+        return cmy_fail(status, "reference %llu names no live registration of mesh %s any more; find the service again",
+                        (unsigned long long)reference, mesh->region->mesh);
+    return status;
+}

@@ -1,0 +1,88 @@
+/*
+ * Blocks: what hangs on a service by a link word (statistics, metadata).
+ *
+ *     link   63                43 42               23 22                1   0
+ *           +--------------------+-------------------+-------------------+-----+
+ *           | service version 21 | block version  20 | block number + 1  |large|
+ *           +--------------------+-------------------+-------------------+-----+
+ *
+ *     FREE --claim--> CLAIMED(me) --link CAS, then--> LIVE --unlink CAS, then--> FREE, version + 1
+ *
+ * A block belongs to its claimer until the link names it, and to the link from then on, whether or not its state says LIVE
+ * yet. Whoever takes it out of the link frees it, from CLAIMED or LIVE. What a crash leaves:
+ *   killed before the link    CLAIMED by the dead, not linked: freed by the reaper
+ *   killed after the link     CLAIMED by the dead, linked: made LIVE by the reaper
+ *   killed after the unlink   LIVE or CLAIMED, not linked: freed by the reaper
+ * A LIVE block was linked once in this life of it, and never is again after it was unlinked: not linked is for good.
+ *
+ * The service's version in the link keeps a writer that was stopped from linking a block to the record's next tenant;
+ * the block's version keeps a reader from following a link to the block's next tenant.
+ */
+#ifndef CMY_STAT_BLOCK_H
+#define CMY_STAT_BLOCK_H
+
+#include "slab/slab.h"
+
+#define CMY_LINK_SERVICE_MASK 0x1fffffu
+#define CMY_LINK_BLOCK_MASK 0xfffffu
+
+/* No block, for one life of the service. Finishing a service leaves this word of the next life behind, so that a writer
+ * that was stopped cannot link a block to a record that is FREE. */
+static inline uint64_t cmy_link_none(uint64_t service_state)
+{
+    return (uint64_t)(cmy_state_version(service_state) & CMY_LINK_SERVICE_MASK) << 43;
+}
+static inline uint64_t cmy_link_to(uint64_t service_state, uint32_t block, uint64_t block_state, bool large)
+{
+    return cmy_link_none(service_state) | (uint64_t)(cmy_state_version(block_state) & CMY_LINK_BLOCK_MASK) << 23 |
+           (uint64_t)(block + 1) << 1 | (uint64_t)large;
+}
+static inline bool cmy_link_of(uint64_t link, uint64_t service_state)
+{
+    return (uint32_t)(link >> 43) == (cmy_state_version(service_state) & CMY_LINK_SERVICE_MASK);
+}
+static inline bool cmy_link_names_block(uint64_t link)
+{
+    return (uint32_t)(link >> 1 & 0x3fffffu) != 0;
+}
+static inline uint32_t cmy_link_block(uint64_t link)
+{
+    return (uint32_t)(link >> 1 & 0x3fffffu) - 1;
+}
+static inline bool cmy_link_large(uint64_t link)
+{
+    return link & 1;
+}
+static inline bool cmy_link_fits(uint64_t link, uint64_t block_state)
+{
+    return (uint32_t)(link >> 23 & CMY_LINK_BLOCK_MASK) == (cmy_state_version(block_state) & CMY_LINK_BLOCK_MASK);
+}
+
+/*
+ * Follows a link: the block, if it is within bounds and taken in the life that the link names; null otherwise. `state`
+ * receives what to compare with afterwards: the content was the link's if the state's version still is the same.
+ */
+cmy_block_shm_t *cmy_block_follow(const cmy_region_t *region, cmy_slab_kind_t kind, uint64_t link, uint64_t *state);
+
+/* Whether a block that was followed is still in the life it was followed in. Preceded by an acquire fence. */
+bool cmy_block_same(const cmy_block_shm_t *block, uint64_t state);
+
+/* Claims a block for a service. Errors: FULL without a sentence, those of cmy_slab_claim(). */
+commy_status_t cmy_block_claim(cmy_actor_t *actor, cmy_slab_kind_t kind, uint32_t service, uint32_t *block,
+                               uint64_t *state);
+
+/* After the CAS that put the block into its link: CLAIMED -> LIVE. Losing it means that it was unlinked already. */
+void cmy_block_linked(cmy_actor_t *actor, cmy_slab_kind_t kind, uint32_t block, uint64_t claimed);
+
+/* After the CAS that took a link out: frees the block that it named. Also gives back one that was never linked. */
+void cmy_block_unlinked(cmy_actor_t *actor, cmy_slab_kind_t kind, uint64_t link);
+
+/* The link word of a service that names blocks of a kind. */
+cmy_word64_t *cmy_block_link(const cmy_region_t *region, cmy_slab_kind_t kind, uint32_t service);
+
+/* Frees a block that is garbage, makes one LIVE that a dead claimer linked; returns whether it freed one. dead: whether
+ * an owner is dead for certain. */
+bool cmy_block_sweep(cmy_actor_t *actor, cmy_slab_kind_t kind, uint32_t block,
+                     bool (*dead)(cmy_region_t *region, uint32_t owner));
+
+#endif /* CMY_STAT_BLOCK_H */

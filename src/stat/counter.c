@@ -1,0 +1,107 @@
+/* Counting requests; see counter.h. */
+#include "stat/counter.h"
+
+#include <sched.h>
+
+#include "base/error.h"
+
+static uint32_t cpu(void)
+{
+    int now = sched_getcpu(); /* no system call: the C library reads it from the rseq area or the vDSO */
+    return now < 0 ? 0 : (uint32_t)now;
+}
+
+/* Remembers what a newly claimed block's stripes hold: late reports to its former service may still come in. */
+static void take_base(cmy_stat_shm_t *stat)
+{
+    for (uint32_t i = 0; i < CMY_STAT_STRIPES; i++) {
+        cmy_stat_stripe_shm_t *stripe = &stat->stripe[i];
+        cmy_store64_relaxed(&stripe->base_successes, cmy_load64_relaxed(&stripe->successes));
+        cmy_store64_relaxed(&stripe->base_failures, cmy_load64_relaxed(&stripe->failures));
+        cmy_store64_relaxed(&stripe->base_latency_ns, cmy_load64_relaxed(&stripe->latency_ns));
+    }
+}
+
+/* Gives a service its block, or finds that somebody else has. */
+static commy_status_t attach_block(cmy_actor_t *actor, uint32_t service, uint64_t service_state)
+{
+    cmy_region_t *region = actor->region;
+    uint32_t block;
+    uint64_t claimed;
+    commy_status_t status = cmy_block_claim(actor, CMY_STATS, service, &block, &claimed);
+    if (status == COMMY_STATUS_FULL)
+        return cmy_fail(status, "region %s/%s is full: %u of %u statistics blocks; create one with a larger --capacity",
+                        region->dir, region->mesh, region->layout.slab[CMY_STATS].limit,
+                        region->layout.slab[CMY_STATS].limit);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    take_base(cmy_record_at(region, CMY_STATS, block));
+    uint64_t link = cmy_link_to(service_state, block, claimed, false);
+    if (cmy_swap64_acq_rel(cmy_block_link(region, CMY_STATS, service), cmy_link_none(service_state), link))
+        cmy_block_linked(actor, CMY_STATS, block, claimed);
+    else
+        cmy_block_unlinked(actor, CMY_STATS, link);
+    return COMMY_STATUS_SUCCESS;
+}
+
+static void count_mesh(cmy_region_t *region, uint64_t latency_ns, bool success)
+{
+    cmy_mesh_stat_shm_t *stripe = &region->mesh_stats[cpu() % CMY_MESH_STAT_STRIPES];
+    cmy_add64_relaxed(success ? &stripe->successes : &stripe->failures, 1);
+    cmy_add64_relaxed(&stripe->latency_ns, latency_ns);
+}
+
+commy_status_t cmy_counter_report(cmy_actor_t *actor, uint32_t service, uint64_t service_state, uint64_t latency_ns,
+                                  bool success)
+{
+    cmy_region_t *region = actor->region;
+    const cmy_word64_t *word = cmy_block_link(region, CMY_STATS, service);
+    for (int turn = 0; turn < 2; turn++) {
+        uint64_t link = cmy_load64_acquire(word), state;
+        if (!cmy_link_of(link, service_state))
+            return COMMY_STATUS_NOT_FOUND;
+        cmy_stat_shm_t *stat = (cmy_stat_shm_t *)cmy_block_follow(region, CMY_STATS, link, &state);
+        if (stat) {
+            cmy_stat_stripe_shm_t *stripe = &stat->stripe[cpu() % CMY_STAT_STRIPES];
+            cmy_add64_relaxed(success ? &stripe->successes : &stripe->failures, 1);
+            cmy_add64_relaxed(&stripe->latency_ns, latency_ns);
+            count_mesh(region, latency_ns, success);
+            return COMMY_STATUS_SUCCESS;
+        }
+        if (cmy_link_names_block(link))
+            return COMMY_STATUS_NOT_FOUND; /* unlinked under our eyes: the service is being finished */
+        if (cmy_load64_acquire(&cmy_service_at(region, service)->state) != service_state)
+            return COMMY_STATUS_NOT_FOUND;
+        commy_status_t status = attach_block(actor, service, service_state);
+        if (status != COMMY_STATUS_SUCCESS)
+            return status;
+    }
+    return COMMY_STATUS_NOT_FOUND; /* attached, and gone again before it could be used */
+}
+
+void cmy_counter_read_service(const cmy_region_t *region, uint32_t service, uint64_t service_state,
+                              cmy_counts_t *counts)
+{
+    *counts = (cmy_counts_t){0};
+    uint64_t link = cmy_load64_acquire(&cmy_service_at(region, service)->stats), state;
+    if (!cmy_link_of(link, service_state))
+        return;
+    const cmy_stat_shm_t *stat = (cmy_stat_shm_t *)cmy_block_follow(region, CMY_STATS, link, &state);
+    for (uint32_t i = 0; stat && i < CMY_STAT_STRIPES; i++) {
+        const cmy_stat_stripe_shm_t *stripe = &stat->stripe[i];
+        counts->successes += cmy_load64_relaxed(&stripe->successes) - cmy_load64_relaxed(&stripe->base_successes);
+        counts->failures += cmy_load64_relaxed(&stripe->failures) - cmy_load64_relaxed(&stripe->base_failures);
+        counts->latency_ns += cmy_load64_relaxed(&stripe->latency_ns) - cmy_load64_relaxed(&stripe->base_latency_ns);
+    }
+}
+
+void cmy_counter_read_mesh(const cmy_region_t *region, cmy_counts_t *counts)
+{
+    *counts = (cmy_counts_t){0};
+    for (uint32_t i = 0; i < CMY_MESH_STAT_STRIPES; i++) {
+        const cmy_mesh_stat_shm_t *stripe = &region->mesh_stats[i];
+        counts->successes += cmy_load64_relaxed(&stripe->successes);
+        counts->failures += cmy_load64_relaxed(&stripe->failures);
+        counts->latency_ns += cmy_load64_relaxed(&stripe->latency_ns);
+    }
+}

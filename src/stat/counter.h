@@ -1,0 +1,40 @@
+/*
+ * Counters: of each service, and of the mesh.
+ *
+ * Striped by CPU, relaxed adds, summed by readers; never zeroed and never folded, so they cannot go back and no death can
+ * lose what was counted. A service's block remembers what its stripes held when it was claimed. Requests are the sum of
+ * successes and failures, not a third word that could disagree.
+ *
+ * Killed inside a report: the outcome is counted for the service, for the mesh, for both or for neither; the latency
+ * sample may be missing. Nothing needs repair.
+ */
+#ifndef CMY_STAT_COUNTER_H
+#define CMY_STAT_COUNTER_H
+
+#include "stat/block.h"
+
+typedef struct cmy_counts {
+    uint64_t successes, failures, latency_ns;
+} cmy_counts_t;
+
+/*
+ * Counts a request for a service record in a given LIVE state. The first one claims and links the service's block.
+ * Errors: NOT_FOUND without a sentence (the record's life ended), FULL with a sentence, those of cmy_slab_claim().
+ */
+commy_status_t cmy_counter_report(cmy_actor_t *actor, uint32_t service, uint64_t service_state, uint64_t latency_ns,
+                                  bool success);
+
+/* Reads a service's counters; zero where it has no block yet. */
+void cmy_counter_read_service(const cmy_region_t *region, uint32_t service, uint64_t service_state,
+                              cmy_counts_t *counts);
+
+/* Reads the mesh's. */
+void cmy_counter_read_mesh(const cmy_region_t *region, cmy_counts_t *counts);
+
+static inline double cmy_counts_average_ms(const cmy_counts_t *counts)
+{
+    uint64_t requests = counts->successes + counts->failures;
+    return requests == 0 ? 0.0 : (double)counts->latency_ns / (double)requests / 1e6;
+}
+
+#endif /* CMY_STAT_COUNTER_H */

@@ -1,0 +1,84 @@
+/* Event counts over futexes; see wait.h. Technique: futex(2), "Futexes are tricky" (Drepper, 2011). */
+#include "wait/wait.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <limits.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a futex is the low half of a version");
+
+static cmy_stripe_shm_t *stripe_of(const cmy_region_t *region, uint64_t name_hash)
+{
+    return &region->stripes[name_hash >> 57];
+}
+_Static_assert(CMY_STRIPES == 1u << (64 - 57), "the upper bits of a hash choose the stripe");
+
+static cmy_stripe_shm_t *bell_of(const cmy_region_t *region)
+{
+    return &region->stripes[CMY_STRIPES];
+}
+
+/* Bumps a stripe's version and wakes who sleeps on it. */
+static void bump(cmy_stripe_shm_t *stripe)
+{
+    uint64_t mine = cmy_add64_seq_cst(&stripe->version, 1) + 1; /* pairs with the waiter's second look */
+    uint64_t waiting = cmy_load64_seq_cst(&stripe->waiting);
+    if (waiting == 0)
+        return;
+    syscall(SYS_futex, &stripe->version, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
+    if (waiting < mine + 1) /* the flag holds a version as readers see it: one more */
+        cmy_swap64_seq_cst(&stripe->waiting, waiting, 0);
+}
+
+static void ring(cmy_region_t *region)
+{
+    cmy_stripe_shm_t *bell = bell_of(region);
+    if (cmy_load64_seq_cst(&bell->waiting) != 0)
+        bump(bell);
+}
+
+void cmy_wait_announce(cmy_region_t *region, uint64_t name_hash)
+{
+    bump(stripe_of(region, name_hash));
+    ring(region);
+}
+
+void cmy_wait_announce_all(cmy_region_t *region)
+{
+    for (uint32_t i = 0; i < CMY_STRIPES; i++)
+        bump(&region->stripes[i]);
+    ring(region);
+}
+
+uint64_t cmy_wait_version(const cmy_region_t *region, const uint64_t *name_hash)
+{
+    if (name_hash)
+        return cmy_load64_seq_cst(&stripe_of(region, *name_hash)->version) + 1;
+    uint64_t sum = 1;
+    for (uint32_t i = 0; i < CMY_STRIPES; i++)
+        sum += cmy_load64_seq_cst(&region->stripes[i].version);
+    return sum;
+}
+
+commy_status_t cmy_wait_slice(const cmy_region_t *region, const uint64_t *name_hash, uint64_t version, int slice_ms)
+{
+    cmy_stripe_shm_t *stripe = name_hash ? stripe_of(region, *name_hash) : bell_of(region);
+    uint64_t slept_on = cmy_load64_seq_cst(&stripe->version);
+    if (region->writable) {
+        uint64_t flag = slept_on + 1, seen = cmy_load64_relaxed(&stripe->waiting);
+        /* Raised, never lowered here: a later sleeper's version covers an earlier one's. Whoever fails so often that the
+         * bound is reached sleeps one slice at most, as everybody does. */
+        for (int turn = 0; turn < 64 && seen < flag; turn++)
+            if (cmy_cas64_seq_cst(&stripe->waiting, &seen, flag))
+                break;
+    }
+    if (cmy_wait_version(region, name_hash) != version)
+        return COMMY_STATUS_SUCCESS;
+    struct timespec timeout = {.tv_nsec = (slice_ms < CMY_WAIT_SLICE_MS ? slice_ms : CMY_WAIT_SLICE_MS) * 1000000L};
+    if (syscall(SYS_futex, &stripe->version, FUTEX_WAIT, (uint32_t)slept_on, &timeout, NULL, 0) < 0 && errno == EINTR)
+        return COMMY_STATUS_INTERRUPTED;
+    return COMMY_STATUS_SUCCESS;
+}

@@ -1,0 +1,41 @@
+/*
+ * Waiting for changes: event counts.
+ *
+ * A stripe holds a version, which writers bump after each visible change, and a word that says whether anybody sleeps.
+ *
+ *     waiter:  read version; equal to what it knows -> waiting = version; read version again; still equal -> futex wait
+ *     writer:  version + 1; read waiting; not 0 -> wake all; if it spoke of an older version than mine: waiting = 0
+ *
+ * Both sides are seq_cst: either the writer sees that somebody sleeps, or the waiter sees the new version (Dekker). The
+ * flag is cleared only by a writer whose change the sleeper did not know, and after the wake: a flag set for the version
+ * that this very writer made stays. A waker killed anywhere delays sleepers by at most 100 ms, since no sleep is longer
+ * without another look; so does a waiter that cannot set the flag, being attached read-only.
+ *
+ * Whoever waits for the whole mesh compares the sum of all versions, which grows whenever one of them does, and sleeps on
+ * a stripe of its own, the bell, which writers ring only when somebody waits there.
+ *
+ * A change that its maker did not live to announce is announced by the reaper, who bumps every stripe.
+ */
+#ifndef CMY_WAIT_WAIT_H
+#define CMY_WAIT_WAIT_H
+
+#include "region/region.h"
+
+#define CMY_WAIT_SLICE_MS 100
+
+/* After a visible change to a service of this name. hash: of the name. */
+void cmy_wait_announce(cmy_region_t *region, uint64_t name_hash);
+
+/* After a death: everybody looks again. */
+void cmy_wait_announce_all(cmy_region_t *region);
+
+/* The current version of a name's stripe (of everything, for a null hash). Above 0, grows only. */
+uint64_t cmy_wait_version(const cmy_region_t *region, const uint64_t *name_hash);
+
+/*
+ * Sleeps until the version is another, or for one slice of at most `slice_ms`, up to CMY_WAIT_SLICE_MS. Returns SUCCESS
+ * (look again), INTERRUPTED when a signal handler ran.
+ */
+commy_status_t cmy_wait_slice(const cmy_region_t *region, const uint64_t *name_hash, uint64_t version, int slice_ms);
+
+#endif /* CMY_WAIT_WAIT_H */
