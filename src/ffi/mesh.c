@@ -94,6 +94,15 @@ int32_t commy_get_mesh_stats(commy_handle_t h, commy_mesh_stats_t *stats)
     return status;
 }
 
+static commy_status_t timed_out(const char *name, int32_t timeout_ms)
+{
+    char quoted[COMMY_LIMIT_NAME_BYTES + 1];
+    if (!name)
+        return cmy_fail(COMMY_STATUS_TIMED_OUT, "nothing changed in the mesh within %d ms", timeout_ms);
+    return cmy_fail(COMMY_STATUS_TIMED_OUT, "nothing changed among the instances of %s within %d ms",
+                    cmy_text_quote(name, quoted, sizeof(quoted)), timeout_ms);
+}
+
 /*
  * A wait in slices, with a look at the handle in between: whoever stops or destroys it would otherwise wait for the
  * sleeper, and the sleeper for a change that may never come. The time-outs of slices are nobody's failure and are taken
@@ -120,7 +129,7 @@ static commy_status_t wait_in_slices(cmy_handle_t *handle, const char *name, uin
                             (unsigned long long)handle->id);
         uint64_t now_ns = cmy_clock_monotonic_ns();
         if (now_ns >= end_ns)
-            return status;
+            return timed_out(name, timeout_ms);
         left_ns = end_ns - now_ns;
     }
 }

@@ -10,8 +10,8 @@
 
 #include "region/internal.h"
 
-/* tmpfs gives back all that one call reserved when a signal interrupts it: calls are kept short, so that a program with
- * a fast timer gets on. */
+/* Where a signal interrupts a call, tmpfs gives back all that this call reserved (newer kernels do not let one). Calls
+ * are kept short, so that a program with a fast timer gets on. */
 #define SLICE_BYTES ((uint64_t)256 << 10)
 
 int cmy_file_reserve(int file, uint64_t offset, uint64_t bytes)

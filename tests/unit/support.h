@@ -1,0 +1,63 @@
+/* What unit tests share: a private directory for each. A test is a process of its own, and so is its static data. */
+#ifndef COMMY_TESTS_SUPPORT_H
+#define COMMY_TESTS_SUPPORT_H
+
+#include <dirent.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static char test_dir[64];
+
+/* Makes a fresh directory below /dev/shm (mode 0700); its path is in test_dir until test_dir_destroy(). */
+static inline void test_dir_make(void)
+{
+    strcpy(test_dir, "/dev/shm/commy-test-XXXXXX");
+    if (!mkdtemp(test_dir)) {
+        perror("mkdtemp in /dev/shm");
+        exit(1);
+    }
+}
+
+static inline int test_delete_one(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st;
+    (void)kind;
+    (void)at;
+    remove(path);
+    return 0;
+}
+
+/* Deletes that directory and all that is in it. */
+static inline void test_dir_destroy(void)
+{
+    if (test_dir[0] != '\0')
+        nftw(test_dir, test_delete_one, 16, FTW_DEPTH | FTW_PHYS | FTW_MOUNT);
+    test_dir[0] = '\0';
+}
+
+/* "TEST_DIR/NAME", in one of a few buffers that are used in turn. */
+static inline const char *test_path(const char *name)
+{
+    static char paths[4][512];
+    static unsigned turn;
+    char *path = paths[turn++ % 4];
+    snprintf(path, sizeof(paths[0]), "%s/%s", test_dir, name);
+    return path;
+}
+
+/* Entries of a directory, "." and ".." not counted; -1 where it cannot be read. */
+static inline int test_dir_count(const char *dir)
+{
+    DIR *open = opendir(dir);
+    if (!open)
+        return -1;
+    int count = 0;
+    for (const struct dirent *entry; (entry = readdir(open));)
+        count += strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    closedir(open);
+    return count;
+}
+
+#endif /* COMMY_TESTS_SUPPORT_H */
