@@ -1,0 +1,151 @@
+/*
+ * cmd_run.c - `commy run`: registers an unmodified program for as long as it lives.
+ *
+ * In order: join the mesh and look whether the id is free, so that what can fail does before anything runs; start the
+ * program; register once exec has succeeded, so that a program that is not there is never seen by anybody. If the
+ * program dies, the wrapper unregisters it; if the wrapper dies, the kernel's word takes the registration away and the
+ * parent-death signal takes the program along.
+ */
+#include <string.h>
+
+#include "child.h"
+#include "commands.h"
+#include "common.h"
+#include "holding.h"
+#include "service_options.h"
+
+struct arguments {
+    struct service_options service;
+    char **command;
+    char id[COMMY_LIMIT_NAME_BYTES + 16];
+};
+
+static const char doc[] =
+    "Run a program, and register it as a service for as long as it lives. The id is NAME-PID and the endpoint "
+    "127.0.0.1 where none is given. Signals are passed on to the program, and its exit code is passed on by this "
+    "command (128 + the signal that killed it). A wrapper that is killed takes its program along: the program gets "
+    "SIGKILL as parent-death signal.\v"
+    "Example:\n"
+    "  commy run --name web --port 8080 -- python3 -m http.server 8080\n\n"
+    "Exits with the program's code; 125 where commy itself failed, 126 where the program cannot be run, 127 where it "
+    "is not found.";
+
+static void complete(const struct argp_state *state, struct arguments *given)
+{
+    commy_service_config_t *config = &given->service.config;
+
+    if (config->endpoint == NULL)
+        config->endpoint = "127.0.0.1";
+    service_options_complete(state, &given->service);
+    if (given->command == NULL)
+        refuse(state, "which program? put it behind --, as in `commy run --name web --port 80 -- nginx'");
+}
+
+/* The first word that is no option starts the program's command line, `--` or not. */
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+    struct arguments *to = state->input;
+
+    (void)arg;
+    switch (key) {
+    case ARGP_KEY_INIT:
+        state->child_inputs[0] = &to->service;
+        return 0;
+    case ARGP_KEY_ARG:
+        to->command = &state->argv[state->next - 1];
+        state->next = state->argc;
+        return 0;
+    case ARGP_KEY_END:
+        complete(state, to);
+        return 0;
+    default:
+        return ARGP_ERR_UNKNOWN;
+    }
+}
+
+/* Whether the mesh would take this name and id, as far as that can be known before there is a program. */
+static bool is_welcome(const commy_mesh_t *mesh, const commy_service_config_t *config)
+{
+    commy_service_info_t holder;
+    size_t instances;
+    commy_status_t status = commy_name_count(mesh, config->service_name, &instances);
+
+    if (status == COMMY_STATUS_SUCCESS && config->service_id != NULL) {
+        status = commy_service_get(mesh, config->service_id, &holder);
+        if (status == COMMY_STATUS_SUCCESS) {
+            complain("id %s is taken: %s registered it (pid %u); unregister it, or give another --id",
+                     config->service_id, holder.owner_pid != 0 ? holder.node_id : "somebody", holder.owner_pid);
+            return false;
+        }
+    }
+    if (status == COMMY_STATUS_SUCCESS || status == COMMY_STATUS_NOT_FOUND)
+        return true;
+    complain_status(status);
+    return false;
+}
+
+static int accompany(commy_mesh_t *mesh, const struct arguments *given, const struct child_signals *signals, pid_t pid,
+                     uint64_t reference)
+{
+    const commy_service_config_t *config = &given->service.config;
+    struct holding holding;
+    int code = EXIT_OWN_FAILURE;
+    bool held = true;
+
+    holding_start(&holding, mesh, config->service_id, reference, config->ttl_ms);
+    while (!child_await(pid, signals, holding_pause_ns(&holding), &code)) {
+        if (!held || holding_look(&holding))
+            continue;
+        complain("service %s is no longer registered: %s; %s goes on running", config->service_id,
+                 holding_lost(&holding), given->command[0]);
+        held = false;
+    }
+    holding_end(&holding);
+    return code;
+}
+
+static int run(commy_mesh_t *mesh, struct arguments *given, const struct child_signals *signals)
+{
+    commy_service_config_t *config = &given->service.config;
+    uint64_t reference;
+    bool from_exec;
+    pid_t pid;
+
+    if (!is_welcome(mesh, config))
+        return EXIT_OWN_FAILURE;
+    int error = child_start(given->command, signals, &pid, &from_exec);
+    if (from_exec)
+        return complain_exec(given->command[0], error);
+    if (error != 0) {
+        complain("no process can be started: %s", strerror(error));
+        return EXIT_OWN_FAILURE;
+    }
+    if (config->service_id == NULL) {
+        snprintf(given->id, sizeof(given->id), "%s-%d", config->service_name, (int)pid);
+        config->service_id = given->id;
+    }
+    commy_status_t status = service_options_register(mesh, &given->service, &reference);
+    if (status != COMMY_STATUS_SUCCESS) {
+        complain_status(status);
+        child_kill(pid);
+        return EXIT_OWN_FAILURE;
+    }
+    return accompany(mesh, given, signals, pid, reference);
+}
+
+int cmd_run(int argc, char **argv)
+{
+    static const struct argp_child children[] = {SERVICE_CHILD, COMMON_CHILD, {0}};
+    struct argp argp = {NULL, parse, "-- COMMAND [ARGUMENT...]", doc, children, NULL, NULL};
+    struct arguments given = {0};
+    struct child_signals signals;
+    commy_mesh_t *mesh;
+
+    argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &given);
+    child_signals_prepare(&signals);
+    if (open_mesh_as(given.service.node, &mesh) != EXIT_YES)
+        return EXIT_OWN_FAILURE;
+    int code = run(mesh, &given, &signals);
+    commy_mesh_detach(&mesh);
+    return code;
+}

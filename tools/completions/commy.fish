@@ -1,0 +1,114 @@
+# fish completion for commy(1). Silent about everything that goes wrong: no mesh, no permission, no commy.
+
+set -l commands create rm meshes ls get stat nodes register unregister heartbeat set run wait watch dump reap check \
+    doctor help
+
+# The --mesh and --dir of the command line so far.
+function __commy_where
+    set -l words (commandline -opc)
+    set -l previous ''
+    for word in $words
+        switch $previous
+            case --mesh --dir
+                printf '%s\n' $previous $word
+        end
+        if string match -qr '^--(mesh|dir)=' -- $word
+            printf '%s\n' $word
+        end
+        set previous $word
+    end
+end
+
+# Each service is an object on a line of its own that starts with these keys.
+function __commy_names
+    commy (__commy_where) ls --json 2>/dev/null | string replace -rf '^\{"name":"([^"\\\\]*)".*' '$1' | sort -u
+end
+
+function __commy_ids
+    commy (__commy_where) ls --json 2>/dev/null |
+        string replace -rf '^\{"name":"([^"\\\\]*)","id":"([^"\\\\]*)".*' '$2\t$1'
+end
+
+function __commy_nodes
+    commy (__commy_where) nodes --json 2>/dev/null | string replace -rf '^\{"node":"([^"\\\\]*)".*' '$1'
+end
+
+function __commy_meshes
+    commy (__commy_where) meshes --json 2>/dev/null | string replace -rf '^\{"mesh":"([^"\\\\]*)".*' '$1'
+end
+
+# Behind -- stands somebody else's command line.
+function __commy_behind_dashes
+    contains -- -- (commandline -opc)
+end
+
+function __commy_command
+    set -l words (commandline -opc) (commandline -ct)
+    set -l dashes (contains -i -- -- $words)
+    complete -C (string join ' ' -- (string escape -- $words[(math $dashes + 1)..-2]) $words[-1])
+end
+
+complete -c commy -f
+
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a create -d 'Make a mesh'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a rm -d 'Remove a mesh'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a meshes -d 'List the meshes of a directory'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a ls -d 'List services'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a get -d 'Show all about one service'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a stat -d 'Show counters'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a nodes -d 'List the participants'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a register -d 'Register a service and hold it'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a unregister -d 'Unregister a service'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a heartbeat -d 'Renew a service\'s lease'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a set -d 'Change a service'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a run -d 'Run a program and register it'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a wait -d 'Wait until instances are up'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a watch -d 'Print changes as they happen'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a dump -d 'Show the inside of a region'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a reap -d 'Give back what the dead left'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a check -d 'Audit a region'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a doctor -d 'Tell what would hurt commy'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a help -d 'Tell more about a command'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -l version -d 'Print the version'
+
+complete -c commy -l mesh -x -a '(__commy_meshes)' -d 'Which mesh'
+complete -c commy -l dir -x -a '(__fish_complete_directories)' -d 'Directory of the region'
+complete -c commy -l json -d 'Print JSON'
+complete -c commy -l help -d 'Tell more'
+
+complete -c commy -n '__fish_seen_subcommand_from help' -a "$commands"
+complete -c commy -n '__fish_seen_subcommand_from rm' -a '(__commy_meshes)'
+complete -c commy -n '__fish_seen_subcommand_from rm' -l force -d 'Even while participants live'
+complete -c commy -n '__fish_seen_subcommand_from create' -l capacity -x -d 'Room for so many services'
+complete -c commy -n '__fish_seen_subcommand_from create' -l group -x -a '(__fish_complete_groups)' -d 'Share it'
+complete -c commy -n '__fish_seen_subcommand_from create' -l mode -x -a '0600 0640 0660' -d 'Mode of the file'
+
+complete -c commy -n '__fish_seen_subcommand_from ls stat wait watch' -a '(__commy_names)'
+complete -c commy -n '__fish_seen_subcommand_from get unregister heartbeat set' -a '(__commy_ids)'
+complete -c commy -n '__fish_seen_subcommand_from dump' -F
+
+complete -c commy -n '__fish_seen_subcommand_from ls' -l tag -x -d 'Only with this tag'
+complete -c commy -n '__fish_seen_subcommand_from ls' -l zone -x -d 'Only of this zone'
+complete -c commy -n '__fish_seen_subcommand_from ls' -l version -x -d 'Only of this version'
+complete -c commy -n '__fish_seen_subcommand_from ls' -l node -x -a '(__commy_nodes)' -d 'Only of this participant'
+complete -c commy -n '__fish_seen_subcommand_from ls wait' -l healthy -d 'Only healthy and degraded ones'
+complete -c commy -n '__fish_seen_subcommand_from stat' -l id -x -a '(__commy_ids)' -d 'Only this service'
+complete -c commy -n '__fish_seen_subcommand_from wait' -s n -l count -x -d 'So many instances'
+complete -c commy -n '__fish_seen_subcommand_from wait' -l timeout -x -d 'Give up after milliseconds'
+
+complete -c commy -n '__fish_seen_subcommand_from set register run' -l weight -x -d 'Share of the load'
+complete -c commy -n '__fish_seen_subcommand_from set register run' -l meta -x -d 'Metadata (JSON)'
+complete -c commy -n '__fish_seen_subcommand_from set' -l health -x -a 'unknown healthy unhealthy degraded' -d Health
+complete -c commy -n '__fish_seen_subcommand_from set' -l admin -x -a 'enabled draining maintenance' -d 'Admin state'
+
+complete -c commy -n '__fish_seen_subcommand_from register run' -l name -x -a '(__commy_names)' -d 'Name of the service'
+complete -c commy -n '__fish_seen_subcommand_from register run' -l id -x -d 'Id of this instance'
+complete -c commy -n '__fish_seen_subcommand_from register run' -l endpoint -x -d 'Host, address, or unix:/path'
+complete -c commy -n '__fish_seen_subcommand_from register run' -l port -x -d Port
+complete -c commy -n '__fish_seen_subcommand_from register run' -l version -x -d 'Version of the program'
+complete -c commy -n '__fish_seen_subcommand_from register run' -l zone -x -d 'Zone it runs in'
+complete -c commy -n '__fish_seen_subcommand_from register run' -l tag -x -d 'A tag'
+complete -c commy -n '__fish_seen_subcommand_from register run' -l ttl -x -d 'Lease in milliseconds'
+complete -c commy -n '__fish_seen_subcommand_from register run' -l node -x -d 'Name of this participant'
+complete -c commy -n '__fish_seen_subcommand_from register' -l detached -d 'Return at once'
+complete -c commy -n '__fish_seen_subcommand_from run wait; and __commy_behind_dashes' -a '(__commy_command)'

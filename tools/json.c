@@ -1,0 +1,104 @@
+/*
+ * json.c - see json.h.
+ */
+#include "json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "common.h"
+#include "text.h"
+
+void json_put(json_t *object, const char *key, json_t *value)
+{
+    if (json_object_set_new_nocheck(object, key, value) != 0)
+        must_have(NULL);
+}
+
+static json_t *text_value(const char *text)
+{
+    json_t *value = json_string(text);
+
+    if (value == NULL) {
+        char *repaired = utf8_repair(text);
+        value = json_string(repaired);
+        free(repaired);
+    }
+    return value;
+}
+
+void json_put_text(json_t *object, const char *key, const char *text)
+{
+    json_put(object, key, text_value(text));
+}
+
+void json_put_text_or_null(json_t *object, const char *key, const char *text)
+{
+    json_put(object, key, text == NULL || *text == '\0' ? json_null() : text_value(text));
+}
+
+void json_append_text(json_t *array, const char *text)
+{
+    if (json_array_append_new(array, text_value(text)) != 0)
+        must_have(NULL);
+}
+
+void json_put_number(json_t *object, const char *key, uint64_t number)
+{
+    json_put(object, key, json_integer(number <= INT64_MAX ? (json_int_t)number : INT64_MAX));
+}
+
+void json_put_time(json_t *object, const char *key, uint64_t unix_ns)
+{
+    char buffer[TIME_TEXT_BYTES];
+
+    json_put_text(object, key, time_text(unix_ns, buffer));
+}
+
+void json_print(json_t *object)
+{
+    char *text = must_have(json_dumps(object, JSON_INDENT(2)));
+
+    puts(text);
+    free(text);
+    json_decref(object);
+}
+
+char *json_line(json_t *object)
+{
+    char *text = must_have(json_dumps(object, JSON_COMPACT));
+
+    json_decref(object);
+    return text;
+}
+
+void json_list_open(struct json_list *list)
+{
+    list->any = false;
+    putchar('[');
+}
+
+void json_list_add(struct json_list *list, json_t *element)
+{
+    char *text = json_line(element);
+
+    fputs(list->any ? ",\n" : "\n", stdout);
+    fputs(text, stdout);
+    free(text);
+    list->any = true;
+}
+
+void json_list_close(struct json_list *list)
+{
+    puts(list->any ? "\n]" : "]");
+}
+
+json_t *json_parse(const char *text, char *why, size_t capacity)
+{
+    json_error_t error;
+    json_t *value = json_loads(text, JSON_DECODE_ANY, &error);
+
+    if (value == NULL && why != NULL)
+        snprintf(why, capacity, "line %d, column %d: %s", error.line, error.column, error.text);
+    return value;
+}
