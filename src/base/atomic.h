@@ -31,6 +31,15 @@ typedef struct {
 _Static_assert(sizeof(cmy_word32_t) == 4 && sizeof(cmy_word64_t) == 8, "words are words");
 _Static_assert(ATOMIC_INT_LOCK_FREE == 2 && ATOMIC_LLONG_LOCK_FREE == 2, "words need no lock");
 
+/* Whether the thread sanitizer looks on; gcc and clang say so in different words. */
+#if defined(__SANITIZE_THREAD__)
+#define CMY_THREAD_SANITIZER 1
+#elif defined(__has_feature)
+#define CMY_THREAD_SANITIZER __has_feature(thread_sanitizer)
+#else
+#define CMY_THREAD_SANITIZER 0
+#endif
+
 #ifdef CMY_SCHEDULE
 void cmy_schedule_point(const void *word);
 #define CMY_POINT(word) cmy_schedule_point(word)
@@ -107,7 +116,7 @@ CMY_DEFINE_WORD(64)
  * them; gcc says so in a warning that is silenced here and nowhere else.
  */
 #pragma GCC diagnostic push
-#if defined(__SANITIZE_THREAD__) && !defined(__clang__)
+#if CMY_THREAD_SANITIZER && !defined(__clang__)
 #pragma GCC diagnostic ignored "-Wtsan"
 #endif
 static inline void cmy_fence_acquire(void)

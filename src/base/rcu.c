@@ -8,8 +8,9 @@
  * Why this does not deadlock:
  *
  * 1. Inside the library. fork() waits here for a grace period that is under way, which waits for read sections; these
- *    wait for nothing. The exception is a fork from within one (from a signal handler that interrupted it): it would
- *    wait for the grace period, and that for it. Such a fork leaves the locks alone, and its child is not sound.
+ *    wait for no lock that is held across a grace period or a fork. The exception is a fork from within a section (from
+ *    a signal handler that interrupted it): it would wait for the grace period, and that for it. Such a fork leaves the
+ *    locks alone, and its child is not sound.
  * 2. With locks of the program. Handlers run last in, first out. A program that takes its own lock in a handler which it
  *    registered before this library was loaded takes it after ours; if other threads call commy_destroy_mesh() or
  *    commy_stop_mesh() while they hold that lock, the orders cross. Nobody but the program can avoid that: load the

@@ -131,7 +131,13 @@ static inline bool cmy_handle_closing(const cmy_handle_t *handle)
     return atomic_load_explicit(&handle->references, memory_order_relaxed) & CMY_HANDLE_CLOSING;
 }
 
-/* Attaches and gives the attachment a number. Errors: those of commy_mesh_attach(), LIMIT, INIT_FAILED. */
+/* Whether the process is set up for handles. Errors: INIT_FAILED. */
+commy_status_t cmy_handle_ready(void);
+
+/*
+ * Attaches and gives the attachment a number. Errors: those of commy_mesh_attach(), INIT_FAILED; LIMIT when the table is
+ * full, before anything is made.
+ */
 commy_status_t cmy_handle_open(const commy_open_options_t *options, uint64_t *id);
 
 /* Joins the mesh. Starting a started handle is success. The handle is pinned. Errors: those of commy_mesh_join(). */

@@ -1,15 +1,12 @@
 /* The language ABI: the library as a whole. */
 #include <commy/ffi.h>
 
-#include "base/error.h"
 #include "base/version.h"
 #include "ffi/handle.h"
 
 int32_t commy_ffi_init(void)
 {
-    if (!cmy_rcu_ready())
-        return cmy_fail(COMMY_STATUS_INIT_FAILED, "the library could not install its fork handlers: no memory");
-    return COMMY_STATUS_SUCCESS;
+    return cmy_handle_ready();
 }
 
 int32_t commy_ffi_cleanup(void)

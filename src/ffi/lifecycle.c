@@ -193,10 +193,18 @@ static void remember(cmy_handle_t *handle, const commy_open_options_t *options)
     handle->read_only = known.flags & COMMY_OPEN_READ_ONLY;
 }
 
-commy_status_t cmy_handle_open(const commy_open_options_t *options, uint64_t *id)
+commy_status_t cmy_handle_ready(void)
 {
     if (!cmy_rcu_ready())
-        return cmy_fail(COMMY_STATUS_INIT_FAILED, "the library could not install its fork handlers: no memory");
+        return cmy_fail(COMMY_STATUS_INIT_FAILED, "the library could not install its fork handlers: out of memory");
+    return COMMY_STATUS_SUCCESS;
+}
+
+commy_status_t cmy_handle_open(const commy_open_options_t *options, uint64_t *id)
+{
+    commy_status_t status = cmy_handle_ready();
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
     if (!room_left())
         return no_room();
     cmy_handle_t *handle = aligned_alloc(alignof(cmy_handle_t), sizeof(*handle));
@@ -204,7 +212,7 @@ commy_status_t cmy_handle_open(const commy_open_options_t *options, uint64_t *id
         return cmy_fail(COMMY_STATUS_NO_MEMORY, "no memory for a handle");
     memset(handle, 0, sizeof(*handle));
 
-    commy_status_t status = commy_mesh_attach(options, &handle->mesh);
+    status = commy_mesh_attach(options, &handle->mesh);
     if (status != COMMY_STATUS_SUCCESS)
         goto failed;
     remember(handle, options);

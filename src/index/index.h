@@ -46,7 +46,7 @@ static inline cmy_word32_t *cmy_window_cell(cmy_index_line_shm_t *home, uint32_t
 }
 
 /* Which cells of a line carry a tag: a bit each. A filter: whoever uses a cell loads it again. */
-#if defined(__SSE2__) && !defined(__SANITIZE_THREAD__) && !defined(CMY_SCHEDULE)
+#if defined(__SSE2__) && !CMY_THREAD_SANITIZER && !defined(CMY_SCHEDULE)
 #include <emmintrin.h>
 static inline uint32_t cmy_line_match(const cmy_index_line_shm_t *line, uint32_t tag)
 {

@@ -56,7 +56,10 @@ static uint32_t slab_limit(cmy_slab_kind_t kind, uint32_t capacity)
     case CMY_LINES:
         return capacity / 4 + 64;
     case CMY_LARGE_TEXTS:
-        return capacity / 4 + 16;
+        return capacity / 4 + 64;
+    case CMY_STATS:
+    case CMY_SMALL_TEXTS:
+        return capacity + 64; /* one for every service, and one for each that is being replaced or came second */
     default:
         return capacity;
     }

@@ -79,7 +79,11 @@ commy_status_t commy_mesh_stats(const commy_mesh_t *mesh, commy_mesh_stats_t *st
     if (status != COMMY_STATUS_SUCCESS)
         return status;
     const cmy_region_t *region = mesh->region;
-    bool joined = atomic_load_explicit(&mesh->phase, memory_order_acquire) == CMY_MESH_JOINED;
+    uint32_t me = CMY_NOBODY;
+    cmy_rcu_read_lock(); /* the owner changes only between a grace period and the next JOINED */
+    if (atomic_load_explicit(&mesh->phase, memory_order_acquire) == CMY_MESH_JOINED)
+        me = mesh->actor.owner;
+    cmy_rcu_read_unlock();
     *stats = (commy_mesh_stats_t){0};
     for (uint32_t record = 0; cmy_region_holds(region, CMY_SERVICES, record); record++) {
         const cmy_service_shm_t *service = cmy_service_at(region, record);
@@ -92,7 +96,7 @@ commy_status_t commy_mesh_stats(const commy_mesh_t *mesh, commy_mesh_stats_t *st
         stats->total_services++;
         stats->healthy_services += health == COMMY_HEALTH_HEALTHY || health == COMMY_HEALTH_DEGRADED;
         stats->unhealthy_services += health == COMMY_HEALTH_UNHEALTHY;
-        stats->registered_services += joined && cmy_state_owner(state) == mesh->actor.owner;
+        stats->registered_services += me != CMY_NOBODY && cmy_state_owner(state) == me;
     }
     cmy_counter_read_mesh(region, &counts);
     stats->successful_requests = counts.successes;
@@ -100,6 +104,22 @@ commy_status_t commy_mesh_stats(const commy_mesh_t *mesh, commy_mesh_stats_t *st
     stats->total_requests = counts.successes + counts.failures;
     stats->average_response_time_ms = cmy_counts_average_ms(&counts);
     return COMMY_STATUS_SUCCESS;
+}
+
+/*
+ * Deaths are announced by whoever reaps, which is a keeper's work. Where nobody has one, a waiter that may write announces
+ * what it finds: it looks after each slice, so that a death is missed by no waiter but one that may only read and is alone.
+ */
+static void announce_deaths(cmy_region_t *region)
+{
+    for (uint32_t slot = 0; slot < COMMY_LIMIT_PARTICIPANTS; slot++) {
+        const cmy_life_shm_t *life = &region->life[slot];
+        uint64_t phase = cmy_load64_acquire(&life->phase);
+        if (cmy_life_phase(phase) != CMY_SLOT_ARMED || !(cmy_load32_acquire(&life->word) & FUTEX_OWNER_DIED))
+            continue;
+        if (cmy_life_dead(region, cmy_owner(slot, cmy_life_incarnation(phase))))
+            cmy_wait_announce_all(region);
+    }
 }
 
 commy_status_t commy_mesh_wait(const commy_mesh_t *mesh, const char *name, uint64_t version, int32_t timeout_ms,
@@ -130,6 +150,8 @@ commy_status_t commy_mesh_wait(const commy_mesh_t *mesh, const char *name, uint6
         status = cmy_mesh_usable(mesh);
         if (status != COMMY_STATUS_SUCCESS)
             return status;
+        if (mesh->region->writable)
+            announce_deaths(mesh->region);
     }
     return COMMY_STATUS_SUCCESS;
 }

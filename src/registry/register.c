@@ -181,6 +181,7 @@ commy_status_t commy_service_register(commy_mesh_t *mesh, const commy_service_co
         return status;
 
     cmy_error_t before;
+    cmy_holder_t holder;
     cmy_error_save(&before);
     status = register_once(&mesh->actor, &draft, reference);
     if (status == COMMY_STATUS_FULL && cmy_reap(&mesh->actor, true, NULL)) {
@@ -188,6 +189,9 @@ commy_status_t commy_service_register(commy_mesh_t *mesh, const commy_service_co
         if (status == COMMY_STATUS_SUCCESS)
             cmy_error_restore(&before);
     }
+    /* A live id is refused as such, in a full region too. */
+    if (status == COMMY_STATUS_FULL && cmy_service_find(mesh->region, &draft.id, &holder.record, &holder.state))
+        status = held(mesh->region, &draft, &holder);
     cmy_mesh_exit(mesh);
     return status;
 }
