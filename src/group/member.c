@@ -85,6 +85,8 @@ static cmy_step_t append(cmy_joiner_t *joiner, uint64_t next)
     commy_status_t status = cmy_slab_pick(joiner->actor, CMY_LINES, &line, &free_state);
     if (status == COMMY_STATUS_FULL) {
         cmy_region_t *region = joiner->actor->region;
+        if (cmy_group_collect_all(joiner->actor) > 0)
+            return STEP_AGAIN; /* names without instances had lines */
         uint32_t limit = region->layout.slab[CMY_LINES].limit;
         status = cmy_fail(COMMY_STATUS_FULL, "region %s/%s is full: %u of %u member lines are in use by names that "
                           "have or had many instances; create one with a larger --capacity", region->dir,

@@ -96,7 +96,7 @@ static bool claim(cmy_participant_t *participant, uint32_t tid, uint64_t namespa
         participant->slot = slot;
         participant->owner = cmy_owner(slot, cmy_life_incarnation(phase));
         /* Whoever sees anything of what is filled in now, sees the claim too: pairs with the acquire fences in life.c,
-         * tenant() and cmy_life_describe(). */
+         * sign_of() and cmy_life_describe(). */
         cmy_fence_release();
         return true;
     }

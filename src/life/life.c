@@ -107,23 +107,24 @@ bool cmy_life_dead(cmy_region_t *region, uint32_t owner)
 }
 
 /*
- * Reads whom to ask about: false where the slot's tenant is in another namespace, unknown, or changed meanwhile. All of
+ * Asks the kernel about a slot's tenant. NONE where that is in another namespace, or changed while it was read. All of
  * the record was written before the phase word became ARMED, and the next tenant's fence stands between its claim and
- * its first store, so that equal readings of the word mean that what lies between is this tenant's.
+ * its first store, so that equal readings of the word mean that what was read between them is this tenant's.
  */
-static bool tenant(const cmy_region_t *region, uint32_t slot, uint64_t phase, uint32_t *pid)
+static cmy_life_sign_t sign_of(const cmy_region_t *region, uint32_t slot, uint64_t phase)
 {
     uint64_t ours = cmy_life_namespace();
     if (!ours || cmy_life_word(0, ours, 0, 0) != cmy_life_word(0, phase >> 3, 0, 0))
-        return false;
-    *pid = 0;
+        return CMY_SIGN_NONE;
     if (cmy_life_phase(phase) == CMY_SLOT_JOINING)
-        return true;
+        return cmy_life_sign(0, cmy_life_tid(phase));
     const cmy_participant_shm_t *participant = &region->participants[slot];
     uint64_t theirs = cmy_load64_relaxed(&participant->pid_namespace);
-    *pid = cmy_load32_relaxed(&participant->pid);
+    uint32_t pid = cmy_load32_relaxed(&participant->pid);
     cmy_fence_acquire(); /* pairs with the release fence in keeper.c, claim() */
-    return theirs == ours && *pid != 0 && cmy_load64_relaxed(&region->life[slot].phase) == phase;
+    if (theirs != ours || pid == 0 || cmy_load64_relaxed(&region->life[slot].phase) != phase)
+        return CMY_SIGN_NONE;
+    return cmy_life_sign(pid, cmy_life_tid(phase));
 }
 
 bool cmy_life_certify(cmy_region_t *region, uint32_t slot)
@@ -132,24 +133,27 @@ bool cmy_life_certify(cmy_region_t *region, uint32_t slot)
         return false;
     cmy_life_shm_t *life = &region->life[slot];
     uint64_t phase = cmy_load64_acquire(&life->phase);
-    bool armed = cmy_life_phase(phase) == CMY_SLOT_ARMED || cmy_life_phase(phase) == CMY_SLOT_LEAVING;
-    bool dead = cmy_life_phase(phase) == CMY_SLOT_DEAD;
-    if (armed && marked(life))
-        return cmy_life_dead(region, cmy_owner(slot, cmy_life_incarnation(phase)));
-    if (!armed && cmy_life_phase(phase) != CMY_SLOT_JOINING && !(dead && cmy_life_tid(phase) != 0))
-        return dead;
-
-    uint32_t pid;
-    cmy_life_sign_t sign = CMY_SIGN_NONE;
-    if (tenant(region, slot, phase, &pid))
-        sign = cmy_life_sign(pid, cmy_life_tid(phase));
-    if (armed && sign != CMY_SIGN_NONE)
+    cmy_life_sign_t sign;
+    switch (cmy_life_phase(phase)) {
+    case CMY_SLOT_JOINING:
+        if (sign_of(region, slot, phase) == CMY_SIGN_GONE)
+            cmy_swap64_acq_rel(&life->phase, phase, free_word(phase)); /* c. */
+        return false;
+    case CMY_SLOT_ARMED:
+    case CMY_SLOT_LEAVING:
+        if (marked(life))
+            return cmy_life_dead(region, cmy_owner(slot, cmy_life_incarnation(phase)));
+        sign = sign_of(region, slot, phase);
+        if (sign == CMY_SIGN_NONE)
+            return false;
         return bury(region, slot, &phase, sign == CMY_SIGN_DUMPING) || cmy_life_phase(phase) == CMY_SLOT_DEAD;
-    if (dead && (sign == CMY_SIGN_GONE || marked(life)))
-        cmy_swap64_acq_rel(&life->phase, phase, dead_word(phase, 0));
-    else if (!dead && sign == CMY_SIGN_GONE)
-        cmy_swap64_acq_rel(&life->phase, phase, free_word(phase)); /* JOINING; c. */
-    return dead;
+    case CMY_SLOT_DEAD:
+        if (cmy_life_tid(phase) != 0 && (marked(life) || sign_of(region, slot, phase) == CMY_SIGN_GONE))
+            cmy_swap64_acq_rel(&life->phase, phase, dead_word(phase, 0)); /* b. */
+        return true;
+    default:
+        return false;
+    }
 }
 
 void cmy_life_free(cmy_region_t *region, uint32_t slot, uint64_t phase)
@@ -185,7 +189,7 @@ bool cmy_life_describe(const cmy_region_t *region, uint32_t slot, commy_particip
         .joined_at_ns = cmy_load64_relaxed(&participant->joined_at_ns),
     };
     cmy_text_load(participant->node_id, COMMY_LIMIT_MESH_BYTES, out->node_id);
-    cmy_fence_acquire(); /* as in tenant() */
+    cmy_fence_acquire(); /* as in sign_of() */
     return cmy_load64_relaxed(word) == phase;
 }
 

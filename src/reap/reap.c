@@ -95,6 +95,7 @@ static bool reap_dead(cmy_actor_t *actor, bool certify, commy_reap_report_t *rep
                       sweep_blocks(actor, CMY_LARGE_TEXTS);
     for (int kind = 0; kind < CMY_SLABS; kind++)
         cmy_slab_repair(actor->region, (cmy_slab_kind_t)kind);
+    cmy_lease_note_all(actor->region);
     cmy_wait_announce_all(actor->region); /* also for changes that the dead made and did not announce */
     for (uint32_t i = 0; i < dead.count; i++)
         cmy_life_free(actor->region, dead.slot[i], dead.phase[i]);

@@ -106,22 +106,6 @@ commy_status_t commy_mesh_stats(const commy_mesh_t *mesh, commy_mesh_stats_t *st
     return COMMY_STATUS_SUCCESS;
 }
 
-/*
- * Deaths are announced by whoever reaps, which is a keeper's work. Where nobody has one, a waiter that may write announces
- * what it finds: it looks after each slice, so that a death is missed by no waiter but one that may only read and is alone.
- */
-static void announce_deaths(cmy_region_t *region)
-{
-    for (uint32_t slot = 0; slot < COMMY_LIMIT_PARTICIPANTS; slot++) {
-        const cmy_life_shm_t *life = &region->life[slot];
-        uint64_t phase = cmy_load64_acquire(&life->phase);
-        if (cmy_life_phase(phase) != CMY_SLOT_ARMED || !(cmy_load32_acquire(&life->word) & FUTEX_OWNER_DIED))
-            continue;
-        if (cmy_life_dead(region, cmy_owner(slot, cmy_life_incarnation(phase))))
-            cmy_wait_announce_all(region);
-    }
-}
-
 commy_status_t commy_mesh_wait(const commy_mesh_t *mesh, const char *name, uint64_t version, int32_t timeout_ms,
                                uint64_t *new_version)
 {
@@ -151,7 +135,7 @@ commy_status_t commy_mesh_wait(const commy_mesh_t *mesh, const char *name, uint6
         if (status != COMMY_STATUS_SUCCESS)
             return status;
         if (mesh->region->writable)
-            announce_deaths(mesh->region);
+            cmy_lease_declare(mesh->region);
     }
     return COMMY_STATUS_SUCCESS;
 }

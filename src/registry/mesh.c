@@ -6,8 +6,6 @@
 
 #include "base/node.h"
 
-#define CERTIFY_EVERY_NS 1000000000ull
-
 commy_status_t cmy_mesh_null(const char *what)
 {
     return cmy_fail(COMMY_STATUS_INVALID, "%s is null; pass one", what);
@@ -163,17 +161,12 @@ commy_status_t commy_mesh_remove(const commy_open_options_t *from, bool force)
 
 /* ------------------------------------------------------- participation */
 
-/* On the keeper's thread: reap, and now and then look for deaths that the kernel could not mark. */
+/* On the keeper's thread, which looks by itself for deaths that the kernel could not mark (life/watch.c). */
 static void housekeeping(void *user)
 {
     commy_mesh_t *mesh = user;
-    if (atomic_load_explicit(&mesh->phase, memory_order_acquire) != CMY_MESH_JOINED)
-        return;
-    uint64_t now = cmy_clock_monotonic_ns();
-    bool certify = now - mesh->swept_ns >= CERTIFY_EVERY_NS;
-    if (certify)
-        mesh->swept_ns = now;
-    cmy_reap(&mesh->actor, certify, NULL);
+    if (atomic_load_explicit(&mesh->phase, memory_order_acquire) == CMY_MESH_JOINED)
+        cmy_reap(&mesh->actor, false, NULL);
 }
 
 /* ATTACHED or LEFT -> JOINED. `lifecycle` is held. */

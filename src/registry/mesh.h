@@ -21,6 +21,7 @@
 #include "base/error.h"
 #include "base/rcu.h"
 #include "base/text.h"
+#include "reap/lease.h"
 #include "reap/reap.h"
 
 typedef enum cmy_mesh_phase {
@@ -36,7 +37,6 @@ struct commy_mesh {
     _Atomic int phase; /* cmy_mesh_phase_t */
     cmy_participant_t *participant;
     pthread_mutex_t leaving, lifecycle;
-    uint64_t swept_ns; /* keeper only: when deaths that the kernel could not mark were looked for last */
     char node_id[COMMY_LIMIT_MESH_BYTES + 1];
     uint16_t listen_port;
 };

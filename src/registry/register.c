@@ -153,11 +153,13 @@ static commy_status_t register_once(cmy_actor_t *actor, const cmy_draft_t *draft
         return status;
     cmy_service_fill(actor->region, record, claimed, draft);
     uint64_t lease = cmy_load64_relaxed(&cmy_service_at(actor->region, record)->lease);
+    if (lease != 0)
+        cmy_lease_note(actor->region, lease); /* should we be stopped right after it is published */
     status = enter(actor, draft, record, claimed);
     if (status != COMMY_STATUS_SUCCESS)
         return status;
     if (lease != 0)
-        cmy_lease_note(actor->region, lease);
+        cmy_lease_note(actor->region, lease); /* a sweep in between may have passed over it */
     cmy_wait_announce(actor->region, draft->name.hash);
     if (reference)
         *reference = cmy_reference(record, claimed);

@@ -29,7 +29,7 @@ static void bump(cmy_stripe_shm_t *stripe)
     if (waiting == 0)
         return;
     syscall(SYS_futex, &stripe->version, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
-    if (waiting < mine + 1) /* the flag holds a version as readers see it: one more */
+    if (waiting < mine + 1) /* the flag holds one more than the version that is slept on, so that it is never 0 */
         cmy_swap64_seq_cst(&stripe->waiting, waiting, 0);
 }
 
@@ -53,11 +53,26 @@ void cmy_wait_announce_all(cmy_region_t *region)
     ring(region);
 }
 
+/* What lives and deaths add to every version: FREE(i) to ARMED(i) 2i, marked or DEAD 2i + 1, FREE(i + 1) 2i + 2. */
+static uint64_t lives(const cmy_region_t *region)
+{
+    uint64_t sum = 0;
+    for (uint32_t slot = 0; slot < COMMY_LIMIT_PARTICIPANTS; slot++) {
+        uint64_t phase = cmy_load64_acquire(&region->life[slot].phase);
+        sum += 2ull * cmy_life_incarnation(phase);
+        if (cmy_life_phase(phase) == CMY_SLOT_DEAD)
+            sum++;
+        else if (cmy_life_phase(phase) == CMY_SLOT_ARMED || cmy_life_phase(phase) == CMY_SLOT_LEAVING)
+            sum += (cmy_load32_acquire(&region->life[slot].word) & FUTEX_OWNER_DIED) != 0;
+    }
+    return sum;
+}
+
 uint64_t cmy_wait_version(const cmy_region_t *region, const uint64_t *name_hash)
 {
+    uint64_t sum = lives(region) + 1;
     if (name_hash)
-        return cmy_load64_seq_cst(&stripe_of(region, *name_hash)->version) + 1;
-    uint64_t sum = 1;
+        return sum + cmy_load64_seq_cst(&stripe_of(region, *name_hash)->version);
     for (uint32_t i = 0; i < CMY_STRIPES; i++)
         sum += cmy_load64_seq_cst(&region->stripes[i].version);
     return sum;

@@ -14,12 +14,15 @@
  * Whoever waits for the whole mesh compares the sum of all versions, which grows whenever one of them does, and sleeps on
  * a stripe of its own, the bell, which writers ring only when somebody waits there.
  *
- * A change that its maker did not live to announce is announced by the reaper, who bumps every stripe.
+ * Deaths announce themselves: a version contains, besides what writers bumped, twice the incarnation of every slot and one
+ * more for each whose tenant is dead, as anybody can read it from the life words. That sum grows with each death and each
+ * reaping, needs nobody to write, and so reaches a waiter that may only read and is alone. The reaper bumps every stripe
+ * as well, which wakes sleepers at once and announces what the dead had changed and not announced.
  */
 #ifndef CMY_WAIT_WAIT_H
 #define CMY_WAIT_WAIT_H
 
-#include "region/region.h"
+#include "life/life.h"
 
 #define CMY_WAIT_SLICE_MS 100
 
@@ -29,7 +32,8 @@ void cmy_wait_announce(cmy_region_t *region, uint64_t name_hash);
 /* After a death: everybody looks again. */
 void cmy_wait_announce_all(cmy_region_t *region);
 
-/* The current version of a name's stripe (of everything, for a null hash). Above 0, grows only. */
+/* The current version of a name's stripe (of everything, for a null hash). Above 0; grows only, but for one step back when
+ * a slot has had 2^20 tenants. */
 uint64_t cmy_wait_version(const cmy_region_t *region, const uint64_t *name_hash);
 
 /*
