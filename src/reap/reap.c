@@ -5,16 +5,17 @@
 
 #define RETRIES 100000u
 
-/* Slots that are DEAD, as they were when the run began. */
+/* Slots that are DEAD, as they were when the run began; `fresh` of them this actor has not reaped before. */
 typedef struct cmy_dead {
-    uint32_t count;
+    uint32_t count, fresh;
     uint16_t slot[COMMY_LIMIT_PARTICIPANTS];
     uint64_t phase[COMMY_LIMIT_PARTICIPANTS];
 } cmy_dead_t;
 
-static void list_dead(cmy_region_t *region, bool certify, cmy_dead_t *dead)
+static void list_dead(cmy_actor_t *actor, bool certify, cmy_dead_t *dead)
 {
-    dead->count = 0;
+    cmy_region_t *region = actor->region;
+    dead->count = dead->fresh = 0;
     for (uint32_t slot = 0; slot < COMMY_LIMIT_PARTICIPANTS; slot++) {
         uint64_t phase = cmy_load64_acquire(&region->life[slot].phase);
         if (cmy_life_phase(phase) == CMY_SLOT_FREE)
@@ -26,6 +27,7 @@ static void list_dead(cmy_region_t *region, bool certify, cmy_dead_t *dead)
         phase = cmy_load64_acquire(&region->life[slot].phase);
         if (cmy_life_phase(phase) != CMY_SLOT_DEAD)
             continue;
+        dead->fresh += atomic_load_explicit(&actor->reaped[slot], memory_order_relaxed) != phase;
         dead->slot[dead->count] = (uint16_t)slot;
         dead->phase[dead->count++] = phase;
     }
@@ -82,13 +84,9 @@ static uint32_t sweep_blocks(cmy_actor_t *actor, cmy_slab_kind_t kind)
     return freed;
 }
 
-static bool reap_dead(cmy_actor_t *actor, bool certify, commy_reap_report_t *report)
+/* Gives back all records of whoever is dead. */
+static void reap_records(cmy_actor_t *actor, commy_reap_report_t *report)
 {
-    cmy_dead_t dead;
-    list_dead(actor->region, certify, &dead);
-    if (dead.count == 0)
-        return false;
-    report->participants += dead.count;
     report->services += reap_services(actor);
     report->groups += reap_groups(actor);
     report->blocks += sweep_blocks(actor, CMY_STATS) + sweep_blocks(actor, CMY_SMALL_TEXTS) +
@@ -97,9 +95,20 @@ static bool reap_dead(cmy_actor_t *actor, bool certify, commy_reap_report_t *rep
         cmy_slab_repair(actor->region, (cmy_slab_kind_t)kind);
     cmy_lease_note_all(actor->region);
     cmy_wait_announce_all(actor->region); /* also for changes that the dead made and did not announce */
-    for (uint32_t i = 0; i < dead.count; i++)
+}
+
+static bool reap_dead(cmy_actor_t *actor, bool certify, commy_reap_report_t *report)
+{
+    cmy_dead_t dead;
+    list_dead(actor, certify, &dead);
+    if (dead.fresh > 0)
+        reap_records(actor, report);
+    report->participants += dead.fresh;
+    for (uint32_t i = 0; i < dead.count; i++) {
+        atomic_store_explicit(&actor->reaped[dead.slot[i]], dead.phase[i], memory_order_relaxed);
         cmy_life_free(actor->region, dead.slot[i], dead.phase[i]);
-    return true;
+    }
+    return dead.fresh > 0;
 }
 
 bool cmy_reap(cmy_actor_t *actor, bool certify, commy_reap_report_t *report)

@@ -23,6 +23,9 @@ typedef struct cmy_actor {
     cmy_region_t *region;
     uint32_t owner;
     _Atomic uint32_t cursor[CMY_SLABS]; /* where to look first: what was released last, else behind the last claim */
+    /* Phase words of the dead whose records were all given back, by slot: a slot stays DEAD while a core dump is
+     * written, and need not be reaped at every sweep. Relaxed: at worst it is done again. */
+    _Atomic uint64_t reaped[COMMY_LIMIT_PARTICIPANTS];
 } cmy_actor_t;
 
 /*
