@@ -140,6 +140,7 @@ static void call(const cmy_look_t *look, char *out, size_t room)
 static void say_where(const cmy_look_t *look, char where[WHERE_BYTES])
 {
     int bytes;
+    uint64_t state;
     switch (look->subject) {
     case CMY_SUBJECT_HEADER:
         snprintf(where, WHERE_BYTES, "header");
@@ -150,7 +151,9 @@ static void say_where(const cmy_look_t *look, char where[WHERE_BYTES])
     case CMY_SUBJECT_SERVICE:
     case CMY_SUBJECT_GROUP:
         bytes = snprintf(where, WHERE_BYTES, "%s %" PRIu32, subjects[look->subject].name, look->index);
-        if (cmy_state_phase(look->seen) != CMY_FREE)
+        state = cmy_load64_acquire(cmy_state_at(look->region, (cmy_slab_kind_t)(look->subject - CMY_SUBJECT_SERVICE),
+                                                look->index));
+        if (cmy_state_phase(state) != CMY_FREE)
             call(look, where + bytes, WHERE_BYTES - (size_t)bytes);
         return;
     default:

@@ -62,24 +62,9 @@ void cmy_service_fill(const cmy_region_t *region, uint32_t record, uint64_t clai
     cmy_store64_relaxed(&cold->ttl_ms, draft->ttl_ms);
 }
 
-/* Endpoint, wherever it lies; nothing in it is trusted but the field's size. */
-static void copy_endpoint(const cmy_region_t *region, uint32_t record, cmy_shape_t shape, char *to)
+void cmy_service_copy_far_endpoint(const cmy_region_t *region, uint32_t record, size_t bytes, char *to)
 {
-    if (__builtin_expect(shape.endpoint_bytes < CMY_HOT_ENDPOINT_BYTES, 1))
-        cmy_text_load(cmy_service_at(region, record)->endpoint, shape.endpoint_bytes, to);
-    else
-        cmy_text_load(cmy_cold_at(region, record)->endpoint, shape.endpoint_bytes, to);
-}
-
-void cmy_service_copy_target(const cmy_region_t *region, uint32_t record, uint64_t state, commy_target_t *target)
-{
-    const cmy_service_shm_t *hot = cmy_service_at(region, record);
-    cmy_shape_t shape = cmy_shape_unpack(cmy_load64_relaxed(&hot->shape));
-    target->reference = cmy_reference(record, state);
-    target->weight = cmy_condition_weight(cmy_load64_relaxed(&hot->condition));
-    target->status = cmy_service_health(hot);
-    target->port = shape.port;
-    copy_endpoint(region, record, shape, target->endpoint);
+    cmy_text_load(cmy_cold_at(region, record)->endpoint, bytes, to);
 }
 
 /* A short text of a fixed field: up to its NUL, and never past the field. */
@@ -98,7 +83,7 @@ void cmy_service_copy_info(const cmy_region_t *region, uint32_t record, uint64_t
     memset(info, 0, sizeof *info);
     size_t id_bytes = shape.id_bytes <= COMMY_LIMIT_ID_BYTES ? shape.id_bytes : COMMY_LIMIT_ID_BYTES;
     cmy_text_load(id_bytes < CMY_HOT_ID_BYTES ? hot->id : cold->id, id_bytes, info->id);
-    copy_endpoint(region, record, shape, info->endpoint);
+    cmy_service_copy_endpoint(region, record, shape, info->endpoint);
     copy_field(cold->name, WORDS(cold->name), info->name);
     copy_field(cold->version, WORDS(cold->version), info->version);
     copy_field(cold->zone, WORDS(cold->zone), info->zone);

@@ -2,10 +2,10 @@
  * Taking services away; see service.h.
  *
  * finish, by the executor named in DYING:
- *   index      bit, then cell: from here on no lookup meets the record.   Killed before, between, after: the next
+ *   announce   the name's stripe: lookups have not seen the record since it is DYING, whoever waits looks again
+ *   index      bit, then cell                                              Killed before, between, after: the next
  *   group      its member cell                                             executor does all of it again; what is
  *   blocks     statistics and metadata, each by CAS on its link            gone already is not found again.
- *   announce   the name's stripe: whoever waits looks again
  *   release    FREE, version + 1
  */
 #include "service/service.h"
@@ -33,11 +33,11 @@ static void finish(cmy_actor_t *actor, uint32_t record, uint64_t state, bool liv
 {
     cmy_region_t *region = actor->region;
     cmy_service_shm_t *hot = cmy_service_at(region, record);
+    cmy_wait_announce(region, cmy_service_name_hash(region, record));
     cmy_index_remove(actor, CMY_SERVICES, cmy_load64_relaxed(&hot->hash), record);
     cmy_group_leave(actor, record, cmy_load64_relaxed(&hot->position), live);
     drop_block(actor, &hot->stats, state, false);
     drop_block(actor, &cmy_cold_at(region, record)->metadata, state, true);
-    cmy_wait_announce(region, cmy_service_name_hash(region, record));
     cmy_slab_release(actor, CMY_SERVICES, record, state);
 }
 

@@ -103,7 +103,7 @@ static inline bool cmy_service_matches(const cmy_region_t *region, uint32_t reco
  * The next visible service under a key that a probe was begun for; false when there is none. The caller reads what it
  * wants and then asks cmy_service_same(); if that fails it goes on with the probe.
  */
-static inline bool cmy_service_seek(const cmy_region_t *region, const cmy_key_t *key, cmy_probe_t *probe,
+static inline __attribute__((always_inline)) bool cmy_service_seek(const cmy_region_t *region, const cmy_key_t *key, cmy_probe_t *probe,
                                     uint32_t *record, uint64_t *state)
 {
     while (cmy_probe_next(probe, record)) {
@@ -132,8 +132,41 @@ static inline int32_t cmy_service_health(const cmy_service_shm_t *service)
     return (int32_t)cmy_condition_health(cmy_load64_relaxed(&service->condition));
 }
 
+/*
+ * Copies the endpoint, wherever it lies; nothing in it is trusted but the field's size. The short one by whole words,
+ * which carry its NUL and up to seven more.
+ */
+void cmy_service_copy_far_endpoint(const cmy_region_t *region, uint32_t record, size_t bytes, char *to);
+static inline void cmy_service_copy_endpoint(const cmy_region_t *region, uint32_t record, cmy_shape_t shape, char *to)
+{
+    const cmy_service_shm_t *hot = cmy_service_at(region, record);
+    size_t bytes = shape.endpoint_bytes;
+    if (__builtin_expect(bytes >= CMY_HOT_ENDPOINT_BYTES, 0)) {
+        cmy_service_copy_far_endpoint(region, record, bytes, to);
+        return;
+    }
+    for (size_t i = 0; i <= bytes / 8; i++) {
+        uint64_t word = cmy_load64_relaxed(&hot->endpoint[i]);
+        memcpy(to + 8 * i, &word, 8);
+    }
+    to[bytes] = '\0';
+}
+
 /* Copies what a client needs, or everything. Followed by cmy_service_same(). */
-void cmy_service_copy_target(const cmy_region_t *region, uint32_t record, uint64_t state, commy_target_t *target);
+static inline void cmy_service_copy_target(const cmy_region_t *region, uint32_t record, uint64_t state,
+                                           commy_target_t *target)
+{
+    const cmy_service_shm_t *hot = cmy_service_at(region, record);
+    cmy_shape_t shape = cmy_shape_unpack(cmy_load64_relaxed(&hot->shape));
+    uint64_t condition = cmy_load64_relaxed(&hot->condition), lease = cmy_load64_relaxed(&hot->lease);
+    target->reference = cmy_reference(record, state);
+    target->weight = cmy_condition_weight(condition);
+    target->status = (int32_t)cmy_condition_health(condition);
+    if (__builtin_expect(lease != 0, 0) && cmy_lease_ended(lease))
+        target->status = COMMY_HEALTH_UNHEALTHY;
+    target->port = shape.port;
+    cmy_service_copy_endpoint(region, record, shape, target->endpoint);
+}
 void cmy_service_copy_info(const cmy_region_t *region, uint32_t record, uint64_t state, commy_service_info_t *info);
 
 /* Hash of a record's name, as the name's stripe needs it. */
