@@ -151,8 +151,8 @@ static void say_where(const cmy_look_t *look, char where[WHERE_BYTES])
     case CMY_SUBJECT_SERVICE:
     case CMY_SUBJECT_GROUP:
         bytes = snprintf(where, WHERE_BYTES, "%s %" PRIu32, subjects[look->subject].name, look->index);
-        state = cmy_load64_acquire(cmy_state_at(look->region, (cmy_slab_kind_t)(look->subject - CMY_SUBJECT_SERVICE),
-                                                look->index));
+        state = cmy_load64_acquire(
+            cmy_state_at(look->region, (cmy_slab_kind_t)(look->subject - CMY_SUBJECT_SERVICE), look->index));
         if (cmy_state_phase(state) != CMY_FREE)
             call(look, where + bytes, WHERE_BYTES - (size_t)bytes);
         return;
@@ -319,7 +319,8 @@ commy_status_t commy_mesh_check(const commy_mesh_t *mesh, commy_finding_fn *find
     if (status != COMMY_STATUS_SUCCESS || found == 0)
         return status;
     return cmy_fail(COMMY_STATUS_CORRUPT,
-                    "region %s/%s is damaged: %" PRIu64 " findings; `commy check` lists them, `commy dump` shows what is "
+                    "region %s/%s is damaged: %" PRIu64
+                    " findings; `commy check` lists them, `commy dump` shows what is "
                     "there; stop its programs and remove it with `commy rm %s`",
                     mesh->region->dir, mesh->region->mesh, found, mesh->region->mesh);
 }

@@ -47,8 +47,8 @@ static void check_mark(const cmy_look_t *look)
     else if (mark < before)
         cmy_look_wrong(look, "%" PRIu64 " records are marked reserved, fewer than before", mark);
     else if (mark != slab->limit && mark % slab->chunk != 0)
-        cmy_look_wrong(look, "%" PRIu64 " records are marked reserved, which is not a whole number of chunks of %u", mark,
-                       slab->chunk);
+        cmy_look_wrong(look, "%" PRIu64 " records are marked reserved, which is not a whole number of chunks of %u",
+                       mark, slab->chunk);
 }
 
 /* Bits of records that are not reserved yet. Claimers see the mark before they set a bit, so it is read after the bits. */
@@ -91,7 +91,8 @@ static void check_tenant(const cmy_look_t *look)
     if (tid == 0)
         cmy_look_wrong(look, "is taken, but names no keeper");
     if (word != (tid | FUTEX_WAITERS) && (word & ~FUTEX_WAITERS) != FUTEX_OWNER_DIED)
-        cmy_look_wrong(look, "its life word is %#x, which is neither its keeper's (%u) nor the kernel's mark", word, tid);
+        cmy_look_wrong(look, "its life word is %#x, which is neither its keeper's (%u) nor the kernel's mark", word,
+                       tid);
     if (cmy_life_word(0, namespace_inode, 0, 0) != cmy_life_word(0, look->seen >> 3, 0, 0))
         cmy_look_wrong(look, "its PID namespace is not the one that its phase word names");
     if (cmy_load32_relaxed(&tenant->pid) == 0)
@@ -130,8 +131,8 @@ void cmy_check_slot(cmy_audit_t *audit, uint32_t slot)
     }
     if (cmy_load32_relaxed(&life->reserved) != 0)
         cmy_look_wrong(&look, "its reserved word is not 0");
-    if (audit->quiescent && cmy_check_standing(audit->region, cmy_owner(slot, cmy_life_incarnation(look.seen))) ==
-                                CMY_STANDING_DEAD)
+    if (audit->quiescent &&
+        cmy_check_standing(audit->region, cmy_owner(slot, cmy_life_incarnation(look.seen))) == CMY_STANDING_DEAD)
         cmy_look_wrong(&look, "is dead and was not reaped");
 }
 

@@ -48,8 +48,8 @@ static void check_cell(const cmy_look_t *line, const cmy_index_look_t *at, uint3
         cmy_look_wrong(line, "its cell %u names %s %u, which is not reserved", i, at->record, record);
         return;
     }
-    cmy_look_t look = cmy_look_begin(line->audit, line->subject, line->index,
-                                     cmy_state_at(line->region, at->slab, record), ~0ull);
+    cmy_look_t look =
+        cmy_look_begin(line->audit, line->subject, line->index, cmy_state_at(line->region, at->slab, record), ~0ull);
     uint64_t hash = hash_of(line->region, at->slab, record);
     uint32_t home = cmy_index_home(hash, at->homes);
     if (cmy_load32_acquire(word) != cell)
@@ -138,10 +138,11 @@ void cmy_check_indexed(const cmy_look_t *look, cmy_slab_kind_t slab, uint64_t ha
         }
     }
     if (cells == 0)
-        cmy_look_wrong(look, "is in use, but no cell in the window of line %u of the index of %s names it", line, index);
-    else if (committed == 0)
-        cmy_look_wrong(look, "is in use, but its cell in the window of line %u of the index of %s is not committed", line,
+        cmy_look_wrong(look, "is in use, but no cell in the window of line %u of the index of %s names it", line,
                        index);
+    else if (committed == 0)
+        cmy_look_wrong(look, "is in use, but its cell in the window of line %u of the index of %s is not committed",
+                       line, index);
     if (cells > 1)
         cmy_look_wrong(look, "has %u cells in the window of line %u of the index of %s", cells, line, index);
 }

@@ -6,8 +6,8 @@
 const char *cmy_phase_name(cmy_phase_t phase)
 {
     static const char *const names[] = {
-        [CMY_FREE] = "FREE", [CMY_CLAIMED] = "CLAIMED", [CMY_LIVE] = "LIVE", [CMY_CLOSING] = "CLOSING",
-        [CMY_DYING] = "DYING",
+        [CMY_FREE] = "FREE",       [CMY_CLAIMED] = "CLAIMED", [CMY_LIVE] = "LIVE",
+        [CMY_CLOSING] = "CLOSING", [CMY_DYING] = "DYING",
     };
     return (size_t)phase < sizeof names / sizeof names[0] ? names[phase] : "no phase";
 }

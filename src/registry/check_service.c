@@ -214,8 +214,8 @@ static void check_link(const cmy_service_look_t *at, const cmy_word64_t *word, b
 
 static void check_live(const cmy_look_t *look)
 {
-    cmy_service_look_t at = {*look, cmy_service_at(look->region, look->index), cmy_cold_at(look->region, look->index),
-                             {0}};
+    cmy_service_look_t at = {
+        *look, cmy_service_at(look->region, look->index), cmy_cold_at(look->region, look->index), {0}};
     at.shape = cmy_shape_unpack(cmy_load64_relaxed(&at.hot->shape));
     check_owner(&at);
     check_lease(&at);
@@ -231,8 +231,8 @@ static void check_live(const cmy_look_t *look)
 
 void cmy_check_service(cmy_audit_t *audit, uint32_t record)
 {
-    cmy_look_t look = cmy_look_begin(audit, CMY_SUBJECT_SERVICE, record, &cmy_service_at(audit->region, record)->state,
-                                     ~0ull);
+    cmy_look_t look =
+        cmy_look_begin(audit, CMY_SUBJECT_SERVICE, record, &cmy_service_at(audit->region, record)->state, ~0ull);
     switch (cmy_state_phase(look.seen)) {
     case CMY_FREE:
         cmy_check_free(&look, CMY_SERVICES);

@@ -1,0 +1,208 @@
+/*
+ * What the library takes from outside, in its simulated form.
+ *
+ *     kernel     threads that end mark life words (world.c); whoever asks about a thread hears whether its process lives
+ *     futexes    a sleeper sleeps until it is woken, or until nobody else can go on: then its time is over
+ *     clocks     time passes by one nanosecond a look, and by leaps when a process of the case makes it leap
+ *     errors     codes without sentences
+ *
+ * Calls of the C library are caught by the linker (--wrap).
+ */
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "explore.h"
+#include "life/sign.h"
+
+ex_sizes_t ex_sizes;
+
+void cmy_schedule_point(const void *word)
+{
+    if (ex_running == EX_KERNEL)
+        return; /* the explorer itself: audits, and looks at results */
+    ex_process[ex_running].status = EX_READY;
+    ex_process[ex_running].pending = word;
+    ex_fiber_yield();
+}
+
+/* ------------------------------------------------------------------ errors */
+
+commy_status_t cmy_fail(commy_status_t status, const char *format, ...)
+{
+    (void)format;
+    return status;
+}
+
+commy_status_t cmy_fail_errno(commy_status_t status, const char *format, ...)
+{
+    (void)format;
+    return status;
+}
+
+void cmy_error_save(cmy_error_t *saved)
+{
+    saved->code = 0;
+    saved->message[0] = '\0';
+}
+
+void cmy_error_restore(const cmy_error_t *saved)
+{
+    (void)saved;
+}
+
+int32_t commy_last_error(void)
+{
+    return 0;
+}
+
+const char *commy_last_error_message(void)
+{
+    return "";
+}
+
+/* ------------------------------------------------------------------ clocks */
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+    if (ex_running == EX_KERNEL)
+        return __real_clock_gettime(clock, now);
+    uint64_t ns;
+    if (clock == CLOCK_REALTIME) {
+        ns = 1000000000; /* for people; the same for all */
+    } else {
+        ns = cmy_load64_relaxed(ex_clock_word()) + 1;
+        ex_poke64(ex_running, ex_clock_word(), ns);
+    }
+    *now = (struct timespec){.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+    return 0;
+}
+
+/* An audit pauses before it looks again; here nobody moves meanwhile. */
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
+int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
+{
+    (void)time;
+    (void)left;
+    return 0;
+}
+
+int __wrap_sched_getcpu(void);
+int __wrap_sched_getcpu(void)
+{
+    return (int)ex_running; /* each process has its own */
+}
+
+/* ----------------------------------------------------------------- futexes */
+
+static long futex_wait(const cmy_word32_t *word, uint32_t expected)
+{
+    ex_process_t *me = &ex_process[ex_running];
+    if (cmy_load32_relaxed(word) != expected) {
+        errno = EAGAIN;
+        return -1;
+    }
+    me->status = EX_ASLEEP;
+    me->pending = NULL;
+    me->asleep_on = word;
+    me->timed_out = false;
+    ex_fiber_yield();
+    me->asleep_on = NULL;
+    errno = ETIMEDOUT;
+    return me->timed_out ? -1 : 0;
+}
+
+static long futex_wake(const void *word)
+{
+    long woken = 0;
+    cmy_schedule_point(word);
+    for (uint32_t who = 0; who < EX_ACTORS; who++) {
+        if (ex_process[who].status != EX_ASLEEP || ex_process[who].asleep_on != word)
+            continue;
+        ex_process[who].status = EX_READY;
+        ex_process[who].pending = ex_start_word(who);
+        woken++;
+    }
+    return woken;
+}
+
+long __wrap_syscall(long number, ...);
+long __wrap_syscall(long number, ...)
+{
+    va_list arguments;
+    va_start(arguments, number);
+    const void *word = va_arg(arguments, const void *);
+    int operation = va_arg(arguments, int);
+    uint32_t value = va_arg(arguments, uint32_t);
+    va_end(arguments);
+    if (number == SYS_futex && operation == FUTEX_WAIT)
+        return futex_wait(word, value);
+    if (number == SYS_futex && operation == FUTEX_WAKE)
+        return futex_wake(word);
+    errno = ENOSYS;
+    return -1;
+}
+
+/* -------------------------------------------------------------------- life */
+
+#define NAMESPACE 0x10001u
+#define TIDS 64u /* of one process: a keeper each time that it joins */
+
+struct cmy_participant {
+    uint32_t owner, tid;
+};
+
+uint64_t cmy_life_namespace(void)
+{
+    return NAMESPACE;
+}
+
+/* Gone: its process is dead, or has left and perhaps joined again with another keeper. */
+cmy_life_sign_t cmy_life_sign(uint32_t pid, uint32_t tid)
+{
+    (void)pid;
+    uint32_t who = tid / TIDS - 1;
+    if (who >= EX_ACTORS)
+        return CMY_SIGN_NONE;
+    cmy_schedule_point(ex_start_word(who)); /* a death, or an end of a keeper, comes before or after */
+    return ex_process[who].status == EX_DEAD || ex_private(who)->tid != tid ? CMY_SIGN_GONE : CMY_SIGN_NONE;
+}
+
+/* What the keeper does until it arms, on the joiner's own fiber; the real one is life/keeper.c. */
+commy_status_t cmy_life_join(cmy_region_t *region, const char *node_id, uint16_t listen_port,
+                             cmy_housekeeping_fn *housekeeping, void *user, cmy_participant_t **participant)
+{
+    static cmy_participant_t joined[EX_ACTORS]; /* not looked at by anybody but its process, and only as an address */
+    ex_private_t *mine = (ex_private_t *)((char *)region - offsetof(ex_private_t, region));
+    uint32_t who = (uint32_t)mine->mesh.listen_port;
+    (void)listen_port;
+    (void)housekeeping;
+    (void)user;
+    mine->tid = mine->tid ? mine->tid + 1 : (who + 1) * TIDS;
+    for (uint32_t slot = 0; slot < COMMY_LIMIT_PARTICIPANTS; slot++) {
+        cmy_word64_t *word = &region->life[slot].phase;
+        uint64_t phase = cmy_load64_acquire(word);
+        if (cmy_life_phase(phase) != CMY_SLOT_FREE)
+            continue;
+        uint64_t joining = cmy_life_word(CMY_SLOT_JOINING, NAMESPACE, cmy_life_incarnation(phase), mine->tid);
+        if (!cmy_swap64_acq_rel(word, phase, joining))
+            continue;
+        cmy_participant_shm_t *record = &region->participants[slot];
+        cmy_text_store(record->node_id, sizeof record->node_id / sizeof *record->node_id, node_id, strlen(node_id));
+        cmy_store64_relaxed(&record->pid_namespace, NAMESPACE);
+        cmy_store64_relaxed(&record->joined_at_ns, 1);
+        cmy_store32_relaxed(&record->pid, who + 1);
+        cmy_store32_release(&region->life[slot].word, mine->tid | FUTEX_WAITERS);
+        if (!cmy_swap64_acq_rel(word, joining, cmy_life_with_phase(joining, CMY_SLOT_ARMED)))
+            return COMMY_STATUS_CORRUPT;
+        mine->owner = cmy_owner(slot, cmy_life_incarnation(phase));
+        *participant = &joined[who];
+        return COMMY_STATUS_SUCCESS;
+    }
+    return COMMY_STATUS_LIMIT;
+}

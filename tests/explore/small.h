@@ -1,0 +1,51 @@
+/*
+ * Included in front of everything else, in every file of the explorer and of the library that is built into it.
+ *
+ * Makes the structures small where the library walks through them, so that a run takes hundreds of accesses instead of
+ * thousands and lines of members, full windows and collisions come about with two or three services. The layout of the
+ * region stays what it is: arrays keep their size, and the code uses the first cells of each.
+ *
+ * Takes the place of base/rcu.h: a simulated process has one thread, which never waits for a reader of its own.
+ */
+#ifndef EX_SMALL_H
+#define EX_SMALL_H
+
+#define CMY_BASE_RCU_H
+static inline void cmy_rcu_read_lock(void)
+{
+}
+static inline void cmy_rcu_read_unlock(void)
+{
+}
+static inline void cmy_rcu_synchronize(void)
+{
+}
+
+/* Waiting longer after each failure changes nothing here but the time it takes. */
+#include <ck_backoff.h>
+#define ck_backoff_eb(backoff) ((void)(backoff))
+
+#include "region/shm.h"
+
+/* As the case at hand wants them; see cases.c. */
+typedef struct ex_sizes {
+    uint32_t line_cells, group_cells, line_members;
+} ex_sizes_t;
+extern ex_sizes_t ex_sizes;
+
+#undef CMY_LINE_CELLS
+#define CMY_LINE_CELLS (ex_sizes.line_cells)
+#undef CMY_WINDOW_CELLS
+#define CMY_WINDOW_CELLS (2 * ex_sizes.line_cells)
+#undef CMY_GROUP_CELLS
+#define CMY_GROUP_CELLS (ex_sizes.group_cells)
+#undef CMY_LINE_MEMBERS
+#define CMY_LINE_MEMBERS (ex_sizes.line_members)
+#undef CMY_MESH_STAT_STRIPES
+#define CMY_MESH_STAT_STRIPES 2u
+#undef CMY_STAT_STRIPES
+#define CMY_STAT_STRIPES 2u
+#undef COMMY_LIMIT_PARTICIPANTS
+#define COMMY_LIMIT_PARTICIPANTS 7u
+
+#endif /* EX_SMALL_H */
