@@ -263,7 +263,7 @@ COMMY_API commy_status_t commy_service_stats(const commy_mesh_t *mesh, const cha
  * Counts one request to a service.
  *
  * reference:  from commy_target_t, a view, or the registration.
- * latency_ns: how long it took.
+ * latency_ns: how long it took; over an hour counts as an hour.
  * success:    whether it succeeded.
  *
  * Errors: NOT_FOUND (that registration is gone), FULL or NO_SPACE (no room for the service's first statistics block;
@@ -304,7 +304,7 @@ COMMY_API commy_status_t commy_view_info(const commy_mesh_t *mesh, const commy_v
 typedef struct commy_iterator {
     uint64_t _group_state, _container_state;
     uint32_t _group, _container, _position, _steps;
-    uint32_t _all;
+    uint32_t _all, _endless;
 } commy_iterator_t;
 
 /* Starts a walk over the instances of one name (an unknown name has none), or over all services of the mesh. */

@@ -95,15 +95,15 @@ void cmy_schedule_point(const void *word);
         CMY_POINT(w);                                                                                                  \
         return atomic_fetch_add_explicit(&w->value, v, memory_order_seq_cst);                                          \
     }                                                                                                                  \
-    static inline uint##bits##_t cmy_or##bits##_relaxed(cmy_word##bits##_t *w, uint##bits##_t v)                       \
+    static inline uint##bits##_t cmy_or##bits##_acq_rel(cmy_word##bits##_t *w, uint##bits##_t v)                       \
     {                                                                                                                  \
         CMY_POINT(w);                                                                                                  \
-        return atomic_fetch_or_explicit(&w->value, v, memory_order_relaxed);                                           \
+        return atomic_fetch_or_explicit(&w->value, v, memory_order_acq_rel);                                           \
     }                                                                                                                  \
-    static inline uint##bits##_t cmy_and##bits##_relaxed(cmy_word##bits##_t *w, uint##bits##_t v)                      \
+    static inline uint##bits##_t cmy_and##bits##_acq_rel(cmy_word##bits##_t *w, uint##bits##_t v)                      \
     {                                                                                                                  \
         CMY_POINT(w);                                                                                                  \
-        return atomic_fetch_and_explicit(&w->value, v, memory_order_relaxed);                                          \
+        return atomic_fetch_and_explicit(&w->value, v, memory_order_acq_rel);                                          \
     }
 
 CMY_DEFINE_WORD(32)

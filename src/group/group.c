@@ -37,7 +37,7 @@ bool cmy_container_follow(const cmy_region_t *region, cmy_container_t *container
     cmy_container_t line;
     if (!cmy_container_open(region, cmy_container_of_line(cmy_next_line(next)), 0, &line))
         return false;
-    line.state = cmy_load64_acquire(line.state_word);
+    line.state = cmy_load64_seq_cst(line.state_word);
     if (!cmy_line_is_live(line.state, next, container->number))
         return false;
     *container = line;

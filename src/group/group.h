@@ -10,7 +10,8 @@
  *    group when both have been seen.
  * c. A group is collected only while it is empty: the collector puts it into CLOSING, looks at all cells, and retires it
  *    from that very state. A joiner puts its cell first and then looks at the group: either the collector sees the
- *    cell or the joiner sees CLOSING and takes it back to LIVE. (Dekker: both sides are seq_cst.)
+ *    cell or the joiner sees CLOSING and takes it back to LIVE. (Dekker: both sides are seq_cst, and so are the CASes that
+ *    link a line and make it LIVE, which come before a cell in it.)
  * d. A line is linked first (CAS on NIL) and made LIVE, for the container that links to it, by whoever comes. So a line
  *    that a dead process was about to use is either FREE or in a chain, never lost.
  *

@@ -21,6 +21,7 @@ typedef enum cmy_step { STEP_DONE, STEP_AGAIN, STEP_FAILED } cmy_step_t;
 typedef struct cmy_joiner {
     cmy_actor_t *actor;
     uint32_t service, group;
+    uint32_t cell; /* of `at`, once placed */
     uint64_t group_state;
     cmy_container_t at;
     bool elsewhere; /* containers before the one that the walk began with may have free cells */
@@ -71,6 +72,7 @@ static bool place(cmy_joiner_t *joiner)
             continue;
         cmy_store64_release(position_of(region, joiner->service),
                             cmy_position(joiner->group, joiner->at.number, i));
+        joiner->cell = i;
         if (cmy_swap32_seq_cst(&joiner->at.cell[i], 0, joiner->service + 1))
             return true;
     }
@@ -98,7 +100,7 @@ static cmy_step_t append(cmy_joiner_t *joiner, uint64_t next)
     }
     uint64_t link = cmy_next(CMY_NEXT_LINE, line, cmy_state_version(free_state),
                              cmy_state_version(joiner->at.state));
-    if (!cmy_swap64_acq_rel(joiner->at.next, next, link))
+    if (!cmy_swap64_seq_cst(joiner->at.next, next, link)) /* seq_cst for the collector; see group.h, c */
         cmy_slab_hint_free(joiner->actor, CMY_LINES, line);
     return STEP_AGAIN; /* whoever comes, we among them, makes it LIVE */
 }
@@ -134,7 +136,7 @@ static cmy_step_t step(cmy_joiner_t *joiner)
         return STEP_DONE;
     }
     if (cmy_line_is_free(line.state, next))
-        cmy_swap64_acq_rel(line.state_word, line.state, cmy_state_with(line.state, at->number, CMY_LIVE));
+        cmy_swap64_seq_cst(line.state_word, line.state, cmy_state_with(line.state, at->number, CMY_LIVE));
     else
         cmy_swap64_acq_rel(at->next, next, nil); /* it went to another container first */
     return STEP_AGAIN;
@@ -174,8 +176,7 @@ static cmy_step_t try_join(cmy_joiner_t *joiner, const cmy_key_t *name)
                 write_hint(cmy_group_at(region, joiner->group), joiner->group_state, &joiner->at, joiner->elsewhere);
                 return STEP_DONE;
             }
-            uint64_t position = cmy_load64_relaxed(position_of(region, joiner->service));
-            cmy_swap32_acq_rel(&joiner->at.cell[cmy_position_cell(position)], joiner->service + 1, 0);
+            cmy_swap32_acq_rel(&joiner->at.cell[joiner->cell], joiner->service + 1, 0);
             return STEP_AGAIN;
         }
         cmy_step_t moved = STEP_AGAIN;
@@ -184,7 +185,9 @@ static cmy_step_t try_join(cmy_joiner_t *joiner, const cmy_key_t *name)
         if (moved == STEP_FAILED)
             return joiner->failed == COMMY_STATUS_SUCCESS ? STEP_AGAIN : STEP_FAILED;
     }
-    return STEP_AGAIN;
+    joiner->failed = cmy_fail(COMMY_STATUS_CORRUPT, "region %s/%s is damaged: the lines of name '%.*s' have no end; run "
+                              "`commy check`", region->dir, region->mesh, (int)name->bytes, name->text);
+    return STEP_FAILED;
 }
 
 commy_status_t cmy_group_join(cmy_actor_t *actor, const cmy_key_t *name, uint32_t service)

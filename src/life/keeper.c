@@ -179,7 +179,7 @@ static cmy_stage_t await_stage(cmy_participant_t *participant, cmy_stage_t other
 static void *keeper(void *argument)
 {
     cmy_participant_t *participant = argument;
-    pthread_setname_np(pthread_self(), "commy-keeper");
+    pthread_setname_np(pthread_self(), CMY_KEEPER_NAME);
     /* The joiner waits and shares its table with us, so this makes a new one and closes nothing of the program's. */
     if (KEEPER_DROPS_DESCRIPTORS && syscall(SYS_close_range, 0u, ~0u, UNSHARE_TABLE) != 0)
         cmy_life_sign_without_files();

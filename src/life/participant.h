@@ -25,6 +25,7 @@ typedef struct cmy_watch {
     const cmy_word32_t *word[CMY_WATCHED];
     uint32_t in_turn; /* slot to examine next */
     bool no_waitv;
+    bool deserted; /* the program has ended without us */
     uint64_t examine_at_ns;
 } cmy_watch_t;
 

@@ -19,10 +19,12 @@
  */
 #include "life/sign.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -92,6 +94,35 @@ static bool dumping_core(uint32_t pid)
     }
     close(proc);
     return certain;
+}
+
+/* Whether a directory of /proc/self/task is a thread of the program's: neither a keeper nor the ended first thread. */
+static bool is_programs_thread(int tasks, const char *tid)
+{
+    char path[32], name[32] = "";
+    snprintf(path, sizeof path, "%.20s/comm", tid);
+    int fd = openat(tasks, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return true; /* not certain */
+    ssize_t bytes = read(fd, name, sizeof name - 1);
+    close(fd);
+    return bytes <= 0 || (strcmp(name, CMY_KEEPER_NAME "\n") != 0 && atoi(tid) != getpid());
+}
+
+bool cmy_life_only_keepers(void)
+{
+    char text[STATUS_BYTES];
+    const char *state = without_files ? NULL : status_line(AT_FDCWD, "/proc/self", "\nState:\t", text);
+    if (!state || *state != 'Z') /* the first thread, which most programs end with */
+        return false;
+    DIR *tasks = opendir("/proc/self/task");
+    if (!tasks)
+        return false;
+    bool only = true;
+    for (const struct dirent *entry; only && (entry = readdir(tasks)) != NULL;)
+        only = entry->d_name[0] == '.' || !is_programs_thread(dirfd(tasks), entry->d_name);
+    closedir(tasks);
+    return only;
 }
 
 cmy_life_sign_t cmy_life_sign(uint32_t pid, uint32_t tid)

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define CMY_KEEPER_NAME "commy-keeper"
+
 typedef enum cmy_life_sign {
     CMY_SIGN_NONE,    /* alive, or not certain */
     CMY_SIGN_GONE,    /* no such thread: the kernel is done with it, and with every word it held */
@@ -16,6 +18,10 @@ uint64_t cmy_life_namespace(void);
 
 /* Looks for a thread of this PID namespace. pid: its process, or 0 where only the thread is known. */
 cmy_life_sign_t cmy_life_sign(uint32_t pid, uint32_t tid);
+
+/* Whether nothing but keepers is left of this process: its first thread has ended, and so has every other of the program's.
+ * Not certain: false. */
+bool cmy_life_only_keepers(void);
 
 /* From now on the calling thread opens no file in cmy_life_sign(), and so sees no core dump. */
 void cmy_life_sign_without_files(void);

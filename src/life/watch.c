@@ -10,6 +10,9 @@
  * The sleep cannot miss a mark: each word is waited on with the unmarked value that the survey read, and a word marked
  * since then ends the sleep at once. Nor can it spin: a marked word is moved to DEAD by the survey that meets it.
  *
+ * A keeper does not keep its program alive: where all the program's threads have ended (pthread_exit(3) in the first one),
+ * it ends within a second too.
+ *
  * Killed or stopped anywhere here: others watch the same words, and look at all of them by themselves.
  */
 #include <errno.h>
@@ -83,6 +86,7 @@ static void survey(cmy_participant_t *participant)
     if (now < watch->examine_at_ns)
         return;
     watch->examine_at_ns = now + EXAMINE_NS;
+    watch->deserted = cmy_life_only_keepers();
     examine(participant, participant->slot + 1, EXAMINED_BEHIND);
     watch->in_turn = examine(participant, watch->in_turn, EXAMINED_IN_TURN);
 }
@@ -130,6 +134,8 @@ void cmy_life_watch(cmy_participant_t *participant)
         if (bell & CMY_BELL_STOP)
             return;
         survey(participant);
+        if (participant->watch.deserted)
+            return; /* as a program's last thread would: the process ends with it, and the kernel marks the word */
         if (participant->housekeeping)
             participant->housekeeping(participant->user);
         if (!participant->watch.no_waitv && sleep_on_all(participant, bell))

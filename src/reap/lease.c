@@ -62,7 +62,10 @@ uint32_t cmy_reap_leases(cmy_actor_t *actor)
                 taken += cmy_service_retire(actor, record, state);
             continue;
         }
-        uint64_t end_ms = (cmy_load64_relaxed(&service->lease) >> 1) / 1000000 + 1;
+        lease = cmy_load64_relaxed(&service->lease);
+        uint64_t end_ms = (lease >> 1) / 1000000 + 1;
+        if (lease == 0)
+            continue; /* another tenant by now */
         if (soonest == 0 || end_ms < soonest)
             soonest = end_ms;
     }

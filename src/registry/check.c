@@ -3,20 +3,21 @@
  *
  * Others work while it looks. It is sound because of what it looks for, how it looks, and how often.
  *
- * a. What it looks for holds at every instant, wherever processes were stopped or killed: the protocols of index/, group/
- *    and stat/ are made so that a record which is LIVE has all that belongs to it from before it is LIVE until after it is
- *    not, and that whatever else is half done belongs to a record which is CLAIMED or DYING and names who is at it. Such
- *    a record is in flight while its owner lives, and waits to be reaped when the owner is dead; neither is a finding.
- *    One that names an owner whose slot was reaped is lost, since a slot is given back only after all that it owned.
+ * a. What it looks for holds at every instant, wherever processes were stopped or killed: the protocols of index/,
+ *    group/ and stat/ are made so that a record which is LIVE has all that belongs to it from before it is LIVE until
+ *    after it is not, and that whatever else is half done belongs to a record which is CLAIMED or DYING and names who
+ *    is at it. Such a record is in flight while its owner lives, and waits to be reaped when the owner is dead; neither
+ *    is a finding. One that names an owner whose slot was reaped is lost, since a slot is given back only after all
+ *    that it owned.
  *
  * b. A look at a subject reads a guard, a word with a version (a record's state, an index line's word), then all else,
  *    then the guard again. Unchanged means: at the instant of each read in between, the guard said what it said. Two
  *    words that must fit at one instant are one read under the other as a guard, or are constant under the same one.
  *
- * c. What looks wrong becomes a suspect: the subject, and a hash of the sentence and of the guard's version. Suspects are
- *    looked at again in rounds, with pauses that grow, and a suspect that does not come up in a round is dropped. What is
- *    told looked wrong, in the same life of the record, in every round. This covers what b does not: cells and free maps
- *    hold no versions, and a value may have gone and come back between two reads.
+ * c. What looks wrong becomes a suspect: the subject, and a hash of the sentence and of the life it was seen in. Suspects
+ *    are looked at again in rounds, with pauses that grow, and a suspect that does not come up in a round is dropped.
+ *    What is told looked wrong, in the same life of the record, in every round. This covers what b does not: cells and
+ *    free maps hold no versions, and a value may have gone and come back between two reads.
  *
  * d. Two things no word tells, because only their maker's next instruction makes them right: a block that was taken out
  *    of its link and is still LIVE, and a FREE record with its bit set in the free map. They are told only while nobody
@@ -27,7 +28,8 @@
  * services' counters add up to the mesh's, since a report that is cut short counts in one of them only.
  *
  * Reads only, and everything it follows is a number that was checked against what is reserved; every walk is bounded.
- * Time: one look at each record, line and slot, and a few more at each suspect. Memory: 4 bytes a member line, 24 a suspect.
+ * Time: one look at each record, line and slot, and a few more at each suspect. Memory: 4 bytes a member line, 16 a
+ * suspect.
  */
 #include "registry/check.h"
 
@@ -84,8 +86,8 @@ static uint32_t name_lines(const cmy_region_t *region)
     return region->layout.name_lines + 1;
 }
 
-/* What there is to look at. Records are as many as are reserved when their turn comes; what is reserved later was made by
- * a library that works. */
+/* What there is to look at. Records are as many as are reserved when their turn comes; what is reserved later was made
+ * by a library that works. */
 static const struct {
     const char *name;
     void (*look)(cmy_audit_t *audit, uint32_t index);

@@ -53,8 +53,8 @@ typedef struct cmy_audit {
 } cmy_audit_t;
 
 /*
- * A look at a subject. The guard is a word that says whether what was read since `seen` was read from it belongs together;
- * only the bits of `mask` count. A guard names a life by a version, so that equal means unchanged throughout.
+ * A look at a subject. The guard is a word that says whether what was read since `seen` was read from it belongs
+ * together; only the bits of `mask` count. A guard names a life by a version, so that equal means unchanged throughout.
  */
 typedef struct cmy_look {
     cmy_audit_t *audit;
@@ -95,7 +95,8 @@ cmy_standing_t cmy_check_standing(const cmy_region_t *region, uint32_t owner);
 /* Whether anybody dead waits to be reaped. */
 bool cmy_check_dead_wait(const cmy_region_t *region);
 
-/* A record that is FREE; one that is CLAIMED or DYING; one in a phase that its kind does not have. Seen under the guard. */
+/* A record that is FREE; one that is CLAIMED or DYING; one in a phase that its kind does not have. Seen under the
+ * guard. */
 void cmy_check_free(const cmy_look_t *look, cmy_slab_kind_t slab);
 void cmy_check_held(const cmy_look_t *look);
 void cmy_check_no_phase(const cmy_look_t *look);

@@ -51,7 +51,8 @@ static void check_mark(const cmy_look_t *look)
                        mark, slab->chunk);
 }
 
-/* Bits of records that are not reserved yet. Claimers see the mark before they set a bit, so it is read after the bits. */
+/* Bits of records that are not reserved yet. Claimers see the mark before they set a bit, so it is read after the bits.
+ * */
 static void check_tail(const cmy_look_t *look)
 {
     cmy_slab_kind_t kind = (cmy_slab_kind_t)look->index;

@@ -1,19 +1,19 @@
 /*
  * The audit of groups and their member lines.
  *
- * a. A group that is in use (LIVE, or CLOSING, which it may stay for good) stands in the index of names, with its hash and
- *    its chain, in one life of it: its version and "in use" are the guard, since the turn in its state moves on.
- * b. A LIVE line names its container, and that container links to it, from before it is LIVE until after: the link comes
- *    first, and only a teardown, which frees the line first, takes it away. The line's state guards that.
+ * a. A group that is in use (LIVE, or CLOSING, which it may stay for good) stands in the index of names, with its hash
+ *    and its chain, in one life of it: its version and "in use" are the guard, since the turn in its state moves on.
+ * b. A LIVE line names its container, and that container links to it, from before it is LIVE until after: the link
+ *    comes first, and only a teardown, which frees the line first, takes it away. The line's state guards that.
  * c. A link may name a line that is not LIVE for this container. FREE in the version it names: the next comer makes it
  *    LIVE. Of a later version, or LIVE elsewhere: two joiners took the same line, and this one lost; the next comer
  *    takes the link back. Nobody need come, so both stay for good. Only a version that is still to come is wrong.
- * d. Next words are of their container's life, and not CLOSED while the group is in use. While it is torn down a line's is
- *    CLOSED, then NIL of its next life; then it is FREE.
- * e. A cell that is not empty names a service whose position is that cell: the position is written first, and the executor
- *    empties the cell before the service is FREE. This holds in every container, FREE ones among them: a joiner that was
- *    stopped before its CAS may put its cell into what is another's by then, and takes it out when it looks at the group.
- *    Which cells a LIVE service may stand in is asked from its side (check_service.c).
+ * d. Next words are of their container's life, and not CLOSED while the group is in use. While it is torn down a line's
+ *    is CLOSED, then NIL of its next life; then it is FREE.
+ * e. A cell that is not empty names a service whose position is that cell: the position is written first, and the
+ *    executor empties the cell before the service is FREE. This holds in every container, FREE ones among them: a
+ *    joiner that was stopped before its CAS may put its cell into what is another's by then, and takes it out when it
+ *    looks at the group. Which cells a LIVE service may stand in is asked from its side (check_service.c).
  */
 #include "registry/check.h"
 
@@ -67,9 +67,9 @@ uint32_t cmy_check_root(const cmy_audit_t *audit, uint32_t line)
 }
 
 /*
- * Whether a line may be on its way to FREE: the group that it leads up to is being torn down. A group is not in use again
- * in the same life, so that one which is in use now was so when the line's next word was read. A line that leads nowhere
- * is told by itself.
+ * Whether a line may be on its way to FREE: the group that it leads up to is being torn down. A group is not in use
+ * again in the same life, so that one which is in use now was so when the line's next word was read. A line that leads
+ * nowhere is told by itself.
  */
 static bool may_close(const cmy_look_t *look)
 {

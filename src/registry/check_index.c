@@ -1,10 +1,10 @@
 /*
  * The audit of the unique index: of its lines, and of the place that a record has in it.
  *
- * At every instant a committed bit stands over a cell, and a cell in the window of the home of its record's key, which is
- * not FREE: inserters put the cell before the bit, executors take the bit before the cell, and the cell before the record
- * is FREE. A cell without a bit is nothing: somebody inserts it or takes it out. And a record in use has one committed
- * cell, from before it is in use until after: its state guards all of that.
+ * At every instant a committed bit stands over a cell, and a cell in the window of the home of its record's key, which
+ * is not FREE: inserters put the cell before the bit, executors take the bit before the cell, and the cell before the
+ * record is FREE. A cell without a bit is nothing: somebody inserts it or takes it out. And a record in use has one
+ * committed cell, from before it is in use until after: its state guards all of that.
  */
 #include "registry/check.h"
 
@@ -100,8 +100,8 @@ static bool in_use(uint64_t state)
 }
 
 /*
- * Somebody else who is committed in the same window under the same tag. One key has one record in use at any instant, dead
- * owner or not: who inserts it retires whoever holds it first. Told by the one with the higher number.
+ * Somebody else who is committed in the same window under the same tag. One key has one record in use at any instant,
+ * dead owner or not: who inserts it retires whoever holds it first. Told by the one with the higher number.
  */
 static void check_rival(const cmy_look_t *look, cmy_slab_kind_t slab, uint64_t hash, uint32_t rival,
                         cmy_same_key_fn *same_key)

@@ -29,8 +29,8 @@ static bool is_dead(const cmy_region_t *region, uint32_t slot, uint64_t phase)
 }
 
 /*
- * Raced by the slot's next tenant, this may say ALIVE of one who is gone: a finding less, until the next audit. It never
- * says GONE too soon: an incarnation that has passed, has passed.
+ * Raced by the slot's next tenant, this may say ALIVE of one who is gone: a finding less, until the next audit. It
+ * never says GONE too soon: an incarnation that has passed, has passed.
  */
 cmy_standing_t cmy_check_standing(const cmy_region_t *region, uint32_t owner)
 {
@@ -56,8 +56,9 @@ bool cmy_check_dead_wait(const cmy_region_t *region)
 
 /*
  * A claimer sets the bit before it takes the record, and a releaser clears it behind the release: a set bit over a FREE
- * record is their business, or that of the dead until the repair that goes with reaping (check.c, d). The dead are looked
- * for after the bit and in front of the guard: had one left it, and been reaped by then, the repair had cleared it.
+ * record is their business, or that of the dead until the repair that goes with reaping (check.c, d). The dead are
+ * looked for after the bit and in front of the guard: had one left it, and been reaped by then, the repair had cleared
+ * it.
  */
 static void check_hidden(const cmy_look_t *look, cmy_slab_kind_t slab)
 {

@@ -163,8 +163,19 @@ static bool next_of_name(const cmy_region_t *region, commy_iterator_t *iterator,
         iterator->_container = at.number;
         iterator->_container_state = at.state;
     }
+    if (iterator->_steps > region->layout.slab[CMY_LINES].limit)
+        iterator->_endless = 1;
     iterator->_container = NO_CONTAINER;
     return false;
+}
+
+/* After a walk: it came to an end, or to its bound. */
+static commy_status_t walked(const commy_mesh_t *mesh, const commy_iterator_t *iterator)
+{
+    if (!iterator->_endless)
+        return COMMY_STATUS_SUCCESS;
+    return cmy_fail(COMMY_STATUS_CORRUPT, "region %s/%s is damaged: the lines of a name have no end; run `commy check`",
+                    mesh->region->dir, mesh->region->mesh);
 }
 
 static bool next_of_all(const cmy_region_t *region, commy_iterator_t *iterator, uint32_t *record, uint64_t *state)
@@ -203,7 +214,7 @@ commy_status_t commy_name_count(const commy_mesh_t *mesh, const char *name, size
     commy_status_t status = commy_iterate_name(mesh, name, &iterator);
     while (status == COMMY_STATUS_SUCCESS && next_of_name(mesh->region, &iterator, &record, &state))
         ++*count;
-    return status;
+    return status == COMMY_STATUS_SUCCESS ? walked(mesh, &iterator) : status;
 }
 
 commy_status_t commy_name_discover(const commy_mesh_t *mesh, const char *name, commy_service_info_t *out,
@@ -228,5 +239,5 @@ commy_status_t commy_name_discover(const commy_mesh_t *mesh, const char *name, c
         }
         ++*count;
     }
-    return status;
+    return walked(mesh, &iterator);
 }

@@ -166,6 +166,11 @@ static commy_status_t register_once(cmy_actor_t *actor, const cmy_draft_t *draft
     return COMMY_STATUS_SUCCESS;
 }
 
+static bool no_room(commy_status_t status)
+{
+    return status == COMMY_STATUS_FULL || status == COMMY_STATUS_NO_SPACE;
+}
+
 commy_status_t commy_service_register(commy_mesh_t *mesh, const commy_service_config_t *from, uint64_t *reference)
 {
     commy_service_config_t config;
@@ -186,13 +191,15 @@ commy_status_t commy_service_register(commy_mesh_t *mesh, const commy_service_co
     cmy_holder_t holder;
     cmy_error_save(&before);
     status = register_once(&mesh->actor, &draft, reference);
-    if (status == COMMY_STATUS_FULL && cmy_reap(&mesh->actor, true, NULL)) {
-        status = register_once(&mesh->actor, &draft, reference); /* the dead made room */
+    /* The dead may make room, those too of whom only the slow signs tell. */
+    for (int certify = 0; certify < 2 && no_room(status); certify++) {
+        cmy_reap(&mesh->actor, certify, NULL);
+        status = register_once(&mesh->actor, &draft, reference);
         if (status == COMMY_STATUS_SUCCESS)
             cmy_error_restore(&before);
     }
     /* A live id is refused as such, in a full region too. */
-    if (status == COMMY_STATUS_FULL && cmy_service_find(mesh->region, &draft.id, &holder.record, &holder.state))
+    if (no_room(status) && cmy_service_find(mesh->region, &draft.id, &holder.record, &holder.state))
         status = held(mesh->region, &draft, &holder);
     cmy_mesh_exit(mesh);
     return status;

@@ -99,7 +99,11 @@ void cmy_service_copy_info(const cmy_region_t *region, uint32_t record, uint64_t
     uint64_t link = cmy_load64_acquire(&cold->metadata), block_state;
     const cmy_block_shm_t *block =
         cmy_block_follow(region, cmy_link_large(link) ? CMY_LARGE_TEXTS : CMY_SMALL_TEXTS, link, &block_state);
-    info->metadata_bytes = block ? cmy_load32_relaxed(&block->bytes) : 0;
+    size_t room = cmy_link_large(link) ? CMY_LARGE_TEXT_BYTES : CMY_SMALL_TEXT_BYTES;
+    size_t text = block ? cmy_load32_relaxed(&block->bytes) : 0;
+    cmy_fence_acquire(); /* pairs with the release fence behind the claim of the block's next life */
+    if (block && cmy_block_same(block, block_state)) /* else it was replaced meanwhile: none, for an instant */
+        info->metadata_bytes = text < room ? text : room;
 
     cmy_counts_t counts;
     cmy_counter_read_service(region, record, state, &counts);

@@ -3,6 +3,7 @@
  *
  * claim:    set the bit, then CAS the state. Killed in between: the bit hides a FREE record until a repair.
  * release:  CAS the state, then clear the bit. Killed in between: the same.
+ * The bit operations are acq_rel: whoever sees a bit cleared by a release sees the record FREE.
  * repair:   FREE record, bit set: clear it. Raced by a claimer between its bit and its CAS: the record is claimed under
  *           a clear bit, which the next claimer to come sets again.
  */
@@ -45,7 +46,7 @@ static bool search(cmy_actor_t *actor, cmy_slab_kind_t kind, uint32_t records, c
         while (clear != 0) {
             uint64_t bit = clear & -clear;
             clear &= ~bit;
-            if (cmy_or64_relaxed(map, bit) & bit)
+            if (cmy_or64_acq_rel(map, bit) & bit)
                 continue;
             *index = w * BITS + (uint32_t)__builtin_ctzll(bit);
             if (take(actor, cmy_state_at(actor->region, kind, *index), state)) {
@@ -69,8 +70,8 @@ static commy_status_t take_record(cmy_actor_t *actor, cmy_slab_kind_t kind, cmy_
         commy_status_t status = cmy_region_grow(actor->region, kind, records);
         if (status == COMMY_STATUS_SUCCESS)
             atomic_store_explicit(&actor->cursor[kind], records, memory_order_relaxed);
-        else if (status != COMMY_STATUS_FULL || cmy_slab_repair(actor->region, kind) == 0)
-            return status;
+        else if (cmy_slab_repair(actor->region, kind) == 0)
+            return status; /* full, or no memory for more, and nothing hidden */
     }
     return COMMY_STATUS_FULL;
 }
@@ -95,7 +96,7 @@ bool cmy_slab_release(cmy_actor_t *actor, cmy_slab_kind_t kind, uint32_t index, 
 
 void cmy_slab_hint_free(cmy_actor_t *actor, cmy_slab_kind_t kind, uint32_t index)
 {
-    cmy_and64_relaxed(cmy_slab_map(actor->region, kind, index), ~(1ull << index % BITS));
+    cmy_and64_acq_rel(cmy_slab_map(actor->region, kind, index), ~(1ull << index % BITS));
     atomic_store_explicit(&actor->cursor[kind], index, memory_order_relaxed);
 }
 
@@ -111,7 +112,7 @@ uint32_t cmy_slab_repair(const cmy_region_t *region, cmy_slab_kind_t kind)
                 break;
             if (cmy_state_phase(cmy_load64_relaxed(cmy_state_at(region, kind, index))) != CMY_FREE)
                 continue;
-            cmy_and64_relaxed(map, ~(1ull << index % BITS));
+            cmy_and64_acq_rel(map, ~(1ull << index % BITS));
             wrong++;
         }
     }

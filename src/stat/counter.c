@@ -5,6 +5,9 @@
 
 #include "base/error.h"
 
+/* An hour: longer ones count as one, so that no sample can make a sum wrap within the life of a machine. */
+#define LATENCY_LIMIT_NS 3600000000000ull
+
 static uint32_t cpu(void)
 {
     int now = sched_getcpu(); /* no system call: the C library reads it from the rseq area or the vDSO */
@@ -55,6 +58,8 @@ commy_status_t cmy_counter_report(cmy_actor_t *actor, uint32_t service, uint64_t
                                   bool success)
 {
     cmy_region_t *region = actor->region;
+    if (latency_ns > LATENCY_LIMIT_NS)
+        latency_ns = LATENCY_LIMIT_NS;
     const cmy_word64_t *word = cmy_block_link(region, CMY_STATS, service);
     for (int turn = 0; turn < 2; turn++) {
         uint64_t link = cmy_load64_acquire(word), state;

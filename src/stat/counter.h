@@ -18,7 +18,7 @@ typedef struct cmy_counts {
 } cmy_counts_t;
 
 /*
- * Counts a request for a service record in a given LIVE state. The first one claims and links the service's block.
+ * Counts a request for a service record in a given LIVE state. A latency over an hour counts as an hour. The first one claims and links the service's block.
  * Errors: NOT_FOUND without a sentence (the record's life ended), FULL with a sentence, those of cmy_slab_claim().
  */
 commy_status_t cmy_counter_report(cmy_actor_t *actor, uint32_t service, uint64_t service_state, uint64_t latency_ns,
