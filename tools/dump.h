@@ -30,7 +30,8 @@ struct image {
     cmy_region_t region; /* over private memory; the header, and all up to the slabs, are in it */
 };
 
-/* Opens a file and judges its header. Returns an exit code; anything but EXIT_YES was explained, and nothing is open. */
+/* Opens a file and judges its header. Returns an exit code; anything but EXIT_YES was explained, and nothing is open.
+ * */
 int image_open(const char *path, struct image *image);
 void image_close(struct image *image);
 

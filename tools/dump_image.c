@@ -2,8 +2,8 @@
  * dump_image.c - from a file to private memory that is laid out like the region; see dump.h.
  *
  * The header is judged sentence by sentence, and reading goes on for as long as it can be told where things lie: that
- * takes a capacity, which the header names; where it makes no sense, the file's size tells it, since every capacity has a
- * size of its own.
+ * takes a capacity, which the header names; where it makes no sense, the file's size tells it, since every capacity has
+ * a size of its own.
  */
 #include <errno.h>
 #include <fcntl.h>

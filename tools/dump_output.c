@@ -1,6 +1,6 @@
 /*
- * dump_output.c - sections as tables or as members of one JSON object. Lists are written element by element, since there
- * may be a million of them.
+ * dump_output.c - sections as tables or as members of one JSON object. Lists are written element by element, since
+ * there may be a million of them.
  */
 #include <inttypes.h>
 #include <stdarg.h>

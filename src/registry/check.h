@@ -125,7 +125,7 @@ uint32_t cmy_check_root(const cmy_audit_t *audit, uint32_t line);
 void cmy_check_header(cmy_audit_t *audit, uint32_t index);
 void cmy_check_slab(cmy_audit_t *audit, uint32_t kind);
 void cmy_check_slot(cmy_audit_t *audit, uint32_t slot);
-void cmy_check_stripe(cmy_audit_t *audit, uint32_t stripe);
+void cmy_check_stripe(cmy_audit_t *audit, uint32_t number);
 void cmy_check_id_line(cmy_audit_t *audit, uint32_t line);
 void cmy_check_name_line(cmy_audit_t *audit, uint32_t line);
 void cmy_check_service(cmy_audit_t *audit, uint32_t record);

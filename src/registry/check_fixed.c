@@ -140,10 +140,10 @@ void cmy_check_slot(cmy_audit_t *audit, uint32_t slot)
 /* ---------------------------------------------------------------- stripes */
 
 /* Who sleeps read the version first, and it only grows: what they wait for is one more than it at most. */
-void cmy_check_stripe(cmy_audit_t *audit, uint32_t index)
+void cmy_check_stripe(cmy_audit_t *audit, uint32_t number)
 {
-    const cmy_stripe_shm_t *stripe = &audit->region->stripes[index];
-    cmy_look_t look = cmy_look_begin(audit, CMY_SUBJECT_STRIPE, index, NULL, 0);
+    const cmy_stripe_shm_t *stripe = &audit->region->stripes[number];
+    cmy_look_t look = cmy_look_begin(audit, CMY_SUBJECT_STRIPE, number, NULL, 0);
     uint64_t waiting = cmy_load64_acquire(&stripe->waiting); /* pairs with the CAS that set it */
     uint64_t version = cmy_load64_relaxed(&stripe->version);
     if (waiting > version + 1)

@@ -70,7 +70,8 @@ extern const size_t ex_case_count;
 /* ---------------------------------------------------------------- history */
 
 #define EX_EVENTS 48u
-#define EX_OPS 8u /* of one process */
+#define EX_SCRATCH_EVENT (EX_EVENTS - 1) /* of calls that nobody asks about */
+#define EX_OPS 12u /* of one process */
 #define EX_IDS 4u
 #define EX_DEATH '+'
 #define EX_NOT_ENDED (-1)
@@ -85,8 +86,7 @@ typedef struct ex_event {
     uint8_t who, kind, id, name, flags;
     bool begun, ended;
     int32_t status;
-    uint64_t value;  /* what came of it; see program.c */
-    uint64_t detail;
+    uint64_t value, detail; /* what came of it; see program.c */
     uint64_t before; /* a bit for each event that had ended when this one began */
 } ex_event_t;
 
@@ -122,8 +122,8 @@ extern uint32_t ex_process_count;
 /* Sets up programs and events of a case. False, with a message, where its letters make no sense. */
 bool ex_program_parse(const ex_case_t *what);
 
-/* The events of an actor's program begin here from now on; for the observer. */
-void ex_program_append(uint32_t who, const char *ops);
+/* Gives the observer a program; its events come behind all others. */
+void ex_program_observe(const char *ops);
 
 /* One call, on the actor's fiber. */
 void ex_program_run(uint32_t who, const ex_op_t *op, uint32_t event);
@@ -164,8 +164,7 @@ extern uint32_t ex_running; /* actor whose fiber runs; EX_KERNEL: none */
 typedef struct ex_private {
     commy_mesh_t mesh;
     cmy_region_t region;
-    cmy_participant_t *participant;
-    uint32_t owner, tid;
+    uint32_t owner, tid; /* of its latest life */
 } ex_private_t;
 
 ex_private_t *ex_private(uint32_t who);
@@ -203,9 +202,13 @@ void ex_world_time_out(uint32_t who);
 size_t ex_world_mark(void);
 void ex_world_back_to(size_t mark);
 
+/* A word's value; writing it past the scheduler. Recorded where a fiber has it pending, or where nobody runs. */
 uint64_t ex_peek(const void *word);
-void ex_poke32(uint32_t who, cmy_word32_t *word, uint32_t value);
-void ex_poke64(uint32_t who, cmy_word64_t *word, uint64_t value);
+void ex_poke32(cmy_word32_t *word, uint32_t value);
+void ex_poke64(cmy_word64_t *word, uint64_t value);
+
+/* On a fiber, or nowhere: what the kernel does for a thread that ends. */
+void ex_kernel_marks(uint32_t slot, uint32_t tid);
 
 /* Whether somebody else may touch a word; EX_NEW_SHARED counts words that turned out to be. */
 bool ex_is_shared(const void *word);

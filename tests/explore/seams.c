@@ -77,7 +77,7 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
         ns = 1000000000; /* for people; the same for all */
     } else {
         ns = cmy_load64_relaxed(ex_clock_word()) + 1;
-        ex_poke64(ex_running, ex_clock_word(), ns);
+        ex_poke64(ex_clock_word(), ns);
     }
     *now = (struct timespec){.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
     return 0;
@@ -154,8 +154,10 @@ long __wrap_syscall(long number, ...)
 #define TIDS 64u /* of one process: a keeper each time that it joins */
 
 struct cmy_participant {
-    uint32_t owner, tid;
+    char nothing; /* stands for the process that has its address */
 };
+
+static cmy_participant_t participants[EX_ACTORS];
 
 uint64_t cmy_life_namespace(void)
 {
@@ -169,7 +171,7 @@ cmy_life_sign_t cmy_life_sign(uint32_t pid, uint32_t tid)
     uint32_t who = tid / TIDS - 1;
     if (who >= EX_ACTORS)
         return CMY_SIGN_NONE;
-    cmy_schedule_point(ex_start_word(who)); /* a death, or an end of a keeper, comes before or after */
+    cmy_schedule_point(ex_start_word(who)); /* a death comes before or after */
     return ex_process[who].status == EX_DEAD || ex_private(who)->tid != tid ? CMY_SIGN_GONE : CMY_SIGN_NONE;
 }
 
@@ -177,13 +179,10 @@ cmy_life_sign_t cmy_life_sign(uint32_t pid, uint32_t tid)
 commy_status_t cmy_life_join(cmy_region_t *region, const char *node_id, uint16_t listen_port,
                              cmy_housekeeping_fn *housekeeping, void *user, cmy_participant_t **participant)
 {
-    static cmy_participant_t joined[EX_ACTORS]; /* not looked at by anybody but its process, and only as an address */
-    ex_private_t *mine = (ex_private_t *)((char *)region - offsetof(ex_private_t, region));
-    uint32_t who = (uint32_t)mine->mesh.listen_port;
-    (void)listen_port;
+    ex_private_t *mine = ex_private(ex_running);
     (void)housekeeping;
     (void)user;
-    mine->tid = mine->tid ? mine->tid + 1 : (who + 1) * TIDS;
+    mine->tid = mine->tid ? mine->tid + 1 : (ex_running + 1) * TIDS;
     for (uint32_t slot = 0; slot < COMMY_LIMIT_PARTICIPANTS; slot++) {
         cmy_word64_t *word = &region->life[slot].phase;
         uint64_t phase = cmy_load64_acquire(word);
@@ -196,13 +195,52 @@ commy_status_t cmy_life_join(cmy_region_t *region, const char *node_id, uint16_t
         cmy_text_store(record->node_id, sizeof record->node_id / sizeof *record->node_id, node_id, strlen(node_id));
         cmy_store64_relaxed(&record->pid_namespace, NAMESPACE);
         cmy_store64_relaxed(&record->joined_at_ns, 1);
-        cmy_store32_relaxed(&record->pid, who + 1);
+        cmy_store32_relaxed(&record->pid, ex_running + 1);
+        cmy_store32_relaxed(&record->listen_port, listen_port);
         cmy_store32_release(&region->life[slot].word, mine->tid | FUTEX_WAITERS);
         if (!cmy_swap64_acq_rel(word, joining, cmy_life_with_phase(joining, CMY_SLOT_ARMED)))
             return COMMY_STATUS_CORRUPT;
         mine->owner = cmy_owner(slot, cmy_life_incarnation(phase));
-        *participant = &joined[who];
+        *participant = &participants[ex_running];
         return COMMY_STATUS_SUCCESS;
     }
     return COMMY_STATUS_LIMIT;
+}
+
+uint32_t cmy_life_owner(const cmy_participant_t *participant)
+{
+    return ex_private((uint32_t)(participant - participants))->owner;
+}
+
+void cmy_life_leave(cmy_participant_t **participant)
+{
+    if (!*participant)
+        return;
+    ex_private_t *mine = ex_private((uint32_t)(*participant - participants));
+    uint32_t slot = cmy_owner_slot(mine->owner);
+    cmy_life_shm_t *life = &mine->region.life[slot];
+    *participant = NULL;
+    uint64_t phase = cmy_load64_acquire(&life->phase);
+    if (cmy_life_phase(phase) == CMY_SLOT_ARMED && cmy_life_incarnation(phase) == cmy_owner_incarnation(mine->owner))
+        cmy_swap64_acq_rel(&life->phase, phase, cmy_life_with_phase(phase, CMY_SLOT_LEAVING));
+    ex_kernel_marks(slot, mine->tid);
+    cmy_life_certify(&mine->region, slot);
+}
+
+/* The kernel walks the list of a thread that ends: it marks the word if the thread holds it. */
+void ex_kernel_marks(uint32_t slot, uint32_t tid)
+{
+    cmy_word32_t *word = &ex_region()->life[slot].word;
+    cmy_schedule_point(word);
+    uint32_t seen = (uint32_t)ex_peek(word);
+    if ((seen & FUTEX_TID_MASK) == tid)
+        ex_poke32(word, (seen & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
+}
+
+/* ------------------------------------------------------------------ region */
+
+/* Structures are smaller than those that the real one speaks of; see small.h. */
+uint64_t cmy_layout_fingerprint(void)
+{
+    return 1;
 }

@@ -456,6 +456,24 @@ Test(death, a_process_lives_on_without_its_first_thread)
     assert_dead(&child);
 }
 
+static void then_end_all_threads(int says, int hears)
+{
+    (void)says;
+    (void)hears;
+    pthread_exit(NULL);
+}
+
+Test(keeper, does_not_keep_a_program_alive_whose_threads_have_all_ended)
+{
+    child_t child = child_start(then_end_all_threads);
+    uint64_t until = cmy_clock_monotonic_ns() + PATIENCE_NS;
+    while (waitpid(child.pid, NULL, WNOHANG) == 0) {
+        cr_assert_lt(cmy_clock_monotonic_ns(), until, "the process lives on with nothing but its keeper");
+        pause_ms(5);
+    }
+    assert_dead(&child);
+}
+
 static void then_close_all(int says, int hears)
 {
     (void)says;

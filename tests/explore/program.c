@@ -1,0 +1,371 @@
+/*
+ * Programs: what each process of a case does, in letters. Processes are separated by '|', calls by spaces; digits behind
+ * a letter are an id and a name, or what is asked for.
+ *
+ *     R11     register id 1 under name 1; with t: with a TTL, d: detached with one, m: with metadata, l: with long ones
+ *     U1      unregister id 1                  F1   find id 1
+ *     G1      get all about id 1               D1   discover name 1
+ *     M1 N1   set metadata of id 1; long ones  Q1   read them
+ *     X1      set the weight of id 1           H1   heartbeat
+ *     S1      find id 1 and report a request   Z1   read its counters
+ *     V1 W1   read the version of name 1; wait until it differs (0: of the whole mesh)
+ *     C       collect empty groups             P    reap
+ *     L J     leave; join                      T    a TTL passes
+ *
+ * What is registered says by which call it was: the port, the endpoint, the metadata and the weight all hold the number of
+ * the event, so that whoever reads them tells by a number alone what he saw, and a mixture of two lives shows.
+ */
+#include <ctype.h>
+#include <stdlib.h>
+
+#include "explore.h"
+
+#define PORT_BASE 1000u
+#define WEIGHT_BASE 1000u
+#define LONG_TEXT_BYTES (CMY_SMALL_TEXT_BYTES + 8)
+#define TTL_MS 1000u
+
+ex_program_t ex_program[EX_ACTORS];
+uint32_t ex_process_count;
+
+static uint32_t first_death, first_observed;
+static char ids[EX_IDS][8], names[EX_IDS][8];
+
+/* ------------------------------------------------------------------- texts */
+
+/* Ids 1 and 2 have the same tag, so that only their texts tell them apart; 3 and 4 have others. So have names. */
+static void choose(char text[EX_IDS][8], const char *prefix)
+{
+    cmy_key_t key;
+    uint32_t tag[EX_IDS] = {0}, found = 0;
+    for (uint32_t number = 0; found < EX_IDS; number++) {
+        snprintf(text[found], sizeof text[found], "%s%u", prefix, number % 100000);
+        cmy_key_make(&key, ex_region()->seed, text[found], strlen(text[found]));
+        tag[found] = cmy_index_tag(key.hash);
+        bool same = tag[found] == tag[0];
+        if (found == 0 || same == (found == 1))
+            found++;
+    }
+}
+
+void ex_program_choose_texts(void)
+{
+    choose(ids, "i");
+    choose(names, "n");
+}
+
+const char *ex_id_text(uint32_t id)
+{
+    return ids[id - 1];
+}
+
+const char *ex_name_text(uint32_t name)
+{
+    return names[name - 1];
+}
+
+/* ----------------------------------------------------------------- parsing */
+
+uint32_t ex_death_event(uint32_t who)
+{
+    return first_death + who;
+}
+
+static uint8_t digit(const char **at)
+{
+    if (!isdigit((unsigned char)**at))
+        return 0;
+    return (uint8_t)(*(*at)++ - '0');
+}
+
+static bool parse_op(const char **at, ex_op_t *op)
+{
+    *op = (ex_op_t){.kind = (uint8_t) * (*at)++};
+    if (!strchr("RUFGDMNQXHSZVWCPLJT", op->kind))
+        return false;
+    if (strchr("DVW", op->kind)) {
+        op->name = digit(at);
+    } else if (strchr("RUFGMNQXHSZ", op->kind)) {
+        op->id = digit(at);
+        if (op->id == 0 || op->id > EX_IDS)
+            return false;
+        if (op->kind == 'R' && ((op->name = digit(at)) == 0 || op->name > EX_IDS))
+            return false;
+    }
+    for (; **at && **at != ' ' && **at != '|'; (*at)++) {
+        static const char letters[] = "dtml";
+        const char *letter = strchr(letters, **at);
+        if (!letter || op->kind != 'R')
+            return false;
+        op->flags |= (uint8_t)(1u << (letter - letters));
+    }
+    return true;
+}
+
+/* Up to a bar or the end. */
+static bool parse_process(const char **at, uint32_t who, uint32_t *event)
+{
+    ex_program_t *program = &ex_program[who];
+    *program = (ex_program_t){.first_event = *event};
+    while (**at && **at != '|') {
+        if (**at == ' ') {
+            ++*at;
+            continue;
+        }
+        if (program->count == EX_OPS || *event == EX_SCRATCH_EVENT || !parse_op(at, &program->op[program->count]))
+            return false;
+        const ex_op_t *op = &program->op[program->count++];
+        ex_history.event[(*event)++] = (ex_event_t){
+            .who = (uint8_t)who, .kind = op->kind, .id = op->id, .name = op->name, .flags = op->flags};
+    }
+    return true;
+}
+
+bool ex_program_parse(const ex_case_t *what)
+{
+    uint32_t event = 0;
+    const char *at = what->setup;
+    memset(ex_program, 0, sizeof ex_program);
+    bool sound = parse_process(&at, EX_SETTLER, &event) && !*at;
+    at = what->program;
+    for (ex_process_count = 0; sound && ex_process_count < EX_PROCESSES; at++) {
+        sound = parse_process(&at, ex_process_count++, &event);
+        if (!*at)
+            break;
+    }
+    if (!sound || *at || event + EX_ACTORS >= EX_SCRATCH_EVENT) {
+        ex_blame("the case \"%s\" has a program that makes no sense", what->name);
+        return false;
+    }
+    first_death = event;
+    for (uint32_t who = 0; who < EX_ACTORS; who++)
+        ex_history.event[event++] = (ex_event_t){.who = (uint8_t)who, .kind = EX_DEATH};
+    first_observed = event;
+    return true;
+}
+
+void ex_program_observe(const char *ops)
+{
+    uint32_t event = first_observed;
+    if (!parse_process(&ops, EX_OBSERVER, &event))
+        ex_blame("the observer's program is too long");
+}
+
+/* ----------------------------------------------------------------- calling */
+
+static void text_of(uint32_t event, bool is_long, char *out)
+{
+    int bytes = snprintf(out, 16, "m%u", event);
+    if (!is_long)
+        return;
+    memset(out + bytes, '.', LONG_TEXT_BYTES - (size_t)bytes);
+    out[LONG_TEXT_BYTES] = '\0';
+}
+
+/* The event that a text, a port or a weight speaks of. */
+static uint64_t event_of_text(const char *text, size_t bytes)
+{
+    char should[LONG_TEXT_BYTES + 1];
+    if (bytes == 0)
+        return EX_EVENTS;
+    uint32_t event = (uint32_t)strtoul(text + 1, NULL, 10);
+    text_of(event, bytes > 16, should);
+    if (strcmp(text, should) != 0)
+        ex_blame("metadata were read that nobody set: '%.16s', %zu bytes", text, bytes);
+    return event;
+}
+
+static uint64_t event_of_port(uint16_t port, const char *endpoint)
+{
+    char should[16];
+    snprintf(should, sizeof should, "h%u", port);
+    if (port >= PORT_BASE && port < PORT_BASE + EX_EVENTS && strcmp(endpoint, should) == 0)
+        return port - PORT_BASE;
+    ex_blame("port %u and endpoint '%s' are not of one registration", port, endpoint);
+    return EX_SCRATCH_EVENT;
+}
+
+static uint64_t event_of_weight(uint32_t weight)
+{
+    return weight == COMMY_DEFAULT_WEIGHT ? EX_EVENTS : weight - WEIGHT_BASE;
+}
+
+static commy_status_t do_register(commy_mesh_t *mesh, const ex_op_t *op, uint32_t event, ex_event_t *out)
+{
+    char endpoint[16], text[LONG_TEXT_BYTES + 1] = "";
+    uint64_t reference = 0;
+    snprintf(endpoint, sizeof endpoint, "h%u", PORT_BASE + event);
+    if (op->flags & (EX_WITH_TEXT | EX_LONG_TEXT))
+        text_of(event, op->flags & EX_LONG_TEXT, text);
+    commy_service_config_t config = {
+        .size = sizeof config,
+        .flags = op->flags & EX_DETACHED ? COMMY_SERVICE_DETACHED : 0,
+        .service_name = ex_name_text(op->name),
+        .service_id = ex_id_text(op->id),
+        .endpoint = endpoint,
+        .metadata = text,
+        .ttl_ms = op->flags & (EX_DETACHED | EX_TTL) ? TTL_MS : 0,
+        .port = (uint16_t)(PORT_BASE + event),
+    };
+    commy_status_t status = commy_service_register(mesh, &config, &reference);
+    out->value = event;
+    out->detail = op->flags & (EX_WITH_TEXT | EX_LONG_TEXT) ? event : EX_EVENTS;
+    return status;
+}
+
+static commy_status_t do_find(commy_mesh_t *mesh, const ex_op_t *op, ex_event_t *out)
+{
+    commy_target_t target = {0};
+    commy_status_t status = commy_service_find(mesh, ex_id_text(op->id), &target);
+    if (status == COMMY_STATUS_SUCCESS) {
+        out->value = event_of_port(target.port, target.endpoint);
+        out->detail = event_of_weight(target.weight);
+    }
+    return status;
+}
+
+static commy_status_t do_get(commy_mesh_t *mesh, const ex_op_t *op, ex_event_t *out)
+{
+    commy_service_info_t info;
+    memset(&info, 0, sizeof info);
+    commy_status_t status = commy_service_get(mesh, ex_id_text(op->id), &info);
+    if (status == COMMY_STATUS_SUCCESS) {
+        out->value = event_of_port(info.port, info.endpoint);
+        out->detail = event_of_weight(info.weight);
+        if (strcmp(info.id, ex_id_text(op->id)) != 0)
+            ex_blame("a service was got under id '%s' that has id '%s'", ex_id_text(op->id), info.id);
+    }
+    return status;
+}
+
+/* value: a bit for each registration that was returned; detail: how many in all. */
+static commy_status_t do_discover(commy_mesh_t *mesh, const ex_op_t *op, ex_event_t *out)
+{
+    commy_iterator_t iterator;
+    commy_view_t view;
+    commy_target_t target;
+    commy_status_t status = op->name ? commy_iterate_name(mesh, ex_name_text(op->name), &iterator)
+                                     : commy_iterate_all(mesh, &iterator);
+    out->value = out->detail = 0;
+    while (status == COMMY_STATUS_SUCCESS && commy_iterate_next(mesh, &iterator, &view)) {
+        memset(&target, 0, sizeof target);
+        if (commy_view_target(mesh, &view, &target) != COMMY_STATUS_SUCCESS)
+            continue; /* it went: it was not live throughout */
+        uint64_t bit = 1ull << event_of_port(target.port, target.endpoint);
+        if (out->value & bit)
+            ex_blame("the registration of event %d came twice in one walk", __builtin_ctzll(bit));
+        out->value |= bit;
+        out->detail++;
+    }
+    return status;
+}
+
+static commy_status_t do_read_text(commy_mesh_t *mesh, const ex_op_t *op, ex_event_t *out)
+{
+    char text[LONG_TEXT_BYTES + 8] = "";
+    size_t bytes = 0;
+    commy_status_t status = commy_service_metadata(mesh, ex_id_text(op->id), text, sizeof text, &bytes);
+    if (status == COMMY_STATUS_SUCCESS)
+        out->value = event_of_text(text, bytes);
+    return status;
+}
+
+/* value: whom the request was reported of. */
+static commy_status_t do_report(commy_mesh_t *mesh, const ex_op_t *op, ex_event_t *out)
+{
+    commy_target_t target = {0};
+    commy_status_t status = commy_service_find(mesh, ex_id_text(op->id), &target);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    out->value = event_of_port(target.port, target.endpoint);
+    return commy_service_report(mesh, target.reference, 1000, true);
+}
+
+static commy_status_t do_stats(commy_mesh_t *mesh, const ex_op_t *op, ex_event_t *out)
+{
+    commy_service_stats_t stats = {0};
+    commy_status_t status = commy_service_stats(mesh, ex_id_text(op->id), &stats);
+    out->value = stats.successful_requests;
+    out->detail = stats.failed_requests;
+    return status;
+}
+
+static commy_status_t do_version(commy_mesh_t *mesh, const ex_op_t *op, ex_event_t *out)
+{
+    return commy_mesh_wait(mesh, op->name ? ex_name_text(op->name) : NULL, 0, 0, &out->value);
+}
+
+/* From the version that the call before read. detail: whether time had to pass for it to be seen. */
+static commy_status_t do_wait(commy_mesh_t *mesh, const ex_op_t *op, uint32_t event, ex_event_t *out)
+{
+    uint64_t known = ex_history.event[event - 1].value;
+    return commy_mesh_wait(mesh, op->name ? ex_name_text(op->name) : NULL, known, -1, &out->value);
+}
+
+static commy_status_t leap(void)
+{
+    uint64_t now = cmy_load64_relaxed(ex_clock_word());
+    ex_poke64(ex_clock_word(), now + (TTL_MS + 1) * 1000000ull);
+    return COMMY_STATUS_SUCCESS;
+}
+
+static commy_status_t call(commy_mesh_t *mesh, const ex_op_t *op, uint32_t event, ex_event_t *out)
+{
+    char text[LONG_TEXT_BYTES + 1];
+    switch (op->kind) {
+    case 'R':
+        return do_register(mesh, op, event, out);
+    case 'U':
+        return commy_service_unregister(mesh, ex_id_text(op->id));
+    case 'F':
+        return do_find(mesh, op, out);
+    case 'G':
+        return do_get(mesh, op, out);
+    case 'D':
+        return do_discover(mesh, op, out);
+    case 'M':
+    case 'N':
+        text_of(event, op->kind == 'N', text);
+        out->value = event;
+        return commy_service_set_metadata(mesh, ex_id_text(op->id), text);
+    case 'Q':
+        return do_read_text(mesh, op, out);
+    case 'X':
+        out->value = event;
+        return commy_service_set_weight(mesh, ex_id_text(op->id), WEIGHT_BASE + event);
+    case 'H':
+        return commy_service_heartbeat(mesh, ex_id_text(op->id));
+    case 'S':
+        return do_report(mesh, op, out);
+    case 'Z':
+        return do_stats(mesh, op, out);
+    case 'V':
+        return do_version(mesh, op, out);
+    case 'W':
+        return do_wait(mesh, op, event, out);
+    case 'C':
+        out->value = cmy_group_collect_all(&mesh->actor);
+        return COMMY_STATUS_SUCCESS;
+    case 'P':
+        return commy_mesh_reap(mesh, NULL);
+    case 'L':
+        return commy_mesh_leave(mesh);
+    case 'J':
+        return commy_mesh_join(mesh, NULL, 0);
+    default:
+        return leap();
+    }
+}
+
+/* The result lies on the stack until the call has ended: what the history holds changes once, at that instant. */
+void ex_program_run(uint32_t who, const ex_op_t *op, uint32_t event)
+{
+    ex_event_t out = {0};
+    ex_history_begin(event);
+    out.status = (int32_t)call(&ex_private(who)->mesh, op, event, &out);
+    ex_event_t *is = &ex_history.event[event];
+    is->status = out.status;
+    is->value = out.value;
+    is->detail = out.detail;
+    ex_history_end(event);
+}

@@ -1,0 +1,275 @@
+/*
+ * Names and their instances: counting, discovering and walking them while they come and go; groups and member lines are
+ * given back, so that a small region serves any number of names one after the other.
+ */
+#include "support_registry.h"
+
+TestSuite(names, .init = set_up, .fini = tear_down, .timeout = 60);
+
+Test(names, an_unknown_name_has_no_instances)
+{
+    begin(64);
+    size_t count = 5;
+    commy_iterator_t walk;
+    commy_view_t view;
+    cr_assert_eq(commy_name_count(mesh, "nobody", &count), COMMY_STATUS_SUCCESS);
+    cr_assert_eq(count, 0);
+    cr_assert_eq(commy_iterate_name(mesh, "nobody", &walk), COMMY_STATUS_SUCCESS);
+    cr_assert_not(commy_iterate_next(mesh, &walk, &view));
+    cr_assert_not(commy_iterate_next(mesh, &walk, &view), "and after the end");
+    cr_assert_eq(commy_iterate_all(mesh, &walk), COMMY_STATUS_SUCCESS);
+    cr_assert_not(commy_iterate_next(mesh, &walk, &view));
+}
+
+Test(names, discovering_fills_the_room_there_is_and_tells_the_full_number)
+{
+    begin(128);
+    char id[16];
+    commy_service_info_t out[100];
+    bool seen[60] = {false};
+    size_t count;
+    for (int i = 0; i < 60; i++) { /* a group, a line, and some of another */
+        snprintf(id, sizeof id, "a-%d", i);
+        add(mesh, "a", id);
+        snprintf(id, sizeof id, "b-%d", i);
+        add(mesh, "b", id);
+    }
+    for (size_t room = 0; room <= 100; room += 25) {
+        memset(out, 0x7f, sizeof out);
+        cr_assert_eq(commy_name_discover(mesh, "a", out, room, &count), COMMY_STATUS_SUCCESS);
+        cr_assert_eq(count, 60);
+        for (size_t i = room; i < 100; i++)
+            cr_assert_eq(out[i].name[0], 0x7f, "nothing behind the room was written");
+    }
+    for (size_t i = 0; i < 60; i++) {
+        int number = atoi(out[i].id + 2);
+        cr_assert_str_eq(out[i].name, "a");
+        cr_assert(number >= 0 && number < 60 && !seen[number], "%s comes once", out[i].id);
+        seen[number] = true;
+    }
+    cr_assert_eq(commy_name_discover(mesh, NULL, out, 100, &count), COMMY_STATUS_SUCCESS);
+    cr_assert_eq(count, 120, "all services of the mesh");
+    audit();
+}
+
+Test(names, any_number_of_names_goes_through_a_small_region)
+{
+    begin(64);
+    char name[32];
+    for (int i = 0; i < 10; i++) {
+        snprintf(name, sizeof name, "stays-%d", i);
+        add(mesh, name, name);
+    }
+    for (int i = 0; i < 100000; i++) {
+        snprintf(name, sizeof name, "passes-%d", i);
+        add(mesh, name, "passing");
+        if (i % 1000 == 0) {
+            cr_assert_eq(count_of(mesh, name), 1);
+            for (int k = 0; k < 10; k++) {
+                snprintf(name, sizeof name, "stays-%d", k);
+                cr_assert_eq(count_of(mesh, name), 1);
+            }
+        }
+        drop(mesh, "passing");
+    }
+    snprintf(name, sizeof name, "passes-%d", 99998);
+    cr_assert_eq(count_of(mesh, name), 0);
+    cr_assert_leq(records_in_use(mesh, CMY_GROUPS), mesh->region->layout.slab[CMY_GROUPS].limit);
+    audit();
+}
+
+Test(names, more_names_than_a_region_is_made_for_are_refused_as_services_first)
+{
+    begin(16);
+    char name[16];
+    for (int i = 0; i < 16; i++) {
+        snprintf(name, sizeof name, "n%d", i);
+        add(mesh, name, name);
+    }
+    expect(try_add(mesh, "n16", "n16"), COMMY_STATUS_FULL, "16 of 16 services");
+}
+
+/* Instances i-0 to i-(n-1) of one name; which of them are there. */
+enum { MANY = 512 };
+static bool is_there[MANY];
+
+static void put(int i, bool wanted)
+{
+    char id[16];
+    if (is_there[i] == wanted)
+        return;
+    snprintf(id, sizeof id, "i-%d", i);
+    if (wanted)
+        add(mesh, "many", id);
+    else
+        drop(mesh, id);
+    is_there[i] = wanted;
+}
+
+static void many_are_exact(void)
+{
+    static commy_service_info_t out[MANY];
+    size_t count, wanted = 0;
+    bool seen[MANY] = {false};
+    for (int i = 0; i < MANY; i++)
+        wanted += is_there[i];
+    cr_assert_eq(commy_name_discover(mesh, "many", out, MANY, &count), COMMY_STATUS_SUCCESS);
+    cr_assert_eq(count, wanted);
+    for (size_t i = 0; i < count; i++) {
+        int number = atoi(out[i].id + 2);
+        cr_assert(is_there[number] && !seen[number], "%s", out[i].id);
+        seen[number] = true;
+    }
+}
+
+Test(names, a_name_that_grows_and_shrinks_uses_its_holes_again_and_leaks_no_line)
+{
+    unsigned seed = 3;
+    begin(MANY + 256);
+    const uint32_t lines = (MANY - CMY_GROUP_CELLS + CMY_LINE_MEMBERS - 1) / CMY_LINE_MEMBERS;
+    for (int i = 0; i < MANY; i++)
+        put(i, true);
+    many_are_exact();
+    cr_assert_eq(records_in_use(mesh, CMY_LINES), lines);
+    for (int round = 0; round < 20; round++) {
+        for (int i = 0; i < MANY; i++)
+            put(i, rand_r(&seed) % 8u < (unsigned)round % 8u);
+        many_are_exact();
+        for (int i = 0; i < MANY; i++)
+            put((i * 37) % MANY, true);
+        many_are_exact();
+        cr_assert_eq(records_in_use(mesh, CMY_LINES), lines, "round %d", round);
+        cr_assert_eq(records_in_use(mesh, CMY_GROUPS), 1);
+    }
+    for (int i = 0; i < MANY; i++)
+        put(i, false);
+    cr_assert_eq(count_of(mesh, "many"), 0);
+    audit();
+    cr_assert_eq(cmy_group_collect_all(&mesh->actor), 1);
+    cr_assert_eq(records_in_use(mesh, CMY_LINES), 0, "an empty name's lines go with it");
+    audit();
+}
+
+Test(names, lines_of_names_that_were_large_once_serve_other_names)
+{
+    begin(256); /* 128 lines; a name of 250 needs nine */
+    char name[16], id[16];
+    for (int turn = 0; turn < 40; turn++) {
+        snprintf(name, sizeof name, "large-%d", turn);
+        for (int i = 0; i < 250; i++) {
+            snprintf(id, sizeof id, "i-%d", i);
+            add(mesh, name, id);
+        }
+        cr_assert_eq(count_of(mesh, name), 250);
+        for (int i = 0; i < 250; i++) {
+            snprintf(id, sizeof id, "i-%d", i);
+            drop(mesh, id);
+        }
+    }
+    audit();
+}
+
+/* ------------------------------------------------------------ walks while others work */
+
+enum { STABLE = 150, CHURNERS = 2, CHURNED = 60 };
+static _Atomic bool over;
+static _Atomic uint64_t changes;
+
+typedef struct churner {
+    commy_mesh_t *with;
+    int number;
+} churner_t;
+
+/* Registers and unregisters instances of the same name and of others, at random. */
+static void *churn(void *argument)
+{
+    const churner_t *me = argument;
+    unsigned seed = (unsigned)me->number + 1;
+    char id[32], name[16];
+    while (!atomic_load(&over)) {
+        int i = rand_r(&seed) % CHURNED;
+        snprintf(id, sizeof id, "churn-%d-%d", me->number, i);
+        snprintf(name, sizeof name, "other-%d", i);
+        if (commy_service_unregister(me->with, id) != COMMY_STATUS_SUCCESS)
+            try_add(me->with, i % 3 ? "walked" : name, id);
+        atomic_fetch_add(&changes, 1);
+    }
+    return NULL;
+}
+
+/* One walk: everything stable comes exactly once, and no registration comes twice. */
+static void walk_once(const commy_mesh_t *reader, bool all)
+{
+    static uint64_t references[4096];
+    int seen[STABLE] = {0};
+    size_t count = 0;
+    commy_iterator_t walk;
+    commy_view_t view;
+    char id[128];
+    cr_assert_eq(all ? commy_iterate_all(reader, &walk) : commy_iterate_name(reader, "walked", &walk),
+                 COMMY_STATUS_SUCCESS);
+    while (commy_iterate_next(reader, &walk, &view)) {
+        snprintf(id, sizeof id, "%.*s", (int)view.id_bytes, view.id);
+        bool walked = strncmp(view.name, "walked", view.name_bytes) == 0;
+        for (size_t i = 0; i < count; i++)
+            cr_assert_neq(references[i], view.reference, "a registration came twice");
+        references[count++] = view.reference;
+        if (!commy_view_valid(reader, &view))
+            continue; /* what was read of it may be anything */
+        cr_assert(all || walked, "%s is no instance of this name", id);
+        if (strncmp(id, "stable-", 7) == 0)
+            seen[atoi(id + 7)]++;
+        cr_assert_lt(count, sizeof references / sizeof references[0]);
+    }
+    for (int i = 0; i < STABLE; i++)
+        cr_assert_eq(seen[i], 1, "stable-%d came %d times", i, seen[i]);
+}
+
+Test(names, a_walk_gives_what_is_there_throughout_exactly_once_while_others_come_and_go)
+{
+    pthread_t thread[CHURNERS];
+    churner_t churner[CHURNERS];
+    char id[32];
+    unsigned walks = 0;
+    static commy_service_info_t out[STABLE + CHURNERS * CHURNED];
+    begin(512);
+    commy_mesh_t *reader = attach(COMMY_OPEN_READ_ONLY);
+    for (int i = 0; i < STABLE; i++) { /* among others that leave holes */
+        add(mesh, "walked", "hole");
+        snprintf(id, sizeof id, "stable-%d", i);
+        add(mesh, "walked", id);
+        if (i % 2)
+            drop(mesh, "hole");
+        else
+            cr_assert_eq(commy_service_unregister(mesh, "hole"), COMMY_STATUS_SUCCESS);
+    }
+    for (int i = 0; i < CHURNERS; i++) {
+        churner[i] = (churner_t){attach(0), i};
+        cr_assert_eq(pthread_create(&thread[i], NULL, churn, &churner[i]), 0);
+    }
+    for (uint64_t began = now_ms(); now_ms() - began < 2000; walks++) {
+        walk_once(reader, false);
+        walk_once(reader, true);
+        size_t count, copied, stable = 0;
+        cr_assert_eq(commy_name_count(reader, "walked", &count), COMMY_STATUS_SUCCESS);
+        cr_assert(count >= STABLE && count <= STABLE + CHURNERS * CHURNED, "%zu", count);
+        cr_assert_eq(commy_name_discover(reader, "walked", out, sizeof out / sizeof out[0], &copied),
+                     COMMY_STATUS_SUCCESS);
+        for (size_t i = 0; i < copied; i++) {
+            cr_assert_str_eq(out[i].name, "walked");
+            stable += strncmp(out[i].id, "stable-", 7) == 0;
+        }
+        cr_assert_eq(stable, STABLE);
+    }
+    atomic_store(&over, true);
+    for (int i = 0; i < CHURNERS; i++)
+        pthread_join(thread[i], NULL);
+    cr_assert(walks > 10 && changes > 10, "%u walks, %" PRIu64 " changes", walks, changes);
+    audit();
+    for (int i = 0; i < CHURNERS; i++)
+        commy_mesh_detach(&churner[i].with);
+    commy_mesh_detach(&reader);
+    cr_assert_eq(count_of(mesh, "walked"), STABLE);
+    cr_assert_eq(numbers_of(mesh).total_services, STABLE);
+    audit();
+}
