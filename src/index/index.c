@@ -108,6 +108,23 @@ commy_status_t cmy_index_insert(cmy_actor_t *actor, const cmy_index_kind_t *kind
                     "tried to enter it; run `commy check`", region->dir, region->mesh, RETRIES);
 }
 
+/*
+ * Clears the bit of a cell that is ours, word before cell: while the cell is ours the bit can only be ours, and nobody but
+ * helpers clears it. The version moves even where the bit is clear already: should the cell's former owner still be on
+ * its way out of a commit, its CAS fails. False, with the cell to be left as it is, only where the word never holds still.
+ */
+static bool clear_bit(cmy_index_line_shm_t *home, uint32_t i, const cmy_word32_t *at, uint32_t cell)
+{
+    for (uint32_t turn = 0; turn < RETRIES; turn++) {
+        uint64_t word = cmy_load64_acquire(&home->word);
+        if (cmy_load32_acquire(at) != cell)
+            return true;
+        if (cmy_swap64_acq_rel(&home->word, word, (word & ~(1ull << i)) + (1ull << CMY_WINDOW_CELLS)))
+            return true;
+    }
+    return false;
+}
+
 void cmy_index_remove(cmy_actor_t *actor, cmy_slab_kind_t slab, uint64_t hash, uint32_t record)
 {
     cmy_region_t *region = actor->region;
@@ -119,16 +136,8 @@ void cmy_index_remove(cmy_actor_t *actor, cmy_slab_kind_t slab, uint64_t hash, u
         cmy_word32_t *at = cmy_window_cell(home, i);
         if (cmy_load32_acquire(at) != cell)
             continue;
-        /* Word before cell: while the cell is ours the bit can only be ours, and nobody but helpers clears it. */
-        for (uint32_t turn = 0; turn < RETRIES; turn++) {
-            uint64_t word = cmy_load64_acquire(&home->word);
-            if (!(word >> i & 1) || cmy_load32_acquire(at) != cell)
-                break;
-            uint64_t cleared = (word & ~(1ull << i)) + (1ull << CMY_WINDOW_CELLS);
-            if (cmy_swap64_acq_rel(&home->word, word, cleared))
-                break;
-        }
-        cmy_swap32_acq_rel(at, cell, 0);
+        if (clear_bit(home, i, at, cell))
+            cmy_swap32_acq_rel(at, cell, 0);
         return;
     }
 }

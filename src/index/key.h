@@ -24,11 +24,12 @@ typedef struct cmy_key {
 static inline uint64_t cmy_key_tail(const char *text, size_t bytes)
 {
     uint64_t tail = 0;
-    if (bytes >= 8) {
+    size_t rest = bytes % 8;
+    if (bytes > 8 && rest != 0) {
         memcpy(&tail, text + bytes - 8, 8);
-        return tail >> 8 * (8 - bytes % 8);
+        return tail >> (64 - 8 * rest);
     }
-    for (size_t i = bytes; i > 0; i--)
+    for (size_t i = rest; i > 0; i--)
         tail = tail << 8 | (unsigned char)text[i - 1];
     return tail;
 }

@@ -27,7 +27,9 @@ static void list_dead(cmy_actor_t *actor, bool certify, cmy_dead_t *dead)
         phase = cmy_load64_acquire(&region->life[slot].phase);
         if (cmy_life_phase(phase) != CMY_SLOT_DEAD)
             continue;
-        dead->fresh += atomic_load_explicit(&actor->reaped[slot], memory_order_relaxed) != phase;
+        /* Once more when the mark has come: until then threads of a process that dumps core might still have acted. */
+        dead->fresh += atomic_load_explicit(&actor->reaped[slot], memory_order_relaxed) != phase ||
+                       (cmy_load32_acquire(&region->life[slot].word) & FUTEX_OWNER_DIED) != 0;
         dead->slot[dead->count] = (uint16_t)slot;
         dead->phase[dead->count++] = phase;
     }

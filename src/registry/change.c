@@ -35,6 +35,13 @@ static commy_status_t end(commy_mesh_t *mesh, const char *id, uint32_t record, u
     return status;
 }
 
+/* Others changed the same word as often as we try, and closes the section. */
+static commy_status_t busy(commy_mesh_t *mesh, const char *id)
+{
+    cmy_mesh_exit(mesh);
+    return cmy_fail(COMMY_STATUS_BUSY, "service id '%s' was changed by others %u times meanwhile; try again", id, RETRIES);
+}
+
 /* Replaces the bits of `mask` in a service's condition. */
 static commy_status_t change_condition(commy_mesh_t *mesh, const char *id, uint64_t mask, uint64_t bits)
 {
@@ -49,6 +56,8 @@ static commy_status_t change_condition(commy_mesh_t *mesh, const char *id, uint6
     bool changed = false;
     for (uint32_t turn = 0; !changed && turn < RETRIES && cmy_condition_of(seen, state); turn++)
         changed = cmy_cas64_acq_rel(word, &seen, (seen & ~mask) | bits);
+    if (!changed && cmy_condition_of(seen, state))
+        return busy(mesh, id);
     return end(mesh, id, record, state, changed);
 }
 
@@ -84,14 +93,17 @@ commy_status_t commy_service_heartbeat(commy_mesh_t *mesh, const char *id)
     cmy_word64_t *word = &cmy_service_at(mesh->region, record)->lease;
     uint64_t ttl_ms = cmy_load64_relaxed(&cmy_cold_at(mesh->region, record)->ttl_ms);
     uint64_t seen = cmy_load64_acquire(word), renewed = 0;
-    bool detached = cmy_state_owner(state) == CMY_NOBODY, done = seen == 0, mended = false;
+    bool detached = cmy_state_owner(state) == CMY_NOBODY, done = seen == 0, late = false, mended = false;
     for (uint32_t turn = 0; !done && turn < RETRIES; turn++) {
         mended = cmy_lease_ended(seen);
-        if (!cmy_service_same(cmy_service_at(mesh->region, record), state) || (detached && (seen & 1)))
-            break; /* unregistered, or declared expired: too late */
+        late = !cmy_service_same(cmy_service_at(mesh->region, record), state) || (detached && (seen & 1));
+        if (late)
+            break; /* unregistered, or declared expired */
         renewed = (cmy_clock_monotonic_ns() + ttl_ms * 1000000ull) << 1;
         done = cmy_cas64_acq_rel(word, &seen, renewed);
     }
+    if (!done && !late)
+        return busy(mesh, id);
     if (!done) {
         status = cmy_mesh_no_service(mesh, id);
         cmy_mesh_exit(mesh);
@@ -174,7 +186,7 @@ commy_status_t commy_service_set_metadata(commy_mesh_t *mesh, const char *id, co
     if (status == COMMY_STATUS_SUCCESS || !cmy_service_same(cmy_service_at(mesh->region, record), state))
         return end(mesh, id, record, state, status == COMMY_STATUS_SUCCESS);
     if (status == COMMY_STATUS_BUSY)
-        cmy_fail(status, "metadata of service id '%s' was replaced by others %u times meanwhile; try again", id, RETRIES);
+        return busy(mesh, id);
     cmy_mesh_exit(mesh);
     return status;
 }

@@ -132,10 +132,7 @@ static inline int32_t cmy_service_health(const cmy_service_shm_t *service)
     return (int32_t)cmy_condition_health(cmy_load64_relaxed(&service->condition));
 }
 
-/*
- * Copies the endpoint, wherever it lies; nothing in it is trusted but the field's size. The short one by whole words,
- * which carry its NUL and up to seven more.
- */
+/* Copies the endpoint, wherever it lies, and its NUL; nothing in it is trusted but the field's size. */
 void cmy_service_copy_far_endpoint(const cmy_region_t *region, uint32_t record, size_t bytes, char *to);
 static inline void cmy_service_copy_endpoint(const cmy_region_t *region, uint32_t record, cmy_shape_t shape, char *to)
 {
@@ -145,9 +142,19 @@ static inline void cmy_service_copy_endpoint(const cmy_region_t *region, uint32_
         cmy_service_copy_far_endpoint(region, record, bytes, to);
         return;
     }
-    for (size_t i = 0; i <= bytes / 8; i++) {
-        uint64_t word = cmy_load64_relaxed(&hot->endpoint[i]);
-        memcpy(to + 8 * i, &word, 8);
+    uint64_t word = 0, before = 0;
+    size_t whole = (bytes + 1) / 8, rest = (bytes + 1) % 8;
+    for (size_t i = 0; i < whole; i++) {
+        before = cmy_load64_relaxed(&hot->endpoint[i]);
+        memcpy(to + 8 * i, &before, 8);
+    }
+    if (rest != 0 && whole > 0) { /* the last eight bytes, some of which are there already */
+        word = cmy_load64_relaxed(&hot->endpoint[whole]) << (64 - 8 * rest) | before >> 8 * rest;
+        memcpy(to + bytes - 7, &word, 8);
+    } else if (rest != 0) {
+        word = cmy_load64_relaxed(&hot->endpoint[0]);
+        for (size_t i = 0; i < rest; i++)
+            to[i] = (char)(word >> 8 * i);
     }
     to[bytes] = '\0';
 }

@@ -53,17 +53,28 @@ void cmy_wait_announce_all(cmy_region_t *region)
     ring(region);
 }
 
-/* What lives and deaths add to every version: FREE(i) to ARMED(i) 2i, marked or DEAD 2i + 1, FREE(i + 1) 2i + 2. */
+/* A slot's share: FREE(i) to ARMED(i) 2i, marked or DEAD 2i + 1, FREE(i + 1) 2i + 2. */
+static uint64_t life(const cmy_life_shm_t *life)
+{
+    uint64_t phase = cmy_load64_acquire(&life->phase), dead = 0;
+    for (int turn = 0; turn < 4; turn++) {
+        dead = cmy_life_phase(phase) == CMY_SLOT_DEAD;
+        if (cmy_life_phase(phase) == CMY_SLOT_ARMED || cmy_life_phase(phase) == CMY_SLOT_LEAVING)
+            dead = (cmy_load32_acquire(&life->word) & FUTEX_OWNER_DIED) != 0;
+        uint64_t again = cmy_load64_acquire(&life->phase);
+        if (again == phase)
+            break; /* the word was this tenant's */
+        phase = again;
+    }
+    return 2ull * cmy_life_incarnation(phase) + dead;
+}
+
+/* What lives and deaths add to every version. */
 static uint64_t lives(const cmy_region_t *region)
 {
     uint64_t sum = 0;
     for (uint32_t slot = 0; slot < COMMY_LIMIT_PARTICIPANTS; slot++) {
-        uint64_t phase = cmy_load64_acquire(&region->life[slot].phase);
-        sum += 2ull * cmy_life_incarnation(phase);
-        if (cmy_life_phase(phase) == CMY_SLOT_DEAD)
-            sum++;
-        else if (cmy_life_phase(phase) == CMY_SLOT_ARMED || cmy_life_phase(phase) == CMY_SLOT_LEAVING)
-            sum += (cmy_load32_acquire(&region->life[slot].word) & FUTEX_OWNER_DIED) != 0;
+        sum += life(&region->life[slot]);
     }
     return sum;
 }

@@ -71,7 +71,7 @@ extern const size_t ex_case_count;
 
 #define EX_EVENTS 48u
 #define EX_SCRATCH_EVENT (EX_EVENTS - 1) /* of calls that nobody asks about */
-#define EX_OPS 12u /* of one process */
+#define EX_OPS 20u /* of one process */
 #define EX_IDS 4u
 #define EX_DEATH '+'
 #define EX_NOT_ENDED (-1)

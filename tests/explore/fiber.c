@@ -71,6 +71,7 @@ __asm__(".text\n"
         "    ret\n"
         ".size ex_switch, .-ex_switch\n");
 
+#define NOTHING_BELOW 1 /* the stack pointer */
 static void *scheduler;
 
 static void *first_frame(uint32_t who)
@@ -99,6 +100,7 @@ void ex_fiber_yield(void)
 /* Elsewhere by ucontext. A context lies in the frame that gives way, so that it is saved with the stack. */
 #include <ucontext.h>
 
+#define NOTHING_BELOW 0 /* the saved pointer is one into a frame */
 static ucontext_t scheduler;
 static struct {
     ucontext_t first;
@@ -134,18 +136,13 @@ void ex_fiber_yield(void)
 
 /* --------------------------------------------------------------- interface */
 
-static void settle(uint32_t who)
+static void clear_below(uint32_t who)
 {
-    ex_process_t *process = &ex_process[who];
-    unsigned char *sp = process->sp ? process->sp : blocks[who].stack + sizeof blocks[who].stack;
+    unsigned char *sp = ex_process[who].sp;
     size_t below = (size_t)(sp - blocks[who].stack);
     size_t cleared = below < CLEARED_BYTES ? below : CLEARED_BYTES;
-#if defined(__x86_64__)
-    memset(sp - cleared, 0, cleared);
-#else
-    (void)cleared;
-#endif
-    process->local = XXH3_64bits(sp, (size_t)((unsigned char *)&blocks[who].end - sp));
+    if (NOTHING_BELOW)
+        memset(sp - cleared, 0, cleared);
 }
 
 void ex_fiber_start(uint32_t who)
@@ -162,7 +159,9 @@ void ex_fiber_resume(uint32_t who)
     ex_running = who;
     enter(who);
     ex_running = EX_KERNEL;
-    settle(who);
+    clear_below(who);
+    const unsigned char *sp = ex_process[who].sp;
+    ex_process[who].local = XXH3_64bits(sp, (size_t)((const unsigned char *)&blocks[who].end - sp));
 }
 
 size_t ex_fiber_save(uint32_t who, void *to)
@@ -177,4 +176,5 @@ void ex_fiber_restore(uint32_t who, const void *from)
 {
     unsigned char *sp = ex_process[who].sp;
     memcpy(sp, from, (size_t)((unsigned char *)&blocks[who].end - sp));
+    clear_below(who);
 }

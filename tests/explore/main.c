@@ -33,8 +33,8 @@ static void list(void)
 
 static void print_tally(const ex_case_t *what, const ex_tally_t *all, const ex_tally_t *random, double seconds)
 {
-    printf("%-44s %s %9llu states %10llu steps %8llu ends %9.2g schedules depth %4u deaths %8llu solo %6llu", what->name,
-           all->complete ? "all " : "part", (unsigned long long)all->states, (unsigned long long)all->steps,
+    printf("%-44s %s passes %u %9llu states %10llu steps %8llu ends %9.2g schedules depth %4u deaths %8llu solo %6llu", what->name,
+           all->complete ? "all " : "part", (unsigned)all->passes, (unsigned long long)all->states, (unsigned long long)all->steps,
            (unsigned long long)all->ends, all->schedules, all->depth, (unsigned long long)all->deaths,
            (unsigned long long)all->solos);
     if (random->ends > 0)

@@ -29,12 +29,12 @@ ex_program_t ex_program[EX_ACTORS];
 uint32_t ex_process_count;
 
 static uint32_t first_death, first_observed;
-static char ids[EX_IDS][8], names[EX_IDS][8];
+static char ids[EX_IDS][64], names[EX_IDS][64];
 
 /* ------------------------------------------------------------------- texts */
 
 /* Ids 1 and 2 have the same tag, so that only their texts tell them apart; 3 and 4 have others. So have names. */
-static void choose(char text[EX_IDS][8], const char *prefix)
+static void choose(char text[EX_IDS][64], const char *prefix)
 {
     cmy_key_t key;
     uint32_t tag[EX_IDS] = {0}, found = 0;

@@ -64,6 +64,26 @@ const char *commy_last_error_message(void)
     return "";
 }
 
+const char *commy_status_string(int32_t status)
+{
+    switch (status) {
+    case COMMY_STATUS_SUCCESS:
+        return "success";
+    case COMMY_STATUS_NOT_FOUND:
+        return "not found";
+    case COMMY_STATUS_EXISTS:
+        return "exists";
+    case COMMY_STATUS_FULL:
+        return "full";
+    case COMMY_STATUS_BUSY:
+        return "busy";
+    case COMMY_STATUS_NOT_RUNNING:
+        return "not running";
+    default:
+        return "another code";
+    }
+}
+
 /* ------------------------------------------------------------------ clocks */
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);

@@ -279,7 +279,7 @@ Test(input, marks_beyond_a_limit_or_beyond_what_is_backed_are_corrupt)
     expect_map(COMMY_STATUS_CORRUPT, "backed");
     mark++;
     poke(at, &mark, sizeof(mark));
-    expect_map(COMMY_STATUS_CORRUPT, "8193");
+    expect_map(COMMY_STATUS_CORRUPT, "8257");
     mark = UINT64_MAX;
     poke(at, &mark, sizeof(mark));
     expect_map(COMMY_STATUS_CORRUPT, "reserved");
