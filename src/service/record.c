@@ -73,6 +73,26 @@ static void copy_field(const cmy_word64_t *words, size_t count, char *to)
     cmy_text_load(words, count * 8 - 1, to);
 }
 
+/* Length of the metadata: of a text that was linked when it was read, if it is not replaced every time we look. */
+static size_t metadata_bytes(const cmy_region_t *region, const cmy_service_cold_shm_t *cold)
+{
+    for (int turn = 0; turn < 1000; turn++) {
+        uint64_t link = cmy_load64_acquire(&cold->metadata), state;
+        if (!cmy_link_names_block(link))
+            return 0;
+        size_t room = cmy_link_large(link) ? CMY_LARGE_TEXT_BYTES : CMY_SMALL_TEXT_BYTES;
+        const cmy_block_shm_t *block =
+            cmy_block_follow(region, cmy_link_large(link) ? CMY_LARGE_TEXTS : CMY_SMALL_TEXTS, link, &state);
+        size_t bytes = block ? cmy_load32_relaxed(&block->bytes) : 0;
+        cmy_fence_acquire(); /* pairs with the release fence behind the claim of the block's next life */
+        if (block && cmy_block_same(block, state))
+            return bytes < room ? bytes : room;
+        if (cmy_load64_relaxed(&cold->metadata) == link)
+            break; /* a link that leads nowhere: the record is being finished, or damaged */
+    }
+    return 0;
+}
+
 void cmy_service_copy_info(const cmy_region_t *region, uint32_t record, uint64_t state, commy_service_info_t *info)
 {
     const cmy_service_shm_t *hot = cmy_service_at(region, record);
@@ -96,14 +116,7 @@ void cmy_service_copy_info(const cmy_region_t *region, uint32_t record, uint64_t
     info->port = shape.port;
     info->registered_at_ns = cmy_load64_relaxed(&cold->registered_at_ns);
 
-    uint64_t link = cmy_load64_acquire(&cold->metadata), block_state;
-    const cmy_block_shm_t *block =
-        cmy_block_follow(region, cmy_link_large(link) ? CMY_LARGE_TEXTS : CMY_SMALL_TEXTS, link, &block_state);
-    size_t room = cmy_link_large(link) ? CMY_LARGE_TEXT_BYTES : CMY_SMALL_TEXT_BYTES;
-    size_t text = block ? cmy_load32_relaxed(&block->bytes) : 0;
-    cmy_fence_acquire(); /* pairs with the release fence behind the claim of the block's next life */
-    if (block && cmy_block_same(block, block_state)) /* else it was replaced meanwhile: none, for an instant */
-        info->metadata_bytes = text < room ? text : room;
+    info->metadata_bytes = metadata_bytes(region, cold);
 
     cmy_counts_t counts;
     cmy_counter_read_service(region, record, state, &counts);

@@ -213,6 +213,7 @@ void ex_kernel_marks(uint32_t slot, uint32_t tid);
 /* Whether somebody else may touch a word; EX_NEW_SHARED counts words that turned out to be. */
 bool ex_is_shared(const void *word);
 extern uint64_t ex_newly_shared;
+extern bool ex_observer_counts; /* as somebody else */
 
 /* Words beside the region: the clock, and one a process that it touches in front of each call. */
 cmy_word64_t *ex_clock_word(void);

@@ -108,10 +108,8 @@ static void print_step(FILE *out, uint32_t who)
     char name[128];
     const void *word = ex_process[who].pending;
     uint64_t before = ex_peek(word);
-    uint8_t event = ex_process[who].event;
-    bool shared = ex_is_shared(word), wrote = ex_world_step(who);
-    (void)shared;
-    fprintf(out, "%c [%2u]  %-36s %#18llx", 'A' + who, event, ex_word_name(word, name, sizeof name),
+    bool wrote = ex_world_step(who);
+    fprintf(out, "%c [%2u]  %-36s %#18llx", 'A' + who, ex_process[who].event, ex_word_name(word, name, sizeof name),
             (unsigned long long)before);
     if (wrote)
         fprintf(out, " -> %#llx", (unsigned long long)ex_peek(word));

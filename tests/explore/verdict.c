@@ -321,6 +321,8 @@ void ex_verdict_end(const ex_case_t *what)
             end_sleep(who, died);
 
     ex_snapshot_t *bystander = ex_snapshot_take(EX_OBSERVER);
+    /* What a dead process left is read by whoever comes, so that its last writes are of concern to others. */
+    ex_observer_counts = what->deaths > 0;
     if (!ex_violation[0])
         observe("D0 D1 D2 F1 F2 F3 P G1 Z1 G2 Z2 Q1 Q2 F1 F2 F3 D1");
     if (!ex_violation[0])
@@ -335,6 +337,7 @@ void ex_verdict_end(const ex_case_t *what)
         observe("C");
         check_groups();
     }
+    ex_observer_counts = false;
     ex_snapshot_back(bystander);
     for (uint32_t who = ex_process_count; who-- > 0;)
         ex_snapshot_back(snapshot[who]);

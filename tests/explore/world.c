@@ -39,6 +39,8 @@ static change_t *changes;
 static size_t change_count, change_room;
 static touch_t *touches; /* by half word */
 static bool *shared;
+static bool counting; /* not during setups */
+bool ex_observer_counts;
 
 const cmy_region_t *ex_region(void)
 {
@@ -113,6 +115,8 @@ void ex_world_back_to(size_t mark)
 
 static void touched(uint32_t who, const void *word, bool wrote)
 {
+    if (!counting || (who == EX_OBSERVER && !ex_observer_counts))
+        return;
     size_t number = number_of(word);
     touch_t *touch = &touches[number];
     uint8_t bit = (uint8_t)(1u << who);
@@ -157,7 +161,7 @@ bool ex_world_step(uint32_t who)
     uint64_t after = ex_peek(word);
     if (before != after)
         record(word, before, after);
-    touched(who, word, before != after);
+    touched(who, word, before != after && who != EX_OBSERVER);
     return before != after;
 }
 
@@ -300,6 +304,7 @@ bool ex_world_make(const ex_case_t *what)
     place(what);
     fill_header();
     atomic_store_explicit(&ex_clock_word()->value, CLOCK_BEGINS, memory_order_relaxed);
+    counting = false;
     ex_program_choose_texts();
     if (!ex_program_parse(what))
         return false;
@@ -316,5 +321,6 @@ bool ex_world_make(const ex_case_t *what)
     change_count = 0;
     ex_world_hash = 0;
     ex_newly_shared = 0;
+    counting = true;
     return true;
 }

@@ -38,6 +38,7 @@ _commy_options() {
     run) echo "$service" ;;
     set) echo '--weight --meta --health --admin' ;;
     wait) echo '-n --count --healthy --timeout' ;;
+    dump) echo '--records --check' ;;
     esac
     echo '--mesh --dir --json --help'
 }

@@ -86,6 +86,8 @@ complete -c commy -n '__fish_seen_subcommand_from create' -l mode -x -a '0600 06
 complete -c commy -n '__fish_seen_subcommand_from ls stat wait watch' -a '(__commy_names)'
 complete -c commy -n '__fish_seen_subcommand_from get unregister heartbeat set' -a '(__commy_ids)'
 complete -c commy -n '__fish_seen_subcommand_from dump' -F
+complete -c commy -n '__fish_seen_subcommand_from dump' -s r -l records -d 'Also every record in use'
+complete -c commy -n '__fish_seen_subcommand_from dump' -l check -d 'Also audit'
 
 complete -c commy -n '__fish_seen_subcommand_from ls' -l tag -x -d 'Only with this tag'
 complete -c commy -n '__fish_seen_subcommand_from ls' -l zone -x -d 'Only of this zone'
