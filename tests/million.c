@@ -228,8 +228,10 @@ static void show_memory(const commy_mesh_t *mesh, const char *when)
     double backed = stat(path, &file) == 0 ? (double)file.st_blocks * 512 : 0;
     double each = (backed - (double)info.statistics_bytes) / services;
     printf("        %s: %.0f bytes backed for each service without statistics (goal: at most %.0f), %.0f for its "
-           "statistics\n", when, each, GOAL_BYTES, (double)info.statistics_bytes / services);
-    check(backed > 0 && (services < 100000 || each <= GOAL_BYTES), "a service takes at most 1.25 KiB without statistics");
+           "statistics\n",
+           when, each, GOAL_BYTES, (double)info.statistics_bytes / services);
+    check(backed > 0 && (services < 100000 || each <= GOAL_BYTES),
+          "a service takes at most 1.25 KiB without statistics");
 }
 
 static void report_to_all(commy_mesh_t *mesh)

@@ -71,7 +71,9 @@ static void register_all(commy_mesh_t *mesh)
             .service_name = "quiet",
             .service_id = i == 1 ? long_id : id,
             .endpoint = i == 2 ? "unix:/a/path/that/is/longer/than/what/the/hot/half/holds" : "127.0.0.1",
-            .metadata = i == 4 ? "{\"small\": 1}" : i == 5 ? large : NULL,
+            .metadata = i == 4   ? "{\"small\": 1}"
+                        : i == 5 ? large
+                                 : NULL,
             .version = "1.2.3",
             .zone = "a",
             .tags = tags,
@@ -87,8 +89,9 @@ static void register_all(commy_mesh_t *mesh)
 /* Every query there is, on services of all kinds, hit and miss. */
 static void query_all(const commy_mesh_t *mesh)
 {
-    static const char *const ids[] = {"instance-0", "instance-2", "instance-3", "instance-4", "instance-5",
-                                      "an-id-that-is-longer-than-what-the-hot-half-of-a-record-holds-by-itself"};
+    static const char *const ids[] = {
+        "instance-0", "instance-2", "instance-3",
+        "instance-4", "instance-5", "an-id-that-is-longer-than-what-the-hot-half-of-a-record-holds-by-itself"};
     static const char *const many[] = {"instance-0", "instance-2", "nobody", "instance-30"};
     static commy_service_info_t info, infos[INSTANCES];
     static commy_participant_t participants[4];
@@ -113,7 +116,8 @@ static void query_all(const commy_mesh_t *mesh)
         need(commy_view_info(mesh, &view, &info) == COMMY_STATUS_SUCCESS, "view info");
     }
     need(commy_service_find(mesh, "nobody", &target) == COMMY_STATUS_NOT_FOUND, "miss");
-    need(commy_service_find_many(mesh, many, 4, targets, codes) == COMMY_STATUS_NOT_FOUND && codes[3] == 0, "find many");
+    need(commy_service_find_many(mesh, many, 4, targets, codes) == COMMY_STATUS_NOT_FOUND && codes[3] == 0,
+         "find many");
     need(commy_name_count(mesh, "quiet", &count) == COMMY_STATUS_SUCCESS && count == INSTANCES, "count");
     need(commy_name_count(mesh, "nobody", &count) == COMMY_STATUS_SUCCESS && count == 0, "count none");
     need(commy_name_discover(mesh, "quiet", infos, INSTANCES, &count) == COMMY_STATUS_SUCCESS, "discover");
@@ -121,7 +125,8 @@ static void query_all(const commy_mesh_t *mesh)
     need(commy_iterate_name(mesh, "quiet", &iterator) == COMMY_STATUS_SUCCESS, "iterate");
     while (commy_iterate_next(mesh, &iterator, &view))
         need(view.port == 80, "iterate next");
-    need(commy_mesh_stats(mesh, &mesh_stats) == COMMY_STATUS_SUCCESS && mesh_stats.total_requests == INSTANCES, "mesh stats");
+    need(commy_mesh_stats(mesh, &mesh_stats) == COMMY_STATUS_SUCCESS && mesh_stats.total_requests == INSTANCES,
+         "mesh stats");
     need(commy_mesh_info(mesh, &mesh_info) == COMMY_STATUS_SUCCESS, "info");
     need(commy_mesh_participants(mesh, participants, 4, &count) == COMMY_STATUS_SUCCESS && count == 1, "participants");
     need(commy_mesh_wait(mesh, "quiet", 0, 0, &version) == COMMY_STATUS_SUCCESS, "version of a name");

@@ -85,10 +85,10 @@ typedef struct commy_mesh_info {
     uint32_t participants;      /* live ones */
     uint32_t read_only, joined; /* 0 or 1 */
     uint32_t owner_uid, owner_gid, mode;
-    uint64_t region_bytes;      /* size of the mapping */
-    uint64_t reserved_bytes;    /* memory that is backed or promised */
-    uint64_t statistics_bytes;  /* the part of it that holds per-service statistics */
-    uint64_t created_at_ns;     /* Unix time */
+    uint64_t region_bytes;     /* size of the mapping */
+    uint64_t reserved_bytes;   /* memory that is backed or promised */
+    uint64_t statistics_bytes; /* the part of it that holds per-service statistics */
+    uint64_t created_at_ns;    /* Unix time */
 } commy_mesh_info_t;
 
 COMMY_API commy_status_t commy_mesh_info(const commy_mesh_t *mesh, commy_mesh_info_t *info);
@@ -115,13 +115,13 @@ COMMY_API commy_status_t commy_mesh_leave(commy_mesh_t *mesh);
 /* One participant as `commy nodes` shows it. */
 typedef struct commy_participant {
     char node_id[64];
-    uint32_t pid;           /* in its own PID namespace */
-    uint32_t uid;           /* effective user id */
-    uint32_t slot;          /* 0 to 1,023 */
-    uint32_t services;      /* that it owns */
-    uint32_t alive;         /* 1, or 0 for one that died and has not been reaped yet */
+    uint32_t pid;      /* in its own PID namespace */
+    uint32_t uid;      /* effective user id */
+    uint32_t slot;     /* 0 to 1,023 */
+    uint32_t services; /* that it owns */
+    uint32_t alive;    /* 1, or 0 for one that died and has not been reaped yet */
     uint16_t listen_port;
-    uint64_t joined_at_ns;  /* Unix time */
+    uint64_t joined_at_ns; /* Unix time */
 } commy_participant_t;
 
 /*

@@ -22,32 +22,32 @@ extern "C" {
 /* What a call came to. Zero is success; commy_last_error_message() says in words what to do about anything else. */
 typedef enum commy_status {
     COMMY_STATUS_SUCCESS = 0,
-    COMMY_STATUS_INIT_FAILED = 1,        /* the library could not set itself up */
-    COMMY_STATUS_INVALID = 2,            /* a parameter is outside its limits */
-    COMMY_STATUS_NO_HANDLE = 3,          /* the handle is unknown or was destroyed */
-    COMMY_STATUS_NO_MEMORY = 4,          /* private memory ran out */
-    COMMY_STATUS_NOT_FOUND = 5,          /* no live service of that id */
-    COMMY_STATUS_EXISTS = 6,             /* a live service has that id; or the region is there already */
-    COMMY_STATUS_FULL = 7,               /* the region holds as many as it was made for */
-    COMMY_STATUS_PERMISSION = 8,         /* the file system or its owner says no */
-    COMMY_STATUS_LAYOUT = 9,             /* the region was made by an incompatible library */
-    COMMY_STATUS_CORRUPT = 10,           /* what the region holds makes no sense */
-    COMMY_STATUS_TIMED_OUT = 11,         /* the time given has passed */
-    COMMY_STATUS_NOT_RUNNING = 12,       /* the handle was stopped */
-    COMMY_STATUS_NO_HEALTHY = 13,        /* no instance may be selected */
-    COMMY_STATUS_CIRCUIT_OPEN = 14,      /* every instance is ejected */
-    COMMY_STATUS_FORKED = 15,            /* a forked child must attach for itself */
-    COMMY_STATUS_NO_SPACE = 16,          /* the file system is full */
-    COMMY_STATUS_NOT_A_REGION = 17,      /* the file is something else */
-    COMMY_STATUS_OTHER_BOOT = 18,        /* the region was left by an earlier boot */
-    COMMY_STATUS_LIMIT = 19,             /* descriptors, participants or a file size limit */
-    COMMY_STATUS_KERNEL = 20,            /* the kernel lacks what is needed */
-    COMMY_STATUS_READ_ONLY = 21,         /* attached read-only */
-    COMMY_STATUS_REMOVED = 22,           /* the region was removed or replaced */
-    COMMY_STATUS_BUSY = 23,              /* the bound of retries was reached, or the region is in use */
-    COMMY_STATUS_INTERRUPTED = 24,       /* somebody interrupted the wait */
-    COMMY_STATUS_MESH_NOT_FOUND = 25,    /* no region of that name in that directory */
-    COMMY_STATUS_INTERNAL = 99           /* a defect in the library */
+    COMMY_STATUS_INIT_FAILED = 1,     /* the library could not set itself up */
+    COMMY_STATUS_INVALID = 2,         /* a parameter is outside its limits */
+    COMMY_STATUS_NO_HANDLE = 3,       /* the handle is unknown or was destroyed */
+    COMMY_STATUS_NO_MEMORY = 4,       /* private memory ran out */
+    COMMY_STATUS_NOT_FOUND = 5,       /* no live service of that id */
+    COMMY_STATUS_EXISTS = 6,          /* a live service has that id; or the region is there already */
+    COMMY_STATUS_FULL = 7,            /* the region holds as many as it was made for */
+    COMMY_STATUS_PERMISSION = 8,      /* the file system or its owner says no */
+    COMMY_STATUS_LAYOUT = 9,          /* the region was made by an incompatible library */
+    COMMY_STATUS_CORRUPT = 10,        /* what the region holds makes no sense */
+    COMMY_STATUS_TIMED_OUT = 11,      /* the time given has passed */
+    COMMY_STATUS_NOT_RUNNING = 12,    /* the handle was stopped */
+    COMMY_STATUS_NO_HEALTHY = 13,     /* no instance may be selected */
+    COMMY_STATUS_CIRCUIT_OPEN = 14,   /* every instance is ejected */
+    COMMY_STATUS_FORKED = 15,         /* a forked child must attach for itself */
+    COMMY_STATUS_NO_SPACE = 16,       /* the file system is full */
+    COMMY_STATUS_NOT_A_REGION = 17,   /* the file is something else */
+    COMMY_STATUS_OTHER_BOOT = 18,     /* the region was left by an earlier boot */
+    COMMY_STATUS_LIMIT = 19,          /* descriptors, participants or a file size limit */
+    COMMY_STATUS_KERNEL = 20,         /* the kernel lacks what is needed */
+    COMMY_STATUS_READ_ONLY = 21,      /* attached read-only */
+    COMMY_STATUS_REMOVED = 22,        /* the region was removed or replaced */
+    COMMY_STATUS_BUSY = 23,           /* the bound of retries was reached, or the region is in use */
+    COMMY_STATUS_INTERRUPTED = 24,    /* somebody interrupted the wait */
+    COMMY_STATUS_MESH_NOT_FOUND = 25, /* no region of that name in that directory */
+    COMMY_STATUS_INTERNAL = 99        /* a defect in the library */
 } commy_status_t;
 
 /* Limits, in bytes without the terminating NUL where strings are meant. */

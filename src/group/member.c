@@ -70,8 +70,7 @@ static bool place(cmy_joiner_t *joiner)
     for (uint32_t i = 0; i < joiner->at.cells; i++) {
         if (cmy_load32_relaxed(&joiner->at.cell[i]) != 0)
             continue;
-        cmy_store64_release(position_of(region, joiner->service),
-                            cmy_position(joiner->group, joiner->at.number, i));
+        cmy_store64_release(position_of(region, joiner->service), cmy_position(joiner->group, joiner->at.number, i));
         joiner->cell = i;
         if (cmy_swap32_seq_cst(&joiner->at.cell[i], 0, joiner->service + 1))
             return true;
@@ -90,16 +89,16 @@ static cmy_step_t append(cmy_joiner_t *joiner, uint64_t next)
         if (cmy_group_collect_all(joiner->actor) > 0)
             return STEP_AGAIN; /* names without instances had lines */
         uint32_t limit = region->layout.slab[CMY_LINES].limit;
-        status = cmy_fail(COMMY_STATUS_FULL, "region %s/%s is full: %u of %u member lines are in use by names that "
-                          "have or had many instances; create one with a larger --capacity", region->dir,
-                          region->mesh, limit, limit);
+        status = cmy_fail(COMMY_STATUS_FULL,
+                          "region %s/%s is full: %u of %u member lines are in use by names that "
+                          "have or had many instances; create one with a larger --capacity",
+                          region->dir, region->mesh, limit, limit);
     }
     if (status != COMMY_STATUS_SUCCESS) {
         joiner->failed = status;
         return STEP_FAILED;
     }
-    uint64_t link = cmy_next(CMY_NEXT_LINE, line, cmy_state_version(free_state),
-                             cmy_state_version(joiner->at.state));
+    uint64_t link = cmy_next(CMY_NEXT_LINE, line, cmy_state_version(free_state), cmy_state_version(joiner->at.state));
     if (!cmy_swap64_seq_cst(joiner->at.next, next, link)) /* seq_cst for the collector; see group.h, c */
         cmy_slab_hint_free(joiner->actor, CMY_LINES, line);
     return STEP_AGAIN; /* whoever comes, we among them, makes it LIVE */
@@ -185,8 +184,10 @@ static cmy_step_t try_join(cmy_joiner_t *joiner, const cmy_key_t *name)
         if (moved == STEP_FAILED)
             return joiner->failed == COMMY_STATUS_SUCCESS ? STEP_AGAIN : STEP_FAILED;
     }
-    joiner->failed = cmy_fail(COMMY_STATUS_CORRUPT, "region %s/%s is damaged: the lines of name '%.*s' have no end; run "
-                              "`commy check`", region->dir, region->mesh, (int)name->bytes, name->text);
+    joiner->failed = cmy_fail(COMMY_STATUS_CORRUPT,
+                              "region %s/%s is damaged: the lines of name '%.*s' have no end; run "
+                              "`commy check`",
+                              region->dir, region->mesh, (int)name->bytes, name->text);
     return STEP_FAILED;
 }
 
@@ -200,9 +201,10 @@ commy_status_t cmy_group_join(cmy_actor_t *actor, const cmy_key_t *name, uint32_
         if (step == STEP_FAILED)
             return joiner.failed;
     }
-    return cmy_fail(COMMY_STATUS_BUSY, "region %s/%s: the group of name '%.*s' changed %u times while a registration "
-                    "tried to join it; run `commy check`", actor->region->dir, actor->region->mesh, (int)name->bytes,
-                    name->text, RETRIES);
+    return cmy_fail(COMMY_STATUS_BUSY,
+                    "region %s/%s: the group of name '%.*s' changed %u times while a registration "
+                    "tried to join it; run `commy check`",
+                    actor->region->dir, actor->region->mesh, (int)name->bytes, name->text, RETRIES);
 }
 
 void cmy_group_leave(cmy_actor_t *actor, uint32_t service, uint64_t position, bool member)
@@ -225,7 +227,7 @@ void cmy_group_leave(cmy_actor_t *actor, uint32_t service, uint64_t position, bo
     uint64_t hint = cmy_load64_relaxed(&record->hint);
     uint32_t hinted = cmy_next_line(hint) == CMY_NEXT_NO_LINE ? cmy_container_of_group(group)
                                                               : cmy_container_of_line(cmy_next_line(hint));
-    bool elsewhere = cmy_next_owned(hint, group_state) &&
-                     (cmy_next_kind(hint) == CMY_NEXT_CLOSED || hinted != at.number);
+    bool elsewhere =
+        cmy_next_owned(hint, group_state) && (cmy_next_kind(hint) == CMY_NEXT_CLOSED || hinted != at.number);
     write_hint(record, group_state, &at, elsewhere);
 }

@@ -104,8 +104,10 @@ commy_status_t cmy_index_insert(cmy_actor_t *actor, const cmy_index_kind_t *kind
         }
         ck_backoff_eb(&backoff);
     }
-    return cmy_fail(COMMY_STATUS_BUSY, "region %s/%s: a bucket of its index changed %u times while a registration "
-                    "tried to enter it; run `commy check`", region->dir, region->mesh, RETRIES);
+    return cmy_fail(COMMY_STATUS_BUSY,
+                    "region %s/%s: a bucket of its index changed %u times while a registration "
+                    "tried to enter it; run `commy check`",
+                    region->dir, region->mesh, RETRIES);
 }
 
 /*
@@ -129,8 +131,7 @@ void cmy_index_remove(cmy_actor_t *actor, cmy_slab_kind_t slab, uint64_t hash, u
 {
     cmy_region_t *region = actor->region;
     uint32_t cell = cmy_index_cell(hash, record);
-    cmy_index_line_shm_t *home =
-        &cmy_index_lines(region, slab)[cmy_index_home(hash, cmy_index_homes(region, slab))];
+    cmy_index_line_shm_t *home = &cmy_index_lines(region, slab)[cmy_index_home(hash, cmy_index_homes(region, slab))];
 
     for (uint32_t i = 0; i < CMY_WINDOW_CELLS; i++) {
         cmy_word32_t *at = cmy_window_cell(home, i);

@@ -73,7 +73,7 @@ static inline uint32_t cmy_line_match(const cmy_index_line_shm_t *line, uint32_t
 /* One pass over the committed cells of a window that carry a key's tag. */
 typedef struct cmy_probe {
     cmy_index_line_shm_t *home;
-    uint64_t word;       /* as it was when the probe began */
+    uint64_t word; /* as it was when the probe began */
     uint32_t tag;
     uint32_t candidates; /* cells not looked at yet */
     uint32_t cell;       /* the one that cmy_probe_next() gave */

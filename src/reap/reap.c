@@ -91,8 +91,8 @@ static void reap_records(cmy_actor_t *actor, commy_reap_report_t *report)
 {
     report->services += reap_services(actor);
     report->groups += reap_groups(actor);
-    report->blocks += sweep_blocks(actor, CMY_STATS) + sweep_blocks(actor, CMY_SMALL_TEXTS) +
-                      sweep_blocks(actor, CMY_LARGE_TEXTS);
+    report->blocks +=
+        sweep_blocks(actor, CMY_STATS) + sweep_blocks(actor, CMY_SMALL_TEXTS) + sweep_blocks(actor, CMY_LARGE_TEXTS);
     for (int kind = 0; kind < CMY_SLABS; kind++)
         cmy_slab_repair(actor->region, (cmy_slab_kind_t)kind);
     cmy_lease_note_all(actor->region);

@@ -6,12 +6,12 @@
 
 /* One slab's place. Its cold half, where it has one, has the same number of records. */
 typedef struct cmy_slab_layout {
-    uint64_t offset;        /* of record 0 */
-    uint64_t cold_offset;   /* of cold record 0; 0: none */
-    uint64_t map_offset;    /* of the free map, a 64-bit word for 64 records */
+    uint64_t offset;      /* of record 0 */
+    uint64_t cold_offset; /* of cold record 0; 0: none */
+    uint64_t map_offset;  /* of the free map, a 64-bit word for 64 records */
     uint32_t stride, cold_stride;
-    uint32_t limit;         /* records at most */
-    uint32_t chunk;         /* records that memory is reserved for at a time; chunks are whole pages */
+    uint32_t limit; /* records at most */
+    uint32_t chunk; /* records that memory is reserved for at a time; chunks are whole pages */
 } cmy_slab_layout_t;
 
 typedef struct cmy_layout {

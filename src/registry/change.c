@@ -39,7 +39,8 @@ static commy_status_t end(commy_mesh_t *mesh, const char *id, uint32_t record, u
 static commy_status_t busy(commy_mesh_t *mesh, const char *id)
 {
     cmy_mesh_exit(mesh);
-    return cmy_fail(COMMY_STATUS_BUSY, "service id '%s' was changed by others %u times meanwhile; try again", id, RETRIES);
+    return cmy_fail(COMMY_STATUS_BUSY, "service id '%s' was changed by others %u times meanwhile; try again", id,
+                    RETRIES);
 }
 
 /* Replaces the bits of `mask` in a service's condition. */
@@ -71,7 +72,8 @@ commy_status_t commy_service_set_weight(commy_mesh_t *mesh, const char *id, uint
 commy_status_t commy_service_set_health(commy_mesh_t *mesh, const char *id, int32_t health)
 {
     if (health < COMMY_HEALTH_UNKNOWN || health > COMMY_HEALTH_DEGRADED)
-        return cmy_fail(COMMY_STATUS_INVALID, "health %d is none of 0 unknown, 1 healthy, 2 unhealthy, 3 degraded", health);
+        return cmy_fail(COMMY_STATUS_INVALID, "health %d is none of 0 unknown, 1 healthy, 2 unhealthy, 3 degraded",
+                        health);
     return change_condition(mesh, id, 3ull << 16, (uint64_t)health << 16);
 }
 
@@ -128,9 +130,10 @@ static commy_status_t make_text(cmy_actor_t *actor, uint32_t record, const char 
     cmy_slab_kind_t kind = text_kind(bytes);
     commy_status_t status = cmy_block_claim(actor, kind, record, block, claimed);
     if (status == COMMY_STATUS_FULL)
-        return cmy_fail(status, "region %s/%s is full: %u of %u %s metadata texts; shorten the metadata or create a "
-                        "region with a larger --capacity", region->dir, region->mesh, region->layout.slab[kind].limit,
-                        region->layout.slab[kind].limit,
+        return cmy_fail(status,
+                        "region %s/%s is full: %u of %u %s metadata texts; shorten the metadata or create a "
+                        "region with a larger --capacity",
+                        region->dir, region->mesh, region->layout.slab[kind].limit, region->layout.slab[kind].limit,
                         kind == CMY_SMALL_TEXTS ? "small (496 bytes)" : "large (4096 bytes)");
     if (status != COMMY_STATUS_SUCCESS)
         return status;

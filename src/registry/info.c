@@ -127,7 +127,8 @@ commy_status_t commy_mesh_wait(const commy_mesh_t *mesh, const char *name, uint6
                 return cmy_fail(COMMY_STATUS_TIMED_OUT, "nothing changed in mesh %s within %d ms", mesh->region->mesh,
                                 timeout_ms);
         }
-        status = cmy_wait_slice(mesh->region, hash, version, (int)(left < CMY_WAIT_SLICE_MS ? left : CMY_WAIT_SLICE_MS));
+        status =
+            cmy_wait_slice(mesh->region, hash, version, (int)(left < CMY_WAIT_SLICE_MS ? left : CMY_WAIT_SLICE_MS));
         if (status == COMMY_STATUS_INTERRUPTED)
             return cmy_fail(status, "a signal arrived while waiting for a change in mesh %s; call again to go on",
                             mesh->region->mesh);

@@ -69,8 +69,10 @@ static commy_status_t view_gone(const commy_mesh_t *mesh, const commy_view_t *vi
     commy_status_t status = cmy_mesh_usable(mesh);
     if (status != COMMY_STATUS_SUCCESS)
         return status;
-    return cmy_fail(COMMY_STATUS_NOT_FOUND, "the service behind the view is no longer registered in mesh %s; look it up "
-                    "again", mesh->region->mesh);
+    return cmy_fail(COMMY_STATUS_NOT_FOUND,
+                    "the service behind the view is no longer registered in mesh %s; look it up "
+                    "again",
+                    mesh->region->mesh);
 }
 
 commy_status_t commy_view_target(const commy_mesh_t *mesh, const commy_view_t *view, commy_target_t *target)

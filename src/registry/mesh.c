@@ -31,7 +31,8 @@ commy_status_t cmy_mesh_sized(const char *what, const void *from, void *to, size
     uint32_t size;
     memcpy(&size, from, sizeof size);
     if (size < 2 * sizeof size || size > 4096)
-        return cmy_fail(COMMY_STATUS_INVALID, "%s.size is %u; set it to sizeof the structure, %zu here", what, size, bytes);
+        return cmy_fail(COMMY_STATUS_INVALID, "%s.size is %u; set it to sizeof the structure, %zu here", what, size,
+                        bytes);
     memset(to, 0, bytes);
     memcpy(to, from, size < bytes ? size : bytes);
     return COMMY_STATUS_SUCCESS;
@@ -54,8 +55,10 @@ static commy_status_t read_options(const commy_open_options_t *from, commy_open_
                         options->flags);
     if ((options->flags & COMMY_OPEN_MUST_NOT_EXIST) &&
         (options->flags & (COMMY_OPEN_MUST_EXIST | COMMY_OPEN_READ_ONLY)))
-        return cmy_fail(COMMY_STATUS_INVALID, "options.flags 0x%x asks for a region that must not exist and must; "
-                        "leave one out", options->flags);
+        return cmy_fail(COMMY_STATUS_INVALID,
+                        "options.flags 0x%x asks for a region that must not exist and must; "
+                        "leave one out",
+                        options->flags);
     return cmy_region_resolve(options->dir, options->mesh, name);
 }
 
@@ -174,8 +177,8 @@ static commy_status_t join(commy_mesh_t *mesh)
 {
     if (!mesh->node_id[0])
         cmy_node_default(mesh->node_id);
-    commy_status_t status = cmy_life_join(mesh->region, mesh->node_id, mesh->listen_port, housekeeping, mesh,
-                                          &mesh->participant);
+    commy_status_t status =
+        cmy_life_join(mesh->region, mesh->node_id, mesh->listen_port, housekeeping, mesh, &mesh->participant);
     if (status != COMMY_STATUS_SUCCESS)
         return status;
     mesh->actor.owner = cmy_life_owner(mesh->participant);
@@ -185,8 +188,8 @@ static commy_status_t join(commy_mesh_t *mesh)
 
 static commy_status_t not_running(const commy_mesh_t *mesh)
 {
-    return cmy_fail(COMMY_STATUS_NOT_RUNNING, "the handle has left mesh %s of %s; start it again",
-                    mesh->region->mesh, mesh->region->dir);
+    return cmy_fail(COMMY_STATUS_NOT_RUNNING, "the handle has left mesh %s of %s; start it again", mesh->region->mesh,
+                    mesh->region->dir);
 }
 
 static commy_status_t writable(const commy_mesh_t *mesh)
@@ -195,8 +198,9 @@ static commy_status_t writable(const commy_mesh_t *mesh)
     if (status != COMMY_STATUS_SUCCESS)
         return status;
     if (!mesh->region->writable)
-        return cmy_fail(COMMY_STATUS_READ_ONLY, "mesh %s of %s is attached read-only; attach it for writing to change it",
-                        mesh->region->mesh, mesh->region->dir);
+        return cmy_fail(COMMY_STATUS_READ_ONLY,
+                        "mesh %s of %s is attached read-only; attach it for writing to change it", mesh->region->mesh,
+                        mesh->region->dir);
     return COMMY_STATUS_SUCCESS;
 }
 

@@ -24,12 +24,7 @@
 #include "reap/lease.h"
 #include "reap/reap.h"
 
-typedef enum cmy_mesh_phase {
-    CMY_MESH_ATTACHED,
-    CMY_MESH_JOINED,
-    CMY_MESH_LEAVING,
-    CMY_MESH_LEFT
-} cmy_mesh_phase_t;
+typedef enum cmy_mesh_phase { CMY_MESH_ATTACHED, CMY_MESH_JOINED, CMY_MESH_LEAVING, CMY_MESH_LEFT } cmy_mesh_phase_t;
 
 struct commy_mesh {
     cmy_region_t *region;

@@ -200,7 +200,8 @@ commy_status_t commy_service_metadata(const commy_mesh_t *mesh, const char *id, 
             *length = bytes;
         return COMMY_STATUS_SUCCESS;
     }
-    return cmy_fail(COMMY_STATUS_BUSY, "metadata of service id '%s' is replaced faster than it can be read; try again", id);
+    return cmy_fail(COMMY_STATUS_BUSY, "metadata of service id '%s' is replaced faster than it can be read; try again",
+                    id);
 }
 
 /* ---------------------------------------------------------------- counting */

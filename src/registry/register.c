@@ -59,7 +59,8 @@ static commy_status_t check_numbers(const commy_service_config_t *config, cmy_dr
                         (unsigned long long)COMMY_LIMIT_TTL_MS);
     draft->detached = config->flags & COMMY_SERVICE_DETACHED;
     if (draft->detached && config->ttl_ms == 0)
-        return cmy_fail(COMMY_STATUS_INVALID, "a detached service has no owner whose death would end it; give it a ttl_ms");
+        return cmy_fail(COMMY_STATUS_INVALID,
+                        "a detached service has no owner whose death would end it; give it a ttl_ms");
     draft->weight = config->weight ? config->weight : COMMY_DEFAULT_WEIGHT;
     draft->ttl_ms = config->ttl_ms;
     return COMMY_STATUS_SUCCESS;
@@ -76,12 +77,14 @@ static commy_status_t check(const commy_mesh_t *mesh, const commy_service_config
     if (status == COMMY_STATUS_SUCCESS)
         status = check_endpoint(config, draft);
     if (status == COMMY_STATUS_SUCCESS)
-        status = optional("version", config->version, COMMY_LIMIT_VERSION_BYTES, &draft->version, &draft->version_bytes);
+        status =
+            optional("version", config->version, COMMY_LIMIT_VERSION_BYTES, &draft->version, &draft->version_bytes);
     if (status == COMMY_STATUS_SUCCESS)
         status = optional("zone", config->zone, COMMY_LIMIT_ZONE_BYTES, &draft->zone, &draft->zone_bytes);
     if (status == COMMY_STATUS_SUCCESS) {
         draft->metadata = config->metadata ? config->metadata : "";
-        status = cmy_text_check("metadata", draft->metadata, 0, COMMY_LIMIT_METADATA_BYTES, true, &draft->metadata_bytes);
+        status =
+            cmy_text_check("metadata", draft->metadata, 0, COMMY_LIMIT_METADATA_BYTES, true, &draft->metadata_bytes);
     }
     if (status == COMMY_STATUS_SUCCESS)
         status = check_tags(config, draft);
@@ -105,9 +108,11 @@ static commy_status_t region_full(const cmy_region_t *region)
 
 static commy_status_t bucket_full(const cmy_region_t *region, const cmy_draft_t *draft)
 {
-    return cmy_fail(COMMY_STATUS_FULL, "region %s/%s is full where id '%.*s' belongs: %u of %u cells; create one with a "
-                    "larger --capacity, or choose another id", region->dir, region->mesh, (int)draft->id.bytes,
-                    draft->id.text, CMY_WINDOW_CELLS, CMY_WINDOW_CELLS);
+    return cmy_fail(COMMY_STATUS_FULL,
+                    "region %s/%s is full where id '%.*s' belongs: %u of %u cells; create one with a "
+                    "larger --capacity, or choose another id",
+                    region->dir, region->mesh, (int)draft->id.bytes, draft->id.text, CMY_WINDOW_CELLS,
+                    CMY_WINDOW_CELLS);
 }
 
 static commy_status_t held(const cmy_region_t *region, const cmy_draft_t *draft, const cmy_holder_t *holder)
@@ -115,11 +120,14 @@ static commy_status_t held(const cmy_region_t *region, const cmy_draft_t *draft,
     commy_service_info_t info;
     cmy_service_copy_info(region, holder->record, holder->state, &info);
     if (!info.node_id[0])
-        return cmy_fail(COMMY_STATUS_EXISTS, "service id '%.*s' is held by a detached registration of %s:%u; unregister "
-                        "it first or choose another id", (int)draft->id.bytes, draft->id.text, info.endpoint, info.port);
-    return cmy_fail(COMMY_STATUS_EXISTS, "service id '%.*s' is held by node %s (process %u) at %s:%u; unregister it "
-                    "first or choose another id", (int)draft->id.bytes, draft->id.text, info.node_id, info.owner_pid,
-                    info.endpoint, info.port);
+        return cmy_fail(COMMY_STATUS_EXISTS,
+                        "service id '%.*s' is held by a detached registration of %s:%u; unregister "
+                        "it first or choose another id",
+                        (int)draft->id.bytes, draft->id.text, info.endpoint, info.port);
+    return cmy_fail(COMMY_STATUS_EXISTS,
+                    "service id '%.*s' is held by node %s (process %u) at %s:%u; unregister it "
+                    "first or choose another id",
+                    (int)draft->id.bytes, draft->id.text, info.node_id, info.owner_pid, info.endpoint, info.port);
 }
 
 /* From a filled record to a published one. On failure the record is retired. */

@@ -49,8 +49,8 @@ void cmy_service_fill(const cmy_region_t *region, uint32_t record, uint64_t clai
         cmy_text_store(cold->endpoint, WORDS(cold->endpoint), draft->endpoint, draft->endpoint_bytes);
     cmy_store64_relaxed(&hot->condition, cmy_condition(claimed, draft->weight, COMMY_HEALTH_HEALTHY, 0));
     cmy_store64_relaxed(&hot->stats, cmy_link_none(claimed));
-    cmy_store64_relaxed(&hot->lease, draft->ttl_ms == 0 ? 0
-                                                        : (cmy_clock_monotonic_ns() + draft->ttl_ms * 1000000ull) << 1);
+    cmy_store64_relaxed(&hot->lease,
+                        draft->ttl_ms == 0 ? 0 : (cmy_clock_monotonic_ns() + draft->ttl_ms * 1000000ull) << 1);
 
     cmy_text_store(cold->name, WORDS(cold->name), draft->name.text, draft->name.bytes);
     cmy_text_store(cold->version, WORDS(cold->version), draft->version, draft->version_bytes);
@@ -123,7 +123,8 @@ void cmy_service_copy_info(const cmy_region_t *region, uint32_t record, uint64_t
     info->response_time_ms = cmy_counts_average_ms(&counts);
 
     commy_participant_t owner;
-    if (cmy_state_owner(state) != CMY_NOBODY && cmy_life_describe(region, cmy_owner_slot(cmy_state_owner(state)), &owner)) {
+    if (cmy_state_owner(state) != CMY_NOBODY &&
+        cmy_life_describe(region, cmy_owner_slot(cmy_state_owner(state)), &owner)) {
         memcpy(info->node_id, owner.node_id, sizeof info->node_id);
         info->owner_pid = owner.pid;
     }

@@ -103,8 +103,9 @@ static inline bool cmy_service_matches(const cmy_region_t *region, uint32_t reco
  * The next visible service under a key that a probe was begun for; false when there is none. The caller reads what it
  * wants and then asks cmy_service_same(); if that fails it goes on with the probe.
  */
-static inline __attribute__((always_inline)) bool cmy_service_seek(const cmy_region_t *region, const cmy_key_t *key, cmy_probe_t *probe,
-                                    uint32_t *record, uint64_t *state)
+static inline __attribute__((always_inline)) bool cmy_service_seek(const cmy_region_t *region, const cmy_key_t *key,
+                                                                   cmy_probe_t *probe, uint32_t *record,
+                                                                   uint64_t *state)
 {
     while (cmy_probe_next(probe, record)) {
         if (!cmy_region_holds(region, CMY_SERVICES, *record))
