@@ -195,7 +195,7 @@ static bool wait_until(const _Atomic uint32_t *word, uint32_t value)
     return true;
 }
 
-/* Everything that names the dead process: by owner, in walks over all and over each name. */
+/* How much a walk over everything, and one over each name, gives of the dead process. */
 static void look_for(const commy_mesh_t *mesh, pid_t dead)
 {
     static commy_service_info_t list[CAPACITY];
@@ -203,17 +203,17 @@ static void look_for(const commy_mesh_t *mesh, pid_t dead)
     commy_view_t view;
     commy_service_info_t info;
     char name[16];
-    size_t count;
+    size_t count, ghosts = 0;
     commy_iterate_all(mesh, &walk);
     while (commy_iterate_next(mesh, &walk, &view))
-        if (commy_view_info(mesh, &view, &info) == COMMY_STATUS_SUCCESS)
-            hold(&unlisted, info.owner_pid != (uint32_t)dead, "%s comes up in a walk over all", info.id);
+        ghosts += commy_view_info(mesh, &view, &info) == COMMY_STATUS_SUCCESS && info.owner_pid == (uint32_t)dead;
     for (uint32_t i = 0; i < NAMES + 2; i++) {
         snprintf(name, sizeof name, "name-%u", i);
         commy_name_discover(mesh, i == NAMES ? "observed" : i > NAMES ? "taken" : name, list, CAPACITY, &count);
         for (size_t k = 0; k < count; k++)
-            hold(&unlisted, list[k].owner_pid != (uint32_t)dead, "%s is discovered", list[k].id);
+            ghosts += list[k].owner_pid == (uint32_t)dead;
     }
+    hold(&unlisted, ghosts == 0, "%zu times", ghosts);
 }
 
 /* Takes every id that the dead may have had, and gives it back. */
@@ -230,7 +230,11 @@ static void take_ids(commy_mesh_t *mesh)
         if (hold(&id_free, taken, "%s: %s", id, commy_last_error_message()))
             hold(&unhurt, commy_service_unregister(mesh, id) == COMMY_STATUS_SUCCESS, "%s", commy_last_error_message());
     }
-    /* "taken-over" is the parent's, the victim's, or nobody's where the victim died between the two. */
+}
+
+/* "taken-over" is the parent's, or was the victim's, or nobody's where the victim died between the two. */
+static void take_back(commy_mesh_t *mesh)
+{
     const commy_service_config_t config = config_of("taken", "taken-over");
     commy_target_t target;
     if (commy_service_find(mesh, "taken-over", &target) == COMMY_STATUS_NOT_FOUND)
@@ -316,7 +320,8 @@ static uint64_t play(commy_mesh_t *mesh, uint32_t round, uint64_t *random)
     bool reap = below(random, 8) != 0, take_first = below(random, 2);
     if (take_first)
         take_ids(mesh);
-    settle(mesh, reap && !take_first ? true : reap);
+    take_back(mesh);
+    settle(mesh, reap);
     if (!take_first)
         take_ids(mesh);
     hold(&sound, is_clean(mesh), "round %u", round);

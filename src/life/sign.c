@@ -106,7 +106,7 @@ static bool is_programs_thread(int tasks, const char *tid)
         return true; /* not certain */
     ssize_t bytes = read(fd, name, sizeof name - 1);
     close(fd);
-    return bytes <= 0 || (strcmp(name, CMY_KEEPER_NAME "\n") != 0 && atoi(tid) != getpid());
+    return bytes <= 0 || (strcmp(name, CMY_KEEPER_NAME "\n") != 0 && strtol(tid, NULL, 10) != getpid());
 }
 
 bool cmy_life_only_keepers(void)

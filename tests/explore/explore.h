@@ -91,7 +91,7 @@ typedef struct ex_event {
 } ex_event_t;
 
 typedef struct ex_history {
-    uint64_t ended;
+    uint64_t ended, hash;
     ex_event_t event[EX_EVENTS];
 } ex_history_t;
 
@@ -154,7 +154,7 @@ typedef struct ex_process {
     const void *pending; /* word; the process's start word in front of a call */
     const void *asleep_on;
     void *sp;
-    uint64_t local; /* hash of the live stack */
+    uint64_t local; /* hash of the live stack; 0: not known */
 } ex_process_t;
 
 extern ex_process_t ex_process[EX_ACTORS];
@@ -163,8 +163,8 @@ extern uint32_t ex_running; /* actor whose fiber runs; EX_KERNEL: none */
 /* What a process has for itself. It lies above its stack, and is saved with it. */
 typedef struct ex_private {
     commy_mesh_t mesh;
-    cmy_region_t region;
     uint32_t owner, tid; /* of its latest life */
+    cmy_region_t region; /* its own view, where slabs grow; else all have the explorer's */
 } ex_private_t;
 
 ex_private_t *ex_private(uint32_t who);
@@ -177,6 +177,9 @@ void ex_fiber_resume(uint32_t who);
 
 /* On a fiber: gives way. */
 void ex_fiber_yield(void);
+
+/* Hash of all that the process knows. */
+uint64_t ex_fiber_hash(uint32_t who);
 
 /* Live part of a stack: copies it to `to` and returns its bytes; puts it back. */
 size_t ex_fiber_save(uint32_t who, void *to);
@@ -219,7 +222,7 @@ extern bool ex_observer_counts; /* as somebody else */
 cmy_word64_t *ex_clock_word(void);
 cmy_word64_t *ex_start_word(uint32_t who);
 
-const cmy_region_t *ex_region(void);
+cmy_region_t *ex_region(void);
 
 /* ---------------------------------------------------------------- verdict */
 

@@ -11,7 +11,6 @@
 typedef struct ex_block {
     unsigned char stack[EX_STACK_BYTES];
     ex_private_t private;
-    uint64_t end;
 } ex_block_t;
 
 static _Alignas(64) ex_block_t blocks[EX_ACTORS];
@@ -136,6 +135,19 @@ void ex_fiber_yield(void)
 
 /* --------------------------------------------------------------- interface */
 
+/* Of what a process has for itself, its view of the region changes only where slabs grow. */
+static const unsigned char *end_of(uint32_t who)
+{
+    const ex_private_t *private = &blocks[who].private;
+    return private->mesh.region == &private->region ? (const unsigned char *)(private + 1)
+                                                    : (const unsigned char *)&private->region;
+}
+
+static size_t live_bytes(uint32_t who)
+{
+    return (size_t)(end_of(who) - (const unsigned char *)ex_process[who].sp);
+}
+
 static void clear_below(uint32_t who)
 {
     unsigned char *sp = ex_process[who].sp;
@@ -160,21 +172,26 @@ void ex_fiber_resume(uint32_t who)
     enter(who);
     ex_running = EX_KERNEL;
     clear_below(who);
-    const unsigned char *sp = ex_process[who].sp;
-    ex_process[who].local = XXH3_64bits(sp, (size_t)((const unsigned char *)&blocks[who].end - sp));
+    ex_process[who].local = 0;
+}
+
+uint64_t ex_fiber_hash(uint32_t who)
+{
+    ex_process_t *process = &ex_process[who];
+    if (process->local == 0)
+        process->local = XXH3_64bits(process->sp, live_bytes(who)) | 1;
+    return process->local;
 }
 
 size_t ex_fiber_save(uint32_t who, void *to)
 {
-    const unsigned char *sp = ex_process[who].sp;
-    size_t bytes = (size_t)((const unsigned char *)&blocks[who].end - sp);
-    memcpy(to, sp, bytes);
+    size_t bytes = live_bytes(who);
+    memcpy(to, ex_process[who].sp, bytes);
     return bytes;
 }
 
 void ex_fiber_restore(uint32_t who, const void *from)
 {
-    unsigned char *sp = ex_process[who].sp;
-    memcpy(sp, from, (size_t)((unsigned char *)&blocks[who].end - sp));
+    memcpy(ex_process[who].sp, from, live_bytes(who));
     clear_below(who);
 }

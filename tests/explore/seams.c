@@ -238,13 +238,13 @@ void cmy_life_leave(cmy_participant_t **participant)
         return;
     ex_private_t *mine = ex_private((uint32_t)(*participant - participants));
     uint32_t slot = cmy_owner_slot(mine->owner);
-    cmy_life_shm_t *life = &mine->region.life[slot];
+    cmy_life_shm_t *life = &ex_region()->life[slot];
     *participant = NULL;
     uint64_t phase = cmy_load64_acquire(&life->phase);
     if (cmy_life_phase(phase) == CMY_SLOT_ARMED && cmy_life_incarnation(phase) == cmy_owner_incarnation(mine->owner))
         cmy_swap64_acq_rel(&life->phase, phase, cmy_life_with_phase(phase, CMY_SLOT_LEAVING));
     ex_kernel_marks(slot, mine->tid);
-    cmy_life_certify(&mine->region, slot);
+    cmy_life_certify(mine->mesh.region, slot);
 }
 
 /* The kernel walks the list of a thread that ends: it marks the word if the thread holds it. */

@@ -165,7 +165,7 @@ static uint64_t key_of_state(uint32_t deaths)
         const ex_process_t *process = &ex_process[who];
         bool runs = process->status == EX_READY || process->status == EX_ASLEEP;
         words[count++] = process->status;
-        words[count++] = runs ? process->local : 0;
+        words[count++] = runs ? ex_fiber_hash(who) : 0;
         words[count++] = (uint64_t)(uintptr_t)process->pending ^ (uint64_t)(uintptr_t)process->asleep_on << 1;
     }
     return XXH3_64bits(words, count * sizeof words[0]) | 1;

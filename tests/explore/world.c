@@ -42,7 +42,7 @@ static bool *shared;
 static bool counting; /* not during setups */
 bool ex_observer_counts;
 
-const cmy_region_t *ex_region(void)
+cmy_region_t *ex_region(void)
 {
     return &region;
 }
@@ -245,12 +245,12 @@ static void fill_header(void)
     header->seed = SEED;
 }
 
-static void attach(uint32_t who)
+static void attach(const ex_case_t *what, uint32_t who)
 {
     ex_private_t *mine = ex_private(who);
     memset(mine, 0, sizeof *mine);
     memcpy(&mine->region, &region, sizeof region);
-    mine->mesh.region = mine->mesh.actor.region = &mine->region;
+    mine->mesh.region = mine->mesh.actor.region = what->flags & EX_GROWS ? &mine->region : &region;
     pthread_mutex_init(&mine->mesh.leaving, NULL);
     pthread_mutex_init(&mine->mesh.lifecycle, NULL);
     snprintf(mine->mesh.node_id, sizeof mine->mesh.node_id, "node-%u", (unsigned)who);
@@ -276,7 +276,7 @@ static bool run_setup(const ex_case_t *what)
     static const ex_program_t join = {.count = 1, .first_event = EX_SCRATCH_EVENT, .op = {{.kind = 'J'}}};
     memcpy(program, ex_program, sizeof program);
     for (uint32_t who = 0; who < EX_ACTORS; who++) {
-        attach(who);
+        attach(what, who);
         ex_process[who].status = EX_NOBODY;
         ex_program[who] = join;
         bool joins = who >= EX_PROCESSES || (who < ex_process_count && !(what->flags & EX_APART));
