@@ -71,8 +71,14 @@ static commy_status_t unlink_it(const cmy_region_name_t *name, int dir, int file
     if (fstat(file, &mine) != 0)
         return cmy_fail_errno(cmy_status_of(errno), "region %s/%s cannot be looked at", name->dir, name->mesh);
     /* Gone already, or another file by now: somebody else finished the job. */
-    if (fstatat(dir, name->mesh, &named, AT_SYMLINK_NOFOLLOW) != 0 || named.st_dev != mine.st_dev ||
-        named.st_ino != mine.st_ino)
+    if (fstatat(dir, name->mesh, &named, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT)
+            return COMMY_STATUS_SUCCESS;
+        return cmy_fail_errno(cmy_status_of(errno),
+                              "region %s/%s is marked removed, but its name could not be looked at; run rm again",
+                              name->dir, name->mesh);
+    }
+    if (named.st_dev != mine.st_dev || named.st_ino != mine.st_ino)
         return COMMY_STATUS_SUCCESS;
     if (unlinkat(dir, name->mesh, 0) == 0 || errno == ENOENT)
         return COMMY_STATUS_SUCCESS;

@@ -23,14 +23,22 @@ static commy_status_t begin(commy_mesh_t *mesh, const char *id, cmy_key_t *key, 
     return status;
 }
 
-/* Announces a change that was made and closes the section. Gone since: it was not this service any more. */
-static commy_status_t end(commy_mesh_t *mesh, const char *id, uint32_t record, uint64_t state, bool changed)
+/*
+ * The change was made: announces it, if it shows, and closes the section. Whether the service has been unregistered by
+ * now does not matter: the CAS can win only in the life that was found, so the change came before the end of it.
+ */
+static commy_status_t made(commy_mesh_t *mesh, uint32_t record, bool shows)
 {
-    commy_status_t status = COMMY_STATUS_SUCCESS;
-    if (changed)
+    if (shows)
         cmy_wait_announce(mesh->region, cmy_service_name_hash(mesh->region, record));
-    if (!cmy_service_same(cmy_service_at(mesh->region, record), state))
-        status = cmy_mesh_no_service(mesh, id);
+    cmy_mesh_exit(mesh);
+    return COMMY_STATUS_SUCCESS;
+}
+
+/* The service went before the change could be made: closes the section. */
+static commy_status_t gone(commy_mesh_t *mesh, const char *id)
+{
+    commy_status_t status = cmy_mesh_no_service(mesh, id);
     cmy_mesh_exit(mesh);
     return status;
 }
@@ -57,9 +65,9 @@ static commy_status_t change_condition(commy_mesh_t *mesh, const char *id, uint6
     bool changed = false;
     for (uint32_t turn = 0; !changed && turn < RETRIES && cmy_condition_of(seen, state); turn++)
         changed = cmy_cas64_acq_rel(word, &seen, (seen & ~mask) | bits);
-    if (!changed && cmy_condition_of(seen, state))
-        return busy(mesh, id);
-    return end(mesh, id, record, state, changed);
+    if (changed)
+        return made(mesh, record, true);
+    return cmy_condition_of(seen, state) ? busy(mesh, id) : gone(mesh, id);
 }
 
 commy_status_t commy_service_set_weight(commy_mesh_t *mesh, const char *id, uint32_t weight)
@@ -104,16 +112,11 @@ commy_status_t commy_service_heartbeat(commy_mesh_t *mesh, const char *id)
         renewed = (cmy_clock_monotonic_ns() + ttl_ms * 1000000ull) << 1;
         done = cmy_cas64_acq_rel(word, &seen, renewed);
     }
-    if (!done && !late)
-        return busy(mesh, id);
-    if (!done) {
-        status = cmy_mesh_no_service(mesh, id);
-        cmy_mesh_exit(mesh);
-        return status;
-    }
+    if (!done)
+        return late ? gone(mesh, id) : busy(mesh, id);
     if (mended)
         cmy_lease_note(mesh->region, renewed);
-    return end(mesh, id, record, state, mended);
+    return made(mesh, record, mended);
 }
 
 /* -------------------------------------------------------------- metadata */
@@ -183,11 +186,11 @@ commy_status_t commy_service_set_metadata(commy_mesh_t *mesh, const char *id, co
     for (uint32_t turn = 0; status == COMMY_STATUS_BUSY && turn < RETRIES; turn++) {
         uint64_t link = cmy_load64_acquire(word);
         if (!cmy_link_of(link, state))
-            break;
+            return gone(mesh, id);
         status = cmy_metadata_replace(&mesh->actor, record, state, link, text, bytes);
     }
-    if (status == COMMY_STATUS_SUCCESS || !cmy_service_same(cmy_service_at(mesh->region, record), state))
-        return end(mesh, id, record, state, status == COMMY_STATUS_SUCCESS);
+    if (status == COMMY_STATUS_SUCCESS)
+        return made(mesh, record, true);
     if (status == COMMY_STATUS_BUSY)
         return busy(mesh, id);
     cmy_mesh_exit(mesh);
