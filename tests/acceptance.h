@@ -141,7 +141,8 @@ static inline void give_up(int signal_number)
         end_processes();
         unlink(region_path);
         rmdir(test_dir);
-        ssize_t ignored = signal_number == SIGALRM ? write(1, late, sizeof late - 1) : write(1, stopped, sizeof stopped - 1);
+        ssize_t ignored =
+            signal_number == SIGALRM ? write(1, late, sizeof late - 1) : write(1, stopped, sizeof stopped - 1);
         (void)ignored;
     }
     _exit(1);
@@ -228,12 +229,8 @@ static inline void *share(size_t bytes)
 static inline commy_mesh_t *attach_or_exit(uint32_t capacity, uint32_t flags, const char *node_id)
 {
     commy_mesh_t *mesh;
-    const commy_open_options_t options = {.size = sizeof options,
-                                          .flags = flags,
-                                          .dir = test_dir,
-                                          .mesh = "m",
-                                          .node_id = node_id,
-                                          .capacity = capacity};
+    const commy_open_options_t options = {
+        .size = sizeof options, .flags = flags, .dir = test_dir, .mesh = "m", .node_id = node_id, .capacity = capacity};
     if (commy_mesh_attach(&options, &mesh) != COMMY_STATUS_SUCCESS) {
         printf("attach: %s\n", commy_last_error_message());
         fflush(stdout);

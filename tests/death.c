@@ -23,14 +23,14 @@ enum { JOINING, READY, KILLED };
 
 /* Between the parent, the victim and the observer. */
 static struct board {
-    _Atomic uint32_t round;       /* the observer looks for the victim of this round */
-    _Atomic uint32_t seen, gone;  /* the last round in which it was found, and missed after that */
+    _Atomic uint32_t round;      /* the observer looks for the victim of this round */
+    _Atomic uint32_t seen, gone; /* the last round in which it was found, and missed after that */
     _Atomic uint64_t missed_ns;
-    _Atomic uint64_t reference;   /* of the id that is observed */
+    _Atomic uint64_t reference; /* of the id that is observed */
     _Atomic uint64_t looks, ghosts;
-    _Atomic uint32_t stage;       /* of the victim */
-    _Atomic uint32_t refused;     /* calls of the victim that failed and should not have */
-} *board;
+    _Atomic uint32_t stage;   /* of the victim */
+    _Atomic uint32_t refused; /* calls of the victim that failed and should not have */
+} * board;
 
 static property_t unseen = {"the first lookup after waitpid() finds nothing of the dead", 0, 0};
 static property_t unlisted = {"discovering and walking find nothing of the dead", 0, 0};
@@ -189,9 +189,11 @@ static void observe(void *argument)
 static bool wait_until(const _Atomic uint32_t *word, uint32_t value)
 {
     uint64_t began = now_ns();
-    while (atomic_load(word) != value)
+    while (atomic_load(word) != value) {
         if (now_ns() - began > SETTLE_NS)
             return false;
+        sleep_us(20);
+    }
     return true;
 }
 

@@ -1,246 +1,473 @@
 /*
- * Lookups make no system call and write nothing.
+ * Queries make no system call and write nothing to shared memory.
  *
- * A child attaches, and runs every query 1,000 times between two marker calls while this process traces its system calls:
- * there must be none in between. The child runs on a read-only mapping, where any write to the region would end it, and
- * once more on a writable one that never joins, after which the region's file must be the same to the byte. A last child
- * makes one getpid() among its queries, which must be counted: a tracer that sees nothing proves nothing.
+ * Usage: quiet [REPEATS]                   10,000 of each query in each way to be attached, a few seconds
+ *        quiet --added-getpid [REPEATS]    adds one getpid() to each run of a query; must fail
  *
- * Prints what it counted, and `N passed, N failed` as its last line.
+ * A process attaches (writing but not joined, joined, read-only) and runs every query between two marker calls, writes to
+ * descriptors that cannot be; its tracer counts what it asks the kernel for in between (ptrace(2), PTRACE_SYSCALL). That
+ * the counting works is seen by the same runs with a getpid() added: each must then count exactly one.
+ *
+ * Nothing is written: a read-only mapping would end the process with SIGSEGV, and every byte of the region is the same
+ * before and after all queries of an attachment that may write.
  */
-#include <commy/commy.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/mman.h>
+#include "acceptance.h"
+
 #include <sys/ptrace.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#define ROUNDS 1000
-#define INSTANCES 40
-#define MARKER 0x636f6d6dL /* the first argument of a close() that cannot succeed */
+#define CAPACITY 1024u
+#define INSTANCES 100u /* of one name: a group and its lines */
+#define BEGIN_MARK (-4242)
+#define END_MARK (-4243)
+#define CASES 40
 
-static unsigned passed, failed;
-static char dir[64];
+static property_t silent = {"no query makes a system call", 0, 0};
+static property_t counting = {"one added getpid() is counted once in every run", 0, 0};
+static property_t answered = {"the queries answered what they should", 0, 0};
+static property_t untouched = {"no byte of the region changes while somebody queries who may write", 0, 0};
+static property_t unwritable = {"a read-only attachment maps nothing for writing", 0, 0};
+static property_t survived = {"every query runs on a read-only mapping", 0, 0};
+static property_t no_call_for_time = {"the host tells time without a system call", 0, 0};
 
-static void check(bool ok, const char *what)
-{
-    printf("%s  %s\n", ok ? "ok    " : "FAILED", what);
-    if (ok)
-        passed++;
-    else
-        failed++;
-}
+static uint32_t repeats = 10000;
 
-static void need(bool ok, const char *what)
-{
-    if (ok)
-        return;
-    fprintf(stderr, "%s: %s\n", what, commy_last_error_message());
-    _exit(3);
-}
+/* What a traced process ran, by the order of its marks; what it came to. Shared with the tracer. */
+static struct board {
+    _Atomic uint32_t cases;
+    _Atomic uint32_t wrong;
+    char what[CASES][64];
+} * board;
 
-static commy_mesh_t *attach(uint32_t flags)
-{
-    commy_mesh_t *mesh;
-    commy_open_options_t options = {.size = sizeof options, .dir = dir, .capacity = 64, .flags = flags};
-    need(commy_mesh_attach(&options, &mesh) == COMMY_STATUS_SUCCESS, "attach");
-    return mesh;
-}
+/* -------------------------------------------------------------------- queries */
 
-/* Services of all kinds: short and long texts, with a lease, with metadata small and large, detached, with statistics. */
-static void register_all(commy_mesh_t *mesh)
-{
-    static char long_id[] = "an-id-that-is-longer-than-what-the-hot-half-of-a-record-holds-by-itself";
-    static char large[4000];
-    const char *tags[] = {"blue", "green"};
-    memset(large, 'm', sizeof large - 1);
-    for (int i = 0; i < INSTANCES; i++) {
-        char id[32];
-        uint64_t reference;
-        snprintf(id, sizeof id, "instance-%d", i);
-        commy_service_config_t config = {
-            .size = sizeof config,
-            .flags = i == 3 ? COMMY_SERVICE_DETACHED : 0,
-            .service_name = "quiet",
-            .service_id = i == 1 ? long_id : id,
-            .endpoint = i == 2 ? "unix:/a/path/that/is/longer/than/what/the/hot/half/holds" : "127.0.0.1",
-            .metadata = i == 4   ? "{\"small\": 1}"
-                        : i == 5 ? large
-                                 : NULL,
-            .version = "1.2.3",
-            .zone = "a",
-            .tags = tags,
-            .tag_count = 2,
-            .ttl_ms = i < 8 ? 600000 : 0,
-            .port = 80,
-        };
-        need(commy_service_register(mesh, &config, &reference) == COMMY_STATUS_SUCCESS, "register");
-        need(commy_service_report(mesh, reference, 1000, true) == COMMY_STATUS_SUCCESS, "report");
-    }
-}
-
-/* Every query there is, on services of all kinds, hit and miss. */
-static void query_all(const commy_mesh_t *mesh)
-{
-    static const char *const ids[] = {
-        "instance-0", "instance-2", "instance-3",
-        "instance-4", "instance-5", "an-id-that-is-longer-than-what-the-hot-half-of-a-record-holds-by-itself"};
-    static const char *const many[] = {"instance-0", "instance-2", "nobody", "instance-30"};
-    static commy_service_info_t info, infos[INSTANCES];
-    static commy_participant_t participants[4];
-    static char text[5000];
-    commy_target_t target, targets[4];
-    commy_service_stats_t stats;
-    commy_mesh_stats_t mesh_stats;
-    commy_mesh_info_t mesh_info;
-    commy_iterator_t iterator;
+typedef struct queried {
+    const commy_mesh_t *mesh;
+    uint64_t reference;
     commy_view_t view;
-    int32_t codes[4];
-    size_t count;
+} queried_t;
+
+typedef bool query_fn(queried_t *on);
+
+static bool find_hit(queried_t *on)
+{
+    commy_target_t target;
+    return commy_service_find(on->mesh, "many-7", &target) == COMMY_STATUS_SUCCESS && target.port == 8080;
+}
+
+static bool find_with_long_id(queried_t *on)
+{
+    commy_target_t target;
+    return commy_service_find(on->mesh, "an-id-that-does-not-fit-into-the-hot-half-of-a-record", &target) == 0;
+}
+
+static bool find_miss(queried_t *on)
+{
+    commy_target_t target;
+    return commy_service_find(on->mesh, "nobody", &target) == COMMY_STATUS_NOT_FOUND;
+}
+
+static bool find_bad_input(queried_t *on)
+{
+    commy_target_t target;
+    return commy_service_find(on->mesh, "", &target) == COMMY_STATUS_INVALID;
+}
+
+static bool find_with_ttl(queried_t *on)
+{
+    commy_target_t target;
+    return commy_service_find(on->mesh, "leased", &target) == COMMY_STATUS_SUCCESS;
+}
+
+static bool find_detached(queried_t *on)
+{
+    commy_target_t target;
+    return commy_service_find(on->mesh, "detached", &target) == COMMY_STATUS_SUCCESS;
+}
+
+static bool find_many(queried_t *on)
+{
+    static const char *const ids[] = {"many-1", "many-2", "many-3", "leased", "many-4", "many-5",
+                                      "many-6", "many-7", "many-8", "many-9", "own",    "nobody"};
+    enum { IDS = sizeof ids / sizeof ids[0] };
+    commy_target_t targets[IDS];
+    int32_t codes[IDS];
+    return commy_service_find_many(on->mesh, ids, IDS, targets, codes) == COMMY_STATUS_NOT_FOUND && codes[0] == 0;
+}
+
+static bool get(queried_t *on)
+{
+    commy_service_info_t info;
+    return commy_service_get(on->mesh, "own", &info) == COMMY_STATUS_SUCCESS && info.tag_count == 2;
+}
+
+static bool view(queried_t *on)
+{
+    commy_view_t fresh;
+    return commy_service_view(on->mesh, "own", &fresh) == COMMY_STATUS_SUCCESS && commy_view_valid(on->mesh, &fresh);
+}
+
+static bool view_again(queried_t *on)
+{
+    commy_target_t target;
+    commy_service_info_t info;
+    return commy_view_valid(on->mesh, &on->view) && commy_view_target(on->mesh, &on->view, &target) == 0 &&
+           commy_view_info(on->mesh, &on->view, &info) == 0;
+}
+
+static bool metadata(queried_t *on)
+{
+    char text[4097];
+    size_t length;
+    return commy_service_metadata(on->mesh, "own", text, sizeof text, &length) == 0 && length == 600;
+}
+
+static bool count(queried_t *on)
+{
+    size_t instances;
+    return commy_name_count(on->mesh, "many", &instances) == 0 && instances == INSTANCES;
+}
+
+static bool discover(queried_t *on)
+{
+    static commy_service_info_t list[4];
+    size_t instances;
+    return commy_name_discover(on->mesh, "many", list, 4, &instances) == 0 && instances == INSTANCES;
+}
+
+static bool walk_name(queried_t *on)
+{
+    commy_iterator_t walk;
+    commy_view_t each;
+    size_t instances = 0;
+    commy_iterate_name(on->mesh, "many", &walk);
+    while (commy_iterate_next(on->mesh, &walk, &each))
+        instances += each.id_bytes > 0;
+    return instances == INSTANCES;
+}
+
+static bool walk_all(queried_t *on)
+{
+    commy_iterator_t walk;
+    commy_view_t each;
+    size_t services = 0;
+    commy_iterate_all(on->mesh, &walk);
+    while (services < 10 && commy_iterate_next(on->mesh, &walk, &each))
+        services++;
+    return services == 10;
+}
+
+static bool service_stats(queried_t *on)
+{
+    commy_service_stats_t stats;
+    return commy_service_stats(on->mesh, "own", &stats) == 0 && stats.total_requests == 3;
+}
+
+static bool mesh_stats(queried_t *on)
+{
+    commy_mesh_stats_t stats;
+    return commy_mesh_stats(on->mesh, &stats) == 0 && stats.total_services == INSTANCES + 4;
+}
+
+static bool participants(queried_t *on)
+{
+    commy_participant_t list[4];
+    size_t members;
+    return commy_mesh_participants(on->mesh, list, 4, &members) == 0 && members >= 1;
+}
+
+static bool info(queried_t *on)
+{
+    commy_mesh_info_t about;
+    return commy_mesh_info(on->mesh, &about) == 0 && about.capacity == CAPACITY;
+}
+
+static bool version_of_name(queried_t *on)
+{
     uint64_t version;
-    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) {
-        need(commy_service_find(mesh, ids[i], &target) == COMMY_STATUS_SUCCESS, "find");
-        need(commy_service_get(mesh, ids[i], &info) == COMMY_STATUS_SUCCESS, "get");
-        need(commy_service_metadata(mesh, ids[i], text, sizeof text, &count) == COMMY_STATUS_SUCCESS, "metadata");
-        need(commy_service_stats(mesh, ids[i], &stats) == COMMY_STATUS_SUCCESS, "stats");
-        need(commy_service_view(mesh, ids[i], &view) == COMMY_STATUS_SUCCESS, "view");
-        need(commy_view_valid(mesh, &view), "valid");
-        need(commy_view_target(mesh, &view, &target) == COMMY_STATUS_SUCCESS, "view target");
-        need(commy_view_info(mesh, &view, &info) == COMMY_STATUS_SUCCESS, "view info");
-    }
-    need(commy_service_find(mesh, "nobody", &target) == COMMY_STATUS_NOT_FOUND, "miss");
-    need(commy_service_find_many(mesh, many, 4, targets, codes) == COMMY_STATUS_NOT_FOUND && codes[3] == 0,
-         "find many");
-    need(commy_name_count(mesh, "quiet", &count) == COMMY_STATUS_SUCCESS && count == INSTANCES, "count");
-    need(commy_name_count(mesh, "nobody", &count) == COMMY_STATUS_SUCCESS && count == 0, "count none");
-    need(commy_name_discover(mesh, "quiet", infos, INSTANCES, &count) == COMMY_STATUS_SUCCESS, "discover");
-    need(commy_name_discover(mesh, NULL, infos, INSTANCES, &count) == COMMY_STATUS_SUCCESS, "all");
-    need(commy_iterate_name(mesh, "quiet", &iterator) == COMMY_STATUS_SUCCESS, "iterate");
-    while (commy_iterate_next(mesh, &iterator, &view))
-        need(view.port == 80, "iterate next");
-    need(commy_mesh_stats(mesh, &mesh_stats) == COMMY_STATUS_SUCCESS && mesh_stats.total_requests == INSTANCES,
-         "mesh stats");
-    need(commy_mesh_info(mesh, &mesh_info) == COMMY_STATUS_SUCCESS, "info");
-    need(commy_mesh_participants(mesh, participants, 4, &count) == COMMY_STATUS_SUCCESS && count == 1, "participants");
-    need(commy_mesh_wait(mesh, "quiet", 0, 0, &version) == COMMY_STATUS_SUCCESS, "version of a name");
-    need(commy_mesh_wait(mesh, NULL, 0, 0, &version) == COMMY_STATUS_SUCCESS, "version of the mesh");
+    return commy_mesh_wait(on->mesh, "many", 0, 0, &version) == 0 && version > 0;
 }
 
-static void marker(void)
+static bool version_of_mesh(queried_t *on)
 {
-    syscall(SYS_close, MARKER);
+    uint64_t version;
+    return commy_mesh_wait(on->mesh, NULL, 0, 0, &version) == 0 && version > 0;
 }
 
-static void be_traced(uint32_t flags, bool added)
+static bool only_the_clock(queried_t *on)
 {
-    ptrace(PTRACE_TRACEME, 0, NULL, NULL);
-    raise(SIGSTOP);
-    commy_mesh_t *mesh = attach(flags | COMMY_OPEN_MUST_EXIST);
-    query_all(mesh); /* what the first call of anything costs, once */
-    marker();
-    for (int i = 0; i < ROUNDS; i++)
-        query_all(mesh);
+    (void)on;
+    return now_ns() > 0;
+}
+
+/* share: of the repeats, for queries that walk over everything. */
+static const struct {
+    query_fn *query;
+    const char *what;
+    uint32_t share;
+} queries[] = {
+    {only_the_clock, "clock_gettime", 1},
+    {find_hit, "find", 1},
+    {find_with_long_id, "find by a long id", 1},
+    {find_miss, "find what is not there", 1},
+    {find_bad_input, "find by an empty id", 1},
+    {find_with_ttl, "find with a TTL", 1},
+    {find_detached, "find a detached service", 1},
+    {find_many, "find_many", 1},
+    {get, "get", 1},
+    {view, "view", 1},
+    {view_again, "valid, target and info of a view", 1},
+    {metadata, "metadata", 1},
+    {count, "count", 1},
+    {discover, "discover", 1},
+    {walk_name, "walk over a name", 1},
+    {walk_all, "walk over all", 1},
+    {service_stats, "statistics of a service", 1},
+    {mesh_stats, "statistics of the mesh", 10},
+    {participants, "participants", 10},
+    {info, "info", 1},
+    {version_of_name, "version of a name", 1},
+    {version_of_mesh, "version of the mesh", 1},
+};
+enum { QUERIES = sizeof queries / sizeof queries[0] };
+
+/* Runs query k as often as wanted; true when every answer was right. */
+static bool run(uint32_t k, queried_t *on, bool marks, bool added)
+{
+    bool right = true;
+    uint32_t times = repeats / queries[k].share + 1;
+    if (marks)
+        syscall(SYS_write, BEGIN_MARK, NULL, 0);
+    for (uint32_t i = 0; i < times; i++)
+        right &= queries[k].query(on);
     if (added)
         syscall(SYS_getpid);
-    marker();
-    _exit(0);
+    if (marks)
+        syscall(SYS_write, END_MARK, NULL, 0);
+    return right;
 }
 
-/* System calls between the markers; -1 where the child did not come through. */
-static long count_calls(uint32_t flags, bool added)
+/* ------------------------------------------------------------------- who is traced */
+
+typedef enum way { ATTACHED, JOINED, READ_ONLY, WAYS } way_t;
+static const char *const ways[WAYS] = {"attached", "joined", "read-only"};
+
+typedef struct traced {
+    way_t way;
+    bool added;
+} traced_t;
+
+static void be_traced(void *argument)
 {
-    long calls = 0;
-    int status, markers = 0;
-    fflush(stdout);
-    pid_t child = fork();
-    if (child == 0)
-        be_traced(flags, added);
+    const traced_t *how = argument;
+    commy_mesh_t *mesh = attach_or_exit(0, how->way == READ_ONLY ? COMMY_OPEN_READ_ONLY : COMMY_OPEN_MUST_EXIST, "q");
+    queried_t on = {.mesh = mesh};
+    if ((how->way == JOINED && commy_mesh_join(mesh, NULL, 0) != COMMY_STATUS_SUCCESS) ||
+        commy_service_view(mesh, "own", &on.view) != COMMY_STATUS_SUCCESS)
+        exit(2);
+    if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0) {
+        perror("ptrace");
+        exit(3);
+    }
+    raise(SIGSTOP);
+    for (uint32_t k = 0; k < QUERIES; k++) {
+        if (!run(k, &on, true, how->added)) {
+            atomic_fetch_add(&board->wrong, 1);
+            snprintf(board->what[k], sizeof board->what[k], "%s", queries[k].what);
+        }
+    }
+    commy_mesh_detach(&mesh);
+}
+
+/* ---------------------------------------------------------------------- tracing */
+
+/* Counts the calls between each pair of marks; false where the process ended otherwise than it should. */
+static bool trace(pid_t child, uint64_t counts[QUERIES])
+{
+    int status;
+    uint32_t k = 0;
+    bool inside = false;
     if (waitpid(child, &status, 0) != child || !WIFSTOPPED(status))
-        return -1;
+        return false;
     ptrace(PTRACE_SETOPTIONS, child, NULL, PTRACE_O_TRACESYSGOOD | PTRACE_O_EXITKILL);
-    for (bool inside = false;;) {
-        if (ptrace(PTRACE_SYSCALL, child, NULL, NULL) != 0 || waitpid(child, &status, 0) != child)
-            return -1;
-        if (WIFEXITED(status))
-            return WEXITSTATUS(status) == 0 && markers == 2 ? calls : -1;
-        if (!WIFSTOPPED(status) || WSTOPSIG(status) != (SIGTRAP | 0x80)) {
-            kill(child, SIGKILL);
-            waitpid(child, NULL, 0);
-            return -1;
+    for (int deliver = 0;;) {
+        if (ptrace(PTRACE_SYSCALL, child, NULL, deliver) != 0 || waitpid(child, &status, 0) != child)
+            return false;
+        if (WIFEXITED(status) || WIFSIGNALED(status)) {
+            for (int i = 0; i < PROCESSES; i++)
+                if (processes[i] == child)
+                    processes[i] = 0;
+            return WIFEXITED(status) && WEXITSTATUS(status) == 0 && k == QUERIES;
         }
-        struct __ptrace_syscall_info info;
-        if (ptrace(PTRACE_GET_SYSCALL_INFO, child, sizeof info, &info) <= 0 || info.op != PTRACE_SYSCALL_INFO_ENTRY)
+        deliver = WSTOPSIG(status) == (SIGTRAP | 0x80) ? 0 : WSTOPSIG(status);
+        struct __ptrace_syscall_info call;
+        if (deliver != 0 || ptrace(PTRACE_GET_SYSCALL_INFO, child, sizeof call, &call) <= 0 ||
+            call.op != PTRACE_SYSCALL_INFO_ENTRY)
             continue;
-        if (info.entry.nr == SYS_close && info.entry.args[0] == MARKER) {
-            inside = !inside;
-            markers++;
-        } else if (inside) {
-            calls++;
+        int64_t descriptor = call.entry.nr == SYS_write ? (int32_t)call.entry.args[0] : 0;
+        if (descriptor == BEGIN_MARK) {
+            inside = true;
+            if (k < QUERIES)
+                counts[k] = 0;
+        } else if (descriptor == END_MARK) {
+            inside = false;
+            k++;
+        } else if (inside && k < QUERIES) {
+            counts[k]++;
         }
     }
 }
 
-/* A copy of the region's file, to compare with. */
-static unsigned char *read_region(size_t *bytes)
+/* Runs all queries in one way; `added` plants a getpid() in each. */
+static void measure(way_t way, bool added, bool print)
 {
-    char path[128];
-    struct stat status;
-    snprintf(path, sizeof path, "%s/default", dir);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || fstat(fd, &status) != 0)
-        return NULL;
-    unsigned char *copy = malloc((size_t)status.st_size);
-    *bytes = 0;
-    while (copy && *bytes < (size_t)status.st_size) {
-        ssize_t more = pread(fd, copy + *bytes, (size_t)status.st_size - *bytes, (off_t)*bytes);
-        if (more <= 0)
-            break;
-        *bytes += (size_t)more;
+    uint64_t counts[QUERIES] = {0};
+    traced_t how = {way, added};
+    memset(board, 0, sizeof *board);
+    bool ended = trace(start_process(be_traced, &how), counts);
+    hold(way == READ_ONLY ? &survived : &answered, ended, "%s: the process did not come to its end", ways[way]);
+    hold(&answered, atomic_load(&board->wrong) == 0, "%s: %u queries", ways[way], atomic_load(&board->wrong));
+    for (uint32_t k = 0; k < QUERIES; k++) {
+        hold(&answered, board->what[k][0] == '\0', "%s: %s", ways[way], board->what[k]);
+        if (print)
+            printf("%-10s %6u times %-34s %" PRIu64 " system calls\n", ways[way], repeats / queries[k].share + 1,
+                   queries[k].what, counts[k]);
+        property_t *property = added ? &counting : k == 0 ? &no_call_for_time : &silent;
+        hold(property, counts[k] == added, "%s, %s: %" PRIu64 " calls", ways[way], queries[k].what, counts[k]);
     }
-    close(fd);
+}
+
+/* ------------------------------------------------------------------- the region */
+
+static char *read_region(size_t *bytes)
+{
+    struct stat st;
+    FILE *file = fopen(region_path, "rb");
+    if (!file || fstat(fileno(file), &st) != 0)
+        return NULL;
+    char *copy = malloc((size_t)st.st_size);
+    *bytes = copy ? fread(copy, 1, (size_t)st.st_size, file) : 0;
+    fclose(file);
     return copy;
 }
 
-int main(void)
+static void compare_bytes(void)
 {
-    snprintf(dir, sizeof dir, "/dev/shm/commy-quiet-XXXXXX");
-    if (!mkdtemp(dir)) {
-        perror(dir);
-        return 2;
-    }
-    commy_mesh_t *mesh = attach(0);
-    register_all(mesh);
-
-    long calls = count_calls(COMMY_OPEN_READ_ONLY, false);
-    printf("        %ld system calls in %d rounds of every query, read-only\n", calls, ROUNDS);
-    check(calls == 0, "no query makes a system call, and none writes: the mapping is read-only");
-
-    size_t before_bytes, after_bytes;
-    unsigned char *before = read_region(&before_bytes);
-    calls = count_calls(0, false);
-    unsigned char *after = read_region(&after_bytes);
-    printf("        %ld system calls in %d rounds of every query, writable\n", calls, ROUNDS);
-    check(calls == 0, "no query makes a system call on a writable mapping");
-    check(before && after && before_bytes == after_bytes && memcmp(before, after, before_bytes) == 0,
-          "queries leave the region as it was, to the byte");
+    size_t before_bytes = 0, after_bytes = 0, differ = 0;
+    commy_mesh_t *mesh = attach_or_exit(0, COMMY_OPEN_MUST_EXIST, "q");
+    queried_t on = {.mesh = mesh};
+    commy_service_view(mesh, "own", &on.view);
+    char *before = read_region(&before_bytes);
+    for (uint32_t k = 0; k < QUERIES; k++)
+        hold(&answered, run(k, &on, false, false), "%s", queries[k].what);
+    char *after = read_region(&after_bytes);
+    for (size_t i = 0; before && after && i < before_bytes; i++)
+        differ += before[i] != after[i];
+    hold(&untouched, before && after && before_bytes == after_bytes && before_bytes > 100000 && differ == 0,
+         "%zu of %zu bytes", differ, before_bytes);
+    printf("%zu bytes of the region compared\n", before_bytes);
     free(before);
     free(after);
-
-    calls = count_calls(COMMY_OPEN_READ_ONLY, true);
-    printf("        %ld system calls with a getpid() among them\n", calls);
-    check(calls == 1, "an added getpid() is counted");
-
-    commy_open_options_t options = {.size = sizeof options, .dir = dir};
     commy_mesh_detach(&mesh);
-    commy_mesh_remove(&options, true);
-    rmdir(dir);
-    printf("%u passed, %u failed\n", passed, failed);
-    return failed != 0;
+}
+
+/* Whether a mapping of the region in this process may be written to. */
+static size_t mappings(bool writable)
+{
+    char line[512];
+    size_t found = 0;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    while (maps && fgets(line, sizeof line, maps))
+        found += strstr(line, region_path) && (strchr(line, ' ')[2] == 'w') == writable;
+    if (maps)
+        fclose(maps);
+    return found;
+}
+
+static void check_mapping(void)
+{
+    commy_mesh_t *mesh = attach_or_exit(0, COMMY_OPEN_READ_ONLY, "q");
+    hold(&unwritable, mappings(true) == 0 && mappings(false) > 0, "%zu mappings", mappings(true));
+    commy_mesh_detach(&mesh);
+    mesh = attach_or_exit(0, COMMY_OPEN_MUST_EXIST, "q");
+    hold(&unwritable, mappings(true) > 0, "a writable one is not told apart");
+    commy_mesh_detach(&mesh);
+}
+
+/* ------------------------------------------------------------------------ owner */
+
+static void own(void *argument)
+{
+    _Atomic uint32_t *ready = argument;
+    char id[64], text[601];
+    static const char *const tags[] = {"a", "b"};
+    uint64_t reference;
+    int failures = 0;
+    commy_mesh_t *mesh = attach_or_exit(0, COMMY_OPEN_MUST_EXIST, "owner");
+    commy_service_config_t config = {
+        .size = sizeof config, .service_name = "many", .service_id = id, .endpoint = "127.0.0.1", .port = 8080};
+    for (uint32_t i = 0; i < INSTANCES; i++) {
+        snprintf(id, sizeof id, i == 50 ? "an-id-that-does-not-fit-into-the-hot-half-of-a-record" : "many-%u", i);
+        failures += commy_service_register(mesh, &config, NULL) != COMMY_STATUS_SUCCESS;
+    }
+    memset(text, 'm', 600);
+    text[600] = '\0';
+    config.service_name = "single";
+    config.service_id = "own";
+    config.metadata = text;
+    config.tags = tags;
+    config.tag_count = 2;
+    failures += commy_service_register(mesh, &config, &reference) != COMMY_STATUS_SUCCESS;
+    for (int i = 0; i < 3; i++)
+        failures += commy_service_report(mesh, reference, 1000, i > 0) != COMMY_STATUS_SUCCESS;
+    config.service_id = "leased";
+    config.ttl_ms = 3600000;
+    failures += commy_service_register(mesh, &config, NULL) != COMMY_STATUS_SUCCESS;
+    config.service_id = "detached";
+    config.flags = COMMY_SERVICE_DETACHED;
+    failures += commy_service_register(mesh, &config, NULL) != COMMY_STATUS_SUCCESS;
+    config.flags = 0;
+    config.service_id = "another";
+    config.ttl_ms = 0;
+    failures += commy_service_register(mesh, &config, NULL) != COMMY_STATUS_SUCCESS;
+    atomic_store(ready, failures == 0 ? 1 : 2);
+    for (;;)
+        pause();
+}
+
+int main(int argc, char **argv)
+{
+    bool added = argc > 1 && strcmp(argv[1], "--added-getpid") == 0;
+    if (argc > 1 + added)
+        repeats = (uint32_t)atoi(argv[1 + added]);
+    test_begin(120);
+    board = share(sizeof *board);
+    _Atomic uint32_t *ready = share(sizeof *ready);
+    commy_mesh_t *mesh = attach_or_exit(CAPACITY, COMMY_OPEN_MUST_NOT_EXIST, "maker");
+    commy_mesh_detach(&mesh);
+    start_process(own, ready);
+    while (atomic_load(ready) == 0)
+        sleep_us(1000);
+    if (atomic_load(ready) != 1)
+        return 2;
+
+    for (way_t way = ATTACHED; way < WAYS; way++)
+        measure(way, false, !added);
+    if (added) { /* as above, but as if somebody had put the call into the library */
+        counting.looked++;
+        for (way_t way = ATTACHED; way < WAYS; way++) {
+            uint64_t counts[QUERIES] = {0};
+            traced_t how = {way, true};
+            trace(start_process(be_traced, &how), counts);
+            for (uint32_t k = 1; k < QUERIES; k++)
+                hold(&silent, counts[k] == 0, "%s, %s: %" PRIu64 " calls", ways[way], queries[k].what, counts[k]);
+        }
+    } else {
+        for (way_t way = ATTACHED; way < WAYS; way++)
+            measure(way, true, false);
+    }
+    compare_bytes();
+    check_mapping();
+    const property_t all[] = {silent, counting, answered, untouched, unwritable, survived, no_call_for_time};
+    return verdict(all, sizeof all / sizeof all[0]);
 }

@@ -378,6 +378,7 @@ Test(limits, the_dead_make_room_in_a_full_region)
     pid_t owner = fork();
     if (owner == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        commy_mesh_detach(&mesh); /* the parent's: of no use here */
         mesh = attach(COMMY_OPEN_MUST_EXIST);
         add_many(8, 16, "of the dead");
         kill(getpid(), SIGKILL);

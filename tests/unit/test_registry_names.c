@@ -153,7 +153,7 @@ Test(names, a_name_that_grows_and_shrinks_uses_its_holes_again_and_leaks_no_line
 Test(names, lines_of_names_that_were_large_once_serve_other_names)
 {
     begin(256); /* 128 lines; a name of 250 needs nine */
-    char name[16], id[16];
+    char name[32], id[32];
     for (int turn = 0; turn < 40; turn++) {
         snprintf(name, sizeof name, "large-%d", turn);
         for (int i = 0; i < 250; i++) {
