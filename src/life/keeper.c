@@ -261,7 +261,9 @@ static cmy_participant_t *prepare(cmy_region_t *region, const char *node_id, uin
     pthread_cond_init(&participant->moved, NULL);
     void *page = mmap(NULL, sizeof *participant->page, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (page == MAP_FAILED) {
+        int error = errno;
         dispose(participant);
+        errno = error;
         return NULL;
     }
     participant->page = page;
@@ -274,8 +276,9 @@ commy_status_t cmy_life_join(cmy_region_t *region, const char *node_id, uint16_t
 {
     *participant = NULL;
     cmy_participant_t *fresh = prepare(region, node_id, listen_port);
-    if (!fresh)
-        return cmy_fail(COMMY_STATUS_NO_MEMORY, "no memory for joining region %s/%s", region->dir, region->mesh);
+    if (!fresh) /* a shared page is a file to the kernel, whose table may be full */
+        return cmy_fail_errno(errno == ENFILE ? COMMY_STATUS_LIMIT : COMMY_STATUS_NO_MEMORY,
+                              "no memory for joining region %s/%s", region->dir, region->mesh);
     fresh->housekeeping = housekeeping;
     fresh->user = user;
 

@@ -25,6 +25,7 @@ commy_status_t cmy_status_of(int error)
     case EFBIG:
         return COMMY_STATUS_LIMIT;
     case ENOMEM:
+    case EAGAIN:
         return COMMY_STATUS_NO_MEMORY;
     case ENOSPC:
     case EDQUOT:
@@ -116,12 +117,16 @@ commy_status_t cmy_file_open(const cmy_region_name_t *name, int dir, bool writab
     int opened = openat(dir, name->mesh, flags);
     if (opened < 0)
         return file_open_failed(name, dir, writable, &st);
-    if (fstat(opened, &st) != 0 || !S_ISREG(st.st_mode)) {
+    commy_status_t status = COMMY_STATUS_SUCCESS;
+    if (fstat(opened, &st) != 0)
+        status = cmy_fail_errno(cmy_status_of(errno), "region %s/%s cannot be looked at", name->dir, name->mesh);
+    else if (!S_ISREG(st.st_mode))
+        status = not_a_file(name, st.st_mode);
+    if (status == COMMY_STATUS_SUCCESS)
+        *file = opened;
+    else
         close(opened);
-        return not_a_file(name, st.st_mode);
-    }
-    *file = opened;
-    return COMMY_STATUS_SUCCESS;
+    return status;
 }
 
 const char *cmy_file_system(int descriptor, char name[CMY_FILE_SYSTEM_BYTES])

@@ -102,7 +102,10 @@ commy_status_t cmy_region_reserve_by_file(const cmy_region_t *region, uint64_t o
     if (status == COMMY_STATUS_MESH_NOT_FOUND || status == COMMY_STATUS_NOT_A_REGION) {
         status = replaced(region);
     } else if (status == COMMY_STATUS_SUCCESS) {
-        if (fstat(file, &st) != 0 || st.st_dev != region->device || st.st_ino != region->inode) {
+        if (fstat(file, &st) != 0) {
+            status =
+                cmy_fail_errno(cmy_status_of(errno), "region %s/%s cannot be looked at", region->dir, region->mesh);
+        } else if (st.st_dev != region->device || st.st_ino != region->inode) {
             status = replaced(region);
         } else {
             int error = cmy_file_reserve(file, offset, bytes);

@@ -27,7 +27,10 @@ commy_status_t cmy_header_fill(int file, const cmy_layout_t *layout, cmy_header_
     memset(header, 0, sizeof(*header));
     if (fstat(file, &st) != 0)
         return cmy_fail_errno(cmy_status_of(errno), "the new region's file cannot be looked at");
-    if (getrandom(&header->seed, sizeof(header->seed), 0) != (ssize_t)sizeof(header->seed))
+    ssize_t drawn = -1;
+    for (int turn = 0; drawn < 0 && (turn == 0 || errno == EINTR) && turn < CMY_INTERRUPTIONS; turn++)
+        drawn = getrandom(&header->seed, sizeof(header->seed), 0);
+    if (drawn != (ssize_t)sizeof(header->seed))
         return cmy_fail_errno(COMMY_STATUS_KERNEL, "getrandom(2) gives no random number");
     commy_status_t status = cmy_boot_id(header->boot_id);
     if (status != COMMY_STATUS_SUCCESS)

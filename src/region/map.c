@@ -36,6 +36,17 @@ static commy_status_t map_failed(const cmy_region_name_t *name, uint64_t bytes)
                     name->dir, name->mesh, (unsigned long long)bytes);
 }
 
+/* madvise(2) wants memory for itself, or does not know what it was asked for. */
+static commy_status_t advise_failed(const cmy_region_name_t *name, uint64_t bytes, const char *what)
+{
+    if (errno == ENOMEM || errno == EAGAIN) {
+        errno = ENOMEM;
+        return map_failed(name, bytes);
+    }
+    return cmy_fail_errno(COMMY_STATUS_KERNEL, "region %s/%s cannot be mapped: this kernel does not %s", name->dir,
+                          name->mesh, what);
+}
+
 static commy_status_t map_alive_page(const cmy_region_name_t *name, cmy_region_t *region)
 {
     size_t bytes = (size_t)sysconf(_SC_PAGESIZE);
@@ -43,13 +54,9 @@ static commy_status_t map_alive_page(const cmy_region_name_t *name, cmy_region_t
     if (page == MAP_FAILED)
         return map_failed(name, bytes);
     if (madvise(page, bytes, MADV_WIPEONFORK) != 0) {
-        cmy_fail_errno(
-            COMMY_STATUS_KERNEL,
-            "region %s/%s cannot be mapped: this kernel does not wipe a page on fork (MADV_WIPEONFORK, Linux "
-            "4.14)",
-            name->dir, name->mesh);
+        commy_status_t status = advise_failed(name, bytes, "wipe a page on fork (MADV_WIPEONFORK, Linux 4.14)");
         munmap(page, bytes);
-        return COMMY_STATUS_KERNEL;
+        return status;
     }
     *page = 1;
     region->alive_page = page;
@@ -77,10 +84,7 @@ static commy_status_t map_file(const cmy_region_name_t *name, int file, bool wri
         return map_failed(name, bytes);
     region->base = base;
     if (madvise(base, bytes, MADV_DONTFORK) != 0)
-        return cmy_fail_errno(COMMY_STATUS_KERNEL,
-                              "region %s/%s cannot be mapped: this kernel cannot keep it from forked children "
-                              "(MADV_DONTFORK)",
-                              name->dir, name->mesh);
+        return advise_failed(name, bytes, "keep a mapping from forked children (MADV_DONTFORK)");
     /* A region of gigabytes helps nobody in a core file; where it cannot be left out nothing else is wrong. */
     madvise(base, bytes, MADV_DONTDUMP);
     place(region);

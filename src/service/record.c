@@ -112,6 +112,8 @@ void cmy_service_copy_info(const cmy_region_t *region, uint32_t record, uint64_t
         copy_field(cold->tags[i], WORDS(cold->tags[i]), info->tags[i]);
     info->weight = cmy_condition_weight(condition);
     info->admin = (int32_t)cmy_condition_admin(condition);
+    if (info->admin > COMMY_ADMIN_MAINTENANCE) /* no such state: damaged, so nothing to send requests to */
+        info->admin = COMMY_ADMIN_MAINTENANCE;
     info->status = cmy_service_health(hot);
     info->port = shape.port;
     info->registered_at_ns = cmy_load64_relaxed(&cold->registered_at_ns);
