@@ -30,20 +30,14 @@ static void make_view(const cmy_region_t *region, uint32_t record, uint64_t stat
 
 commy_status_t commy_service_view(const commy_mesh_t *mesh, const char *id, commy_view_t *view)
 {
-    cmy_key_t key;
     uint32_t record;
     uint64_t state;
     if (!view)
         return cmy_mesh_null("view");
-    commy_status_t status = cmy_mesh_usable(mesh);
+    commy_status_t status = cmy_mesh_look_up(mesh, id, &record, &state);
     if (status == COMMY_STATUS_SUCCESS)
-        status = cmy_mesh_key(mesh, "service id", id, COMMY_LIMIT_ID_BYTES, &key);
-    if (status != COMMY_STATUS_SUCCESS)
-        return status;
-    if (!cmy_service_find(mesh->region, &key, &record, &state))
-        return cmy_mesh_no_service(mesh, id);
-    make_view(mesh->region, record, state, view);
-    return COMMY_STATUS_SUCCESS;
+        make_view(mesh->region, record, state, view);
+    return status;
 }
 
 /* The record behind a view, which is the caller's memory and may hold anything. */

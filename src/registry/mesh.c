@@ -26,6 +26,17 @@ commy_status_t cmy_mesh_no_service(const commy_mesh_t *mesh, const char *id)
                     cmy_text_quote(id, quoted, sizeof quoted), mesh->region->mesh, mesh->region->dir);
 }
 
+commy_status_t cmy_mesh_look_up(const commy_mesh_t *mesh, const char *id, uint32_t *record, uint64_t *state)
+{
+    cmy_key_t key;
+    commy_status_t status = cmy_mesh_usable(mesh);
+    if (status == COMMY_STATUS_SUCCESS)
+        status = cmy_mesh_key(mesh, "service id", id, COMMY_LIMIT_ID_BYTES, &key);
+    if (status == COMMY_STATUS_SUCCESS && !cmy_service_find(mesh->region, &key, record, state))
+        status = cmy_mesh_no_service(mesh, id);
+    return status;
+}
+
 commy_status_t cmy_mesh_sized(const char *what, const void *from, void *to, size_t bytes)
 {
     uint32_t size;

@@ -75,6 +75,9 @@ static inline commy_status_t cmy_mesh_key(const commy_mesh_t *mesh, const char *
 /* NOT_FOUND, with a sentence that names the id. */
 commy_status_t cmy_mesh_no_service(const commy_mesh_t *mesh, const char *id) __attribute__((cold));
 
+/* The visible service of an id, seen twice in the same state. Errors: those of a query; NOT_FOUND. */
+commy_status_t cmy_mesh_look_up(const commy_mesh_t *mesh, const char *id, uint32_t *record, uint64_t *state);
+
 /* Copies a size-prefixed structure over zeroes. Errors: INVALID, for a size that makes no sense. */
 commy_status_t cmy_mesh_sized(const char *what, const void *from, void *to, size_t bytes);
 

@@ -95,18 +95,6 @@ commy_status_t commy_service_find_many(const commy_mesh_t *mesh, const char *con
     return status;
 }
 
-/* The visible service of an id, for queries that copy more than a target. */
-static commy_status_t look_up(const commy_mesh_t *mesh, const char *id, uint32_t *record, uint64_t *state)
-{
-    cmy_key_t key;
-    commy_status_t status = cmy_mesh_usable(mesh);
-    if (status == COMMY_STATUS_SUCCESS)
-        status = cmy_mesh_key(mesh, "service id", id, COMMY_LIMIT_ID_BYTES, &key);
-    if (status == COMMY_STATUS_SUCCESS && !cmy_service_find(mesh->region, &key, record, state))
-        status = cmy_mesh_no_service(mesh, id);
-    return status;
-}
-
 commy_status_t commy_service_get(const commy_mesh_t *mesh, const char *id, commy_service_info_t *info)
 {
     cmy_key_t key;
@@ -137,7 +125,7 @@ commy_status_t commy_service_stats(const commy_mesh_t *mesh, const char *id, com
     cmy_counts_t counts;
     if (!stats)
         return cmy_mesh_null("stats");
-    commy_status_t status = look_up(mesh, id, &record, &state);
+    commy_status_t status = cmy_mesh_look_up(mesh, id, &record, &state);
     if (status != COMMY_STATUS_SUCCESS)
         return status;
     cmy_counter_read_service(mesh->region, record, state, &counts);
@@ -185,7 +173,7 @@ commy_status_t commy_service_metadata(const commy_mesh_t *mesh, const char *id, 
     size_t bytes;
     if (!out && capacity > 0)
         return cmy_mesh_null("out");
-    commy_status_t status = look_up(mesh, id, &record, &state);
+    commy_status_t status = cmy_mesh_look_up(mesh, id, &record, &state);
     if (status != COMMY_STATUS_SUCCESS)
         return status;
     const cmy_word64_t *word = cmy_block_link(mesh->region, CMY_SMALL_TEXTS, record);

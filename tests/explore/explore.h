@@ -55,11 +55,11 @@
 typedef struct ex_case {
     const char *name;    /* what should be true */
     const char *program; /* see program.c */
-    const char *setup;
+    const char *setup;   /* one process that has done all this when the others begin */
     uint8_t deaths;      /* at most this many processes die, at any access */
     bool settler_dies;   /* after the setup, not counted */
     uint8_t homes;       /* lines of each index */
-    uint8_t line_cells, group_cells, line_members;
+    uint8_t line_cells, group_cells, line_members; /* 0 here and below: what is usual */
     uint8_t services, groups, lines, blocks; /* records of each slab */
     uint8_t flags;
 } ex_case_t;

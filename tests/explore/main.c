@@ -4,6 +4,7 @@
  * explore --seconds N --all          explores all cases, in N seconds altogether
  * explore --replay CASE SCHEDULE     prints one run, access by access
  * explore --seed N ...               draws other random runs
+ * explore --first ...                ends with the first case that fails
  *
  * A case that does not come to its end in half of its time gets random runs for the other half. Ends with the number of
  * cases that passed and failed, and with 1 if any failed.
@@ -74,7 +75,7 @@ static int replay(const char *name, const char *schedule)
 int main(int argc, char **argv)
 {
     double seconds = 60;
-    bool all = false;
+    bool all = false, first = false;
     unsigned passed = 0, failed = 0;
     int at = 1;
     for (; at < argc && strncmp(argv[at], "--", 2) == 0; at++) {
@@ -90,18 +91,20 @@ int main(int argc, char **argv)
             seed = strtoull(argv[++at], NULL, 10);
         else if (strcmp(argv[at], "--all") == 0)
             all = true;
+        else if (strcmp(argv[at], "--first") == 0)
+            first = true;
         else {
             fprintf(stderr, "explore: %s is not understood; see the top of tests/explore/main.c\n", argv[at]);
             return 2;
         }
     }
     double until = ex_now() + seconds;
-    for (size_t i = 0; all && i < ex_case_count; i++) {
+    for (size_t i = 0; all && i < ex_case_count && !(first && failed); i++) {
         bool good = explore(&ex_cases[i], (until - ex_now()) / (double)(ex_case_count - i));
         passed += good;
         failed += !good;
     }
-    for (; !all && at < argc; at++) {
+    for (; !all && at < argc && !(first && failed); at++) {
         const ex_case_t *what = case_of(argv[at]);
         if (!what) {
             fprintf(stderr, "explore: there is no case %s; --list shows which there are\n", argv[at]);

@@ -76,6 +76,9 @@ static void audit(bool quiescent)
 {
     uint64_t findings;
     in_the_middle = !quiescent;
+    /* As if just attached: what was known of marks that were taken back since is no longer so. */
+    for (int kind = 0; kind < CMY_SLABS; kind++)
+        atomic_store_explicit(&ex_region()->reserved[kind], 0, memory_order_relaxed);
     cmy_check_region(ex_region(), quiescent, finding, NULL, &findings);
 }
 
@@ -294,12 +297,17 @@ static void check_counters(void)
         const ex_event_t *stats = &ex_history.event[event], *found = stats - 1;
         if (stats->who != EX_OBSERVER || stats->kind != 'Z' || !stats->ended || stats->status != COMMY_STATUS_SUCCESS)
             continue;
+        uint64_t elsewhere = 0;
         acknowledged = 0;
         for (uint32_t other = 0; other < EX_SCRATCH_EVENT; other++) {
             const ex_event_t *is = &ex_history.event[other];
-            acknowledged += is->kind == 'S' && is->ended && is->status == COMMY_STATUS_SUCCESS && is->value == found->value;
+            if (is->kind != 'S' || !is->begun || (ex_history.event[found->value].before >> other & 1))
+                continue; /* over when this one was registered */
+            bool its = is->ended && is->status == COMMY_STATUS_SUCCESS && is->value == found->value;
+            acknowledged += its;
+            elsewhere += !its; /* cut, or of a former life and still on its way */
         }
-        if (stats->value < acknowledged || stats->value > begun)
+        if (stats->value < acknowledged || stats->value > acknowledged + elsewhere)
             ex_blame("id %u counts %u successes, of %u acknowledged", stats->id, (unsigned)stats->value,
                      (unsigned)acknowledged);
     }
