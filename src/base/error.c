@@ -8,8 +8,12 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#include "base/text.h"
 
 static _Thread_local cmy_error_t last;
 
@@ -42,6 +46,7 @@ static commy_status_t record(commy_status_t status, int why, const char *format,
         cut(message);
     memcpy(last.message, message, sizeof(message));
     last.code = status;
+    last.unwritten = false;
     errno = kept;
     return status;
 }
@@ -65,6 +70,51 @@ commy_status_t cmy_fail_errno(commy_status_t status, const char *format, ...)
     return status;
 }
 
+struct cmy_place {
+    const cmy_place_t *next;
+    char dir[COMMY_LIMIT_ENDPOINT_BYTES + 1], mesh[COMMY_LIMIT_MESH_BYTES + 1];
+};
+
+/* All places; added to at the front by CAS, never taken from. */
+static _Atomic(const cmy_place_t *) places;
+
+const cmy_place_t *cmy_place(const char *dir, const char *mesh)
+{
+    const cmy_place_t *first = atomic_load_explicit(&places, memory_order_acquire);
+    for (const cmy_place_t *place = first; place; place = place->next)
+        if (strcmp(place->dir, dir) == 0 && strcmp(place->mesh, mesh) == 0)
+            return place;
+    cmy_place_t *place = malloc(sizeof *place);
+    if (!place)
+        return NULL;
+    snprintf(place->dir, sizeof place->dir, "%s", dir);
+    snprintf(place->mesh, sizeof place->mesh, "%s", mesh);
+    /* Who adds the same at the same time adds it twice: a few bytes. */
+    do
+        place->next = first;
+    while (!atomic_compare_exchange_weak_explicit(&places, &first, place, memory_order_release, memory_order_acquire));
+    return place;
+}
+
+commy_status_t cmy_fail_no_service(const cmy_place_t *place, const char *id)
+{
+    last.code = COMMY_STATUS_NOT_FOUND;
+    last.unwritten = true;
+    last.place = place;
+    size_t bytes = strnlen(id, sizeof last.id - 1);
+    memcpy(last.id, id, bytes);
+    last.id[bytes] = '\0';
+    return COMMY_STATUS_NOT_FOUND;
+}
+
+static void write_sentence(void)
+{
+    char quoted[160];
+    cmy_text_quote(last.id, quoted, sizeof quoted);
+    cmy_fail(COMMY_STATUS_NOT_FOUND, "no live service has the id %s in mesh %s of %s; `commy ls` shows which do",
+             quoted, last.place ? last.place->mesh : "(unnamed)", last.place ? last.place->dir : "(unnamed)");
+}
+
 void cmy_error_save(cmy_error_t *saved)
 {
     *saved = last;
@@ -82,6 +132,8 @@ int32_t commy_last_error(void)
 
 const char *commy_last_error_message(void)
 {
+    if (last.unwritten)
+        write_sentence();
     return last.message;
 }
 

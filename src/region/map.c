@@ -111,6 +111,7 @@ commy_status_t cmy_region_map_file(const cmy_region_name_t *name, int file, cons
     for (int kind = 0; kind < CMY_SLABS; kind++)
         atomic_init(&made->reserved[kind], (uint32_t)cmy_load64_relaxed(&header->reserved[kind]));
     made->writable = writable;
+    made->place = cmy_place(name->dir, name->mesh);
     memcpy(made->dir, name->dir, sizeof(made->dir));
     memcpy(made->mesh, name->mesh, sizeof(made->mesh));
     made->device = st.st_dev;

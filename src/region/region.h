@@ -36,6 +36,7 @@ typedef struct cmy_region {
     gid_t gid;
     mode_t mode;
     uint64_t created_at_ns;
+    const struct cmy_place *place; /* the same directory and mesh, for sentences (base/error.h) */
 } cmy_region_t;
 
 /* Which region: checked and defaulted copies of what the caller asked for. */

@@ -21,9 +21,7 @@ void cmy_mesh_bad_key(const char *what, const char *text, size_t max)
 
 commy_status_t cmy_mesh_no_service(const commy_mesh_t *mesh, const char *id)
 {
-    char quoted[160];
-    return cmy_fail(COMMY_STATUS_NOT_FOUND, "no live service has the id %s in mesh %s of %s; `commy ls` shows which do",
-                    cmy_text_quote(id, quoted, sizeof quoted), mesh->region->mesh, mesh->region->dir);
+    return cmy_fail_no_service(mesh->region->place, id);
 }
 
 commy_status_t cmy_mesh_look_up(const commy_mesh_t *mesh, const char *id, uint32_t *record, uint64_t *state)
