@@ -24,6 +24,8 @@ typedef struct cmy_joiner {
     uint32_t cell; /* of `at`, once placed */
     uint64_t group_state;
     cmy_container_t at;
+    uint64_t
+        walked; /* containers entered in all: bounded for the whole join, or hostile bytes could feed it for hours */
     bool elsewhere; /* containers before the one that the walk began with may have free cells */
     commy_status_t failed;
 } cmy_joiner_t;
@@ -169,7 +171,8 @@ static cmy_step_t try_join(cmy_joiner_t *joiner, const cmy_key_t *name)
             return STEP_FAILED;
     }
     begin(joiner);
-    for (uint32_t walked = 0; walked < 2 * region->layout.slab[CMY_LINES].limit + 64; walked++) {
+    for (uint64_t bound = 4ull * region->layout.slab[CMY_LINES].limit + RETRIES; joiner->walked < bound;
+         joiner->walked++) {
         if (place(joiner)) {
             if (confirm(joiner)) {
                 write_hint(cmy_group_at(region, joiner->group), joiner->group_state, &joiner->at, joiner->elsewhere);

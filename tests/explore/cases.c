@@ -12,6 +12,7 @@ const ex_case_t ex_cases[] = {
     {"an-id-can-be-taken-again", "R11 U1|R11 U1", ""},
     {"a-find-sees-what-was-acknowledged", "R11 U1|F1 F1", ""},
     {"a-find-passes-over-what-is-going", "R11|F1|U1", "R11"},
+    {"a-find-passes-over-who-is-refused", "U2 R11|F1", "R21 R11"},
     {"three-inserters-agree", "R11|R11|R11", ""},
     {"ids-with-one-tag-are-told-apart", "R11 U1|R22|F1 F2", ""},
     {"neighbours-share-a-window", "R13 U1|R31|F1 F3", "", .homes = 2},
@@ -53,6 +54,9 @@ const ex_case_t ex_cases[] = {
     {"lines-that-ran-out-are-collected", "R12|R22", "R11 R21 U1 U2", .group_cells = 1, .line_members = 1, .lines = 1,
      .flags = EX_MAY_BE_FULL},
     {"a-freed-cell-is-hinted-at-in-its-group", "R21|U3", "R11 R31", .deaths = 1, .group_cells = 1, .line_members = 1},
+    {"an-unconfirmed-cell-is-nobodys-hint", "R11|C R21 R32 R42 P R11", "R11 R21 U1 U2", .deaths = 1, .group_cells = 1,
+     .lines = 1, .flags = EX_MAY_BE_FULL},
+    {"a-chain-is-left-when-its-group-goes", "R21|R31|C", "R11 U1", .group_cells = 1, .line_members = 1, .lines = 2},
 
     /* metadata, weight, reports */
     {"metadata-are-old-or-new", "M1|Q1 Q1", "R11m"},
@@ -82,11 +86,12 @@ const ex_case_t ex_cases[] = {
 
     /* leases */
     {"a-heartbeat-is-not-overtaken", "T|H1|P", "R11d"},
+    {"a-heartbeat-is-of-this-life", "H1|U1 R11", "R11t"},
     {"a-heartbeat-in-time-keeps-a-service", "T H1|F1 F1|P", "R11d"},
     {"an-expired-id-can-be-taken", "T|R11|F1", "R11d"},
     {"an-expired-service-is-reaped-once", "P|P", "R11d T", .deaths = 1},
     {"detached-services-outlive-their-maker", "R11d|F1 F1", "", .deaths = 1},
-    {"a-lease-is-noted-by-somebody", "R11d T|P", "", .deaths = 1},
+    {"a-lease-is-noted-by-somebody", "R11d|T P", "", .deaths = 1},
     {"a-late-lease-mends-an-owned-service", "T H1|P|G1", "R11t"},
 
     /* joining, leaving */

@@ -257,6 +257,9 @@ static void check_services(void)
         bool survived = is->kind == 'R' && is->begun && !is->ended && (is->flags & EX_DETACHED);
         if (!acknowledged && !survived)
             ex_blame("service %u is live, but its registration [%u] was not acknowledged", record, event);
+        uint64_t end = ex_peek(&cmy_service_at(region, record)->lease) >> 1;
+        if (cmy_state_owner(state) == CMY_NOBODY && end <= ex_peek(ex_clock_word()))
+            ex_blame("service %u is detached, its lease has ended, and reaping leaves it", record);
     }
 }
 
