@@ -24,9 +24,8 @@ typedef struct cmy_joiner {
     uint32_t cell; /* of `at`, once placed */
     uint64_t group_state;
     cmy_container_t at;
-    uint64_t
-        walked; /* containers entered in all: bounded for the whole join, or hostile bytes could feed it for hours */
-    bool elsewhere; /* containers before the one that the walk began with may have free cells */
+    uint64_t walked; /* containers entered, in all turns: the bound of the whole join */
+    bool elsewhere;  /* containers before the one that the walk began with may have free cells */
     commy_status_t failed;
 } cmy_joiner_t;
 
