@@ -135,9 +135,15 @@ static commy_status_t enter(cmy_actor_t *actor, const cmy_draft_t *draft, uint32
 {
     cmy_holder_t holder;
     commy_status_t status = cmy_group_join(actor, &draft->name, record);
-    if (status == COMMY_STATUS_SUCCESS && draft->metadata_bytes > 0)
+    bool joined = status == COMMY_STATUS_SUCCESS;
+    if (joined && draft->metadata_bytes > 0)
         status = cmy_metadata_replace(actor, record, claimed, cmy_link_none(claimed), draft->metadata,
                                       draft->metadata_bytes);
+    if (joined && status == COMMY_STATUS_BUSY)
+        status = cmy_fail(COMMY_STATUS_CORRUPT,
+                          "region %s/%s is damaged: the record for id '%.*s' was written to by others; "
+                          "run `commy check`",
+                          actor->region->dir, actor->region->mesh, (int)draft->id.bytes, draft->id.text);
     if (status == COMMY_STATUS_SUCCESS) {
         status = cmy_index_insert(actor, &cmy_service_kind, &draft->id, record, claimed, &holder);
         if (status == COMMY_STATUS_EXISTS)
