@@ -169,10 +169,60 @@ Test(names, lines_of_names_that_were_large_once_serve_other_names)
     audit();
 }
 
+/* ------------------------------------------------------ names while others collect them */
+
+static _Atomic bool over;
+static _Atomic uint64_t joined, lost;
+
+/* Registers one id under one of more names than there is room for, and looks whether the name knows it. */
+static void *use_names(void *argument)
+{
+    commy_mesh_t *own = argument;
+    unsigned seed = cmy_owner_slot(own->actor.owner);
+    commy_service_info_t list[8];
+    char name[16], id[32];
+    size_t count;
+    snprintf(id, sizeof id, "of-%u", seed);
+    while (!atomic_load(&over)) {
+        snprintf(name, sizeof name, "n%d", rand_r(&seed) % 160);
+        if (try_add(own, name, id) != COMMY_STATUS_SUCCESS)
+            continue; /* all the room is taken by names that are about to go */
+        size_t times = 0;
+        commy_name_discover(own, name, list, 8, &count);
+        for (size_t i = 0; i < count; i++)
+            times += strcmp(list[i].id, id) == 0;
+        atomic_fetch_add(&joined, 1);
+        atomic_fetch_add(&lost, times != 1);
+        drop(own, id);
+    }
+    return NULL;
+}
+
+Test(names, a_name_is_never_collected_under_who_joins_it)
+{
+    enum { USERS = 3 };
+    pthread_t thread[USERS];
+    commy_mesh_t *user[USERS];
+    begin(16); /* 80 names at once */
+    for (int i = 0; i < USERS; i++) {
+        user[i] = attach(0);
+        cr_assert_eq(commy_mesh_join(user[i], NULL, 0), COMMY_STATUS_SUCCESS);
+        cr_assert_eq(pthread_create(&thread[i], NULL, use_names, user[i]), 0);
+    }
+    sleep_ms(2000);
+    atomic_store(&over, true);
+    for (int i = 0; i < USERS; i++) {
+        pthread_join(thread[i], NULL);
+        commy_mesh_detach(&user[i]);
+    }
+    cr_assert_gt(joined, 100);
+    cr_assert_eq(lost, 0, "%" PRIu64 " of %" PRIu64 " were not discovered once", lost, joined);
+    audit();
+}
+
 /* ------------------------------------------------------------ walks while others work */
 
 enum { STABLE = 150, CHURNERS = 2, CHURNED = 60 };
-static _Atomic bool over;
 static _Atomic uint64_t changes;
 
 typedef struct churner {
