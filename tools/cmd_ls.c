@@ -162,7 +162,8 @@ static commy_status_t list(const commy_mesh_t *mesh, const struct arguments *giv
 static int say_none(const struct arguments *given)
 {
     if (!tool.json)
-        complain("no instance of %s in mesh %s is as asked for", given->name, mesh_name());
+        complain("mesh %s has no instance of %s that was asked for; `commy ls` shows what it has", mesh_name(),
+                 given->name);
     return EXIT_NO;
 }
 

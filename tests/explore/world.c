@@ -209,6 +209,7 @@ static uint32_t size_or(uint8_t size, uint32_t other)
 static void place(const ex_case_t *what)
 {
     region = (cmy_region_t){.base = ex_base, .alive_page = &alive_page, .seed = SEED, .writable = true, .layout = layout};
+    region.place = cmy_place("explore", "explore");
     region.header = (cmy_header_shm_t *)(void *)ex_base;
     region.life = (cmy_life_shm_t *)(void *)(ex_base + layout.life);
     region.participants = (cmy_participant_shm_t *)(void *)(ex_base + layout.participants);
