@@ -44,7 +44,7 @@
 #define EX_SETTLER 4u  /* did the setup */
 #define EX_OBSERVER 5u /* looks on afterwards, and beside stopped processes */
 #define EX_ACTORS 6u
-#define EX_KERNEL 6u   /* writes life words */
+#define EX_KERNEL 6u /* writes life words */
 
 /* ------------------------------------------------------------------ cases */
 
@@ -53,14 +53,14 @@
 #define EX_APART 4u       /* processes have not joined when they begin */
 
 typedef struct ex_case {
-    const char *name;    /* what should be true */
-    const char *program; /* see program.c */
-    const char *setup;   /* one process that has done all this when the others begin */
-    uint8_t deaths;      /* at most this many processes die, at any access */
-    bool settler_dies;   /* after the setup, not counted */
-    uint8_t homes;       /* lines of each index */
+    const char *name;                              /* what should be true */
+    const char *program;                           /* see program.c */
+    const char *setup;                             /* one process that has done all this when the others begin */
+    uint8_t deaths;                                /* at most this many processes die, at any access */
+    bool settler_dies;                             /* after the setup, not counted */
+    uint8_t homes;                                 /* lines of each index */
     uint8_t line_cells, group_cells, line_members; /* 0 here and below: what is usual */
-    uint8_t services, groups, lines, blocks; /* records of each slab */
+    uint8_t services, groups, lines, blocks;       /* records of each slab */
     uint8_t flags;
 } ex_case_t;
 
@@ -71,7 +71,7 @@ extern const size_t ex_case_count;
 
 #define EX_EVENTS 48u
 #define EX_SCRATCH_EVENT (EX_EVENTS - 1) /* of calls that nobody asks about */
-#define EX_OPS 20u /* of one process */
+#define EX_OPS 20u                       /* of one process */
 #define EX_IDS 4u
 #define EX_DEATH '+'
 #define EX_NOT_ENDED (-1)
@@ -87,7 +87,7 @@ typedef struct ex_event {
     bool begun, ended;
     int32_t status;
     uint64_t value, detail; /* what came of it; see program.c */
-    uint64_t before; /* a bit for each event that had ended when this one began */
+    uint64_t before;        /* a bit for each event that had ended when this one began */
 } ex_event_t;
 
 typedef struct ex_history {
@@ -248,20 +248,24 @@ typedef struct ex_tally {
     bool complete;
 } ex_tally_t;
 
-/* All interleavings, until there are no more or time is up. Stops at the first violation. */
-void ex_search_all(const ex_case_t *what, double seconds, ex_tally_t *tally);
+/* All interleavings with at most so many preemptions, until there are no more or time is up. Stops at the first
+ * violation. */
+#define EX_UNBOUNDED UINT32_MAX
+void ex_search_all(const ex_case_t *what, double seconds, uint32_t bound, ex_tally_t *tally);
 
 /* Random ones. */
 void ex_search_random(const ex_case_t *what, double seconds, uint64_t seed, ex_tally_t *tally);
 
 /* The run that led to the violation. */
 const char *ex_search_schedule(void);
+void ex_search_found(const char *schedule); /* to be told instead */
 
 /* Everything that moves, for going back. */
 typedef struct ex_snapshot ex_snapshot_t;
-ex_snapshot_t *ex_snapshot_take(uint32_t who); /* who: whose stack may change; EX_KERNEL: nobody's */
+ex_snapshot_t *ex_snapshot_take(uint32_t who);  /* who: whose stack may change; EX_KERNEL: nobody's */
 void ex_snapshot_back(ex_snapshot_t *snapshot); /* and gives it up; in reverse order of taking */
 
+/* Processor time in seconds, so that what is searched does not depend on what else the machine does. */
 double ex_now(void);
 
 /* ------------------------------------------------------------------ trace */

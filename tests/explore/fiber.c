@@ -3,7 +3,7 @@
  *
  * A fiber's block is its stack with the process's private things above it. What is live of it, from the stack pointer up,
  * is all that the process knows: it is what a state's hash covers, and what going back restores. Below the stack pointer
- * there is nothing; it is cleared after each step, so that what a later call leaves uninitialised does not tell states
+ * there is nothing; it is cleared now and then, so that what a later call leaves uninitialised does not tell states
  * apart that are equal.
  */
 #include "explore.h"
@@ -171,15 +171,16 @@ void ex_fiber_resume(uint32_t who)
     ex_running = who;
     enter(who);
     ex_running = EX_KERNEL;
-    clear_below(who);
     ex_process[who].local = 0;
 }
 
 uint64_t ex_fiber_hash(uint32_t who)
 {
     ex_process_t *process = &ex_process[who];
-    if (process->local == 0)
+    if (process->local == 0) {
         process->local = XXH3_64bits(process->sp, live_bytes(who)) | 1;
+        clear_below(who);
+    }
     return process->local;
 }
 

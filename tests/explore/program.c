@@ -115,8 +115,8 @@ static bool parse_process(const char **at, uint32_t who, uint32_t *event)
         if (program->count == EX_OPS || *event == EX_SCRATCH_EVENT || !parse_op(at, &program->op[program->count]))
             return false;
         const ex_op_t *op = &program->op[program->count++];
-        ex_history.event[(*event)++] = (ex_event_t){
-            .who = (uint8_t)who, .kind = op->kind, .id = op->id, .name = op->name, .flags = op->flags};
+        ex_history.event[(*event)++] =
+            (ex_event_t){.who = (uint8_t)who, .kind = op->kind, .id = op->id, .name = op->name, .flags = op->flags};
     }
     return true;
 }
@@ -244,8 +244,8 @@ static commy_status_t do_discover(commy_mesh_t *mesh, const ex_op_t *op, ex_even
     commy_iterator_t iterator;
     commy_view_t view;
     commy_target_t target;
-    commy_status_t status = op->name ? commy_iterate_name(mesh, ex_name_text(op->name), &iterator)
-                                     : commy_iterate_all(mesh, &iterator);
+    commy_status_t status =
+        op->name ? commy_iterate_name(mesh, ex_name_text(op->name), &iterator) : commy_iterate_all(mesh, &iterator);
     out->value = out->detail = 0;
     while (status == COMMY_STATUS_SUCCESS && commy_iterate_next(mesh, &iterator, &view)) {
         memset(&target, 0, sizeof target);

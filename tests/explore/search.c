@@ -5,6 +5,9 @@
  * follows it up to the next), or somebody dies. States are remembered by hash, with the number of different ways from
  * there to an end.
  *
+ * Where that takes too long, the same with a bound of preemptions: of changes to another process while the one that
+ * went last could have gone on (Musuvathi, Qadeer, "Iterative context bounding", 2007).
+ *
  * A process that nobody can disturb any more runs to its end at once: where only one can go on and nobody may die any more,
  * there is no choice.
  */
@@ -23,7 +26,7 @@
 double ex_now(void)
 {
     struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
@@ -87,6 +90,11 @@ const char *ex_search_schedule(void)
     return schedule;
 }
 
+void ex_search_found(const char *instead)
+{
+    snprintf(schedule, sizeof schedule, "%s", instead);
+}
+
 static void write_schedule(void)
 {
     size_t bytes = 0;
@@ -104,6 +112,27 @@ static void write_schedule(void)
 }
 
 /* ------------------------------------------------------------------- states */
+
+typedef struct ex_search {
+    const ex_case_t *what;
+    ex_tally_t *tally;
+    double until;
+    uint32_t bound; /* of preemptions */
+    bool late;
+} ex_search_t;
+
+static ex_search_t search;
+
+/* How a state was come by, as far as it matters for what may follow. */
+typedef struct ex_here {
+    uint32_t deaths, preemptions;
+    uint32_t last; /* who went last; EX_KERNEL: nobody, or he cannot go on */
+} ex_here_t;
+
+static bool bounded(void)
+{
+    return search.bound != EX_UNBOUNDED;
+}
 
 typedef struct ex_table {
     uint64_t *key;
@@ -154,13 +183,14 @@ static void table_grow(void)
     free(old.schedules);
 }
 
-static uint64_t key_of_state(uint32_t deaths)
+static uint64_t key_of_state(const ex_here_t *here)
 {
     uint64_t words[4 + 3 * EX_PROCESSES];
     size_t count = 0;
     words[count++] = ex_world_hash;
     words[count++] = ex_history_hash();
-    words[count++] = deaths;
+    words[count++] = here->deaths;
+    words[count++] = bounded() ? here->last | (uint64_t)here->preemptions << 32 : 0;
     for (uint32_t who = 0; who < ex_process_count; who++) {
         const ex_process_t *process = &ex_process[who];
         bool runs = process->status == EX_READY || process->status == EX_ASLEEP;
@@ -173,13 +203,6 @@ static uint64_t key_of_state(uint32_t deaths)
 
 /* -------------------------------------------------------------------- depth */
 
-typedef struct ex_search {
-    const ex_case_t *what;
-    ex_tally_t *tally;
-    double until;
-    bool late;
-} ex_search_t;
-
 /* One shared access, and on until somebody else may care. */
 static uint32_t advance(uint32_t who, bool alone)
 {
@@ -187,13 +210,14 @@ static uint32_t advance(uint32_t who, bool alone)
     do {
         ex_world_step(who);
         steps++;
-    } while (ex_process[who].status == EX_READY && steps < RUN_BOUND && (alone || !ex_is_shared(ex_process[who].pending)));
+    } while (ex_process[who].status == EX_READY && steps < RUN_BOUND &&
+             (alone || !ex_is_shared(ex_process[who].pending)));
     if (steps == RUN_BOUND)
         ex_blame("%c does not come to an end", "ABCD"[who]);
     return steps;
 }
 
-static void look_closely(ex_search_t *search, uint64_t key)
+static void look_closely(uint64_t key)
 {
     uint64_t lot = key >> 1;
     for (uint32_t who = 0; lot % SOLO_EVERY == 0 && who < ex_process_count && !ex_violation[0]; who++) {
@@ -201,7 +225,7 @@ static void look_closely(ex_search_t *search, uint64_t key)
             continue;
         snprintf(checked, sizeof checked, "/%c", 'A' + who);
         ex_verdict_solo(who);
-        search->tally->solos++;
+        search.tally->solos++;
     }
     if (lot % AUDIT_EVERY == 0 && !ex_violation[0]) {
         snprintf(checked, sizeof checked, "/a");
@@ -210,21 +234,25 @@ static void look_closely(ex_search_t *search, uint64_t key)
     if (lot % BYSTANDER_EVERY == 0 && !ex_violation[0]) {
         snprintf(checked, sizeof checked, "/o");
         ex_verdict_bystander();
-        search->tally->solos++;
+        search.tally->solos++;
     }
     if (!ex_violation[0])
         checked[0] = '\0';
 }
 
-static double visit(ex_search_t *search, uint32_t deaths);
+static double visit(const ex_here_t *here);
 
-static double go(ex_search_t *search, uint32_t who, uint32_t deaths, bool alone)
+static double go(const ex_here_t *here, uint32_t who, bool alone)
 {
+    ex_here_t next = *here;
+    if (here->last != EX_KERNEL && here->last != who && ++next.preemptions > search.bound)
+        return 0;
     ex_snapshot_t *snapshot = ex_snapshot_take(who);
     uint32_t steps = advance(who, alone);
+    next.last = ex_process[who].status == EX_READY ? who : EX_KERNEL;
     legs[leg_count++] = (ex_leg_t){'A', (uint8_t)who, steps};
-    search->tally->steps += steps;
-    double schedules = ex_violation[0] ? 0 : visit(search, deaths);
+    search.tally->steps += steps;
+    double schedules = ex_violation[0] ? 0 : visit(&next);
     if (ex_violation[0])
         return 0;
     leg_count--;
@@ -232,13 +260,14 @@ static double go(ex_search_t *search, uint32_t who, uint32_t deaths, bool alone)
     return schedules;
 }
 
-static double die(ex_search_t *search, uint32_t who, uint32_t deaths)
+static double die(const ex_here_t *here, uint32_t who)
 {
+    ex_here_t next = {here->deaths + 1, here->preemptions, here->last == who ? EX_KERNEL : here->last};
     ex_snapshot_t *snapshot = ex_snapshot_take(EX_KERNEL);
     ex_world_kill(who);
     legs[leg_count++] = (ex_leg_t){EX_DEATH, (uint8_t)who, 0};
-    search->tally->deaths++;
-    double schedules = visit(search, deaths + 1);
+    search.tally->deaths++;
+    double schedules = visit(&next);
     if (ex_violation[0])
         return 0;
     leg_count--;
@@ -246,16 +275,39 @@ static double die(ex_search_t *search, uint32_t who, uint32_t deaths)
     return schedules;
 }
 
-static double visit(ex_search_t *search, uint32_t deaths)
+/* All that may follow. Returns how many different ways there are. */
+static double choose(const ex_here_t *here)
 {
-    ex_tally_t *tally = search->tally;
-    uint64_t key = key_of_state(deaths);
+    uint32_t ready = 0;
+    double schedules = 0;
+    bool more_die = here->deaths < search.what->deaths;
+    for (uint32_t who = 0; who < ex_process_count; who++)
+        ready += ex_process[who].status == EX_READY;
+    for (uint32_t who = 0; who < ex_process_count && !ex_violation[0] && !search.late; who++) {
+        if (ex_process[who].status == EX_READY)
+            schedules += go(here, who, ready == 1 && !more_die);
+        /* Who has not begun has nothing to leave behind. */
+        if (more_die && ex_process[who].status != EX_DEAD && ex_process[who].op > 0 && !ex_violation[0] && !search.late)
+            schedules += die(here, who);
+    }
+    if (ready == 0 && !ex_violation[0]) {
+        ex_verdict_end(search.what);
+        search.tally->ends++;
+        schedules += 1;
+    }
+    return schedules;
+}
+
+static double visit(const ex_here_t *here)
+{
+    ex_tally_t *tally = search.tally;
+    uint64_t key = key_of_state(here);
     size_t at = table_find(key);
     if (table.key[at] == key)
         return (double)table.schedules[at];
-    if ((tally->states++ & 1023) == 0 && ex_now() > search->until)
-        search->late = true;
-    if (search->late)
+    if ((tally->states++ & 255) == 0 && ex_now() > search.until)
+        search.late = true;
+    if (search.late)
         return 0;
     if (table.count * 4 > table.room * 3) {
         table_grow();
@@ -270,58 +322,41 @@ static double visit(ex_search_t *search, uint32_t deaths)
         ex_blame("a run has more than %u shared accesses", DEPTH);
         return 0;
     }
-    look_closely(search, key);
-
-    uint32_t ready = 0, last = 0;
-    for (uint32_t who = 0; who < ex_process_count; who++)
-        if (ex_process[who].status == EX_READY) {
-            ready++;
-            last = who;
-        }
-    double schedules = 0;
-    bool more_die = deaths < search->what->deaths;
-    for (uint32_t who = 0; who < ex_process_count && !ex_violation[0] && !search->late; who++) {
-        if (ex_process[who].status == EX_READY)
-            schedules += go(search, who, deaths, ready == 1 && who == last && !more_die);
-        /* Who has not begun has nothing to leave behind. */
-        if (more_die && ex_process[who].status != EX_DEAD && ex_process[who].op > 0 && !ex_violation[0] && !search->late)
-            schedules += die(search, who, deaths);
-    }
-    if (ready == 0 && !ex_violation[0]) {
-        ex_verdict_end(search->what);
-        tally->ends++;
-        schedules += 1;
-    }
-    at = table_find(key); /* it may have grown */
-    table.schedules[at] = (float)schedules;
+    look_closely(key);
+    double schedules = choose(here);
+    table.schedules[table_find(key)] = (float)schedules;
     return schedules;
 }
 
-void ex_search_all(const ex_case_t *what, double seconds, ex_tally_t *tally)
+static bool begin(const ex_case_t *what, double seconds, uint32_t bound, ex_tally_t *tally)
 {
-    ex_search_t search = {.what = what, .tally = tally, .until = ex_now() + seconds};
+    search = (ex_search_t){.what = what, .tally = tally, .until = ex_now() + seconds, .bound = bound};
+    arena_used = 0;
+    leg_count = 0;
+    checked[0] = '\0';
+    table_clear();
+    if (ex_world_make(what))
+        return true;
+    write_schedule();
+    return false;
+}
+
+void ex_search_all(const ex_case_t *what, double seconds, uint32_t bound, ex_tally_t *tally)
+{
+    double until = ex_now() + seconds;
     *tally = (ex_tally_t){0};
-    for (;;) {
-        uint64_t passes = tally->passes + 1;
-        *tally = (ex_tally_t){.passes = passes};
-        arena_used = 0;
-        leg_count = 0;
-        checked[0] = '\0';
-        if (!ex_world_make(what)) {
-            write_schedule();
+    do {
+        *tally = (ex_tally_t){.passes = tally->passes + 1};
+        if (!begin(what, until - ex_now(), bound, tally))
             return;
-        }
-        table_clear();
-        tally->schedules = visit(&search, 0);
+        tally->schedules = visit(&(ex_here_t){.last = EX_KERNEL});
         if (ex_violation[0]) {
             write_schedule();
             return;
         }
         if (search.late)
             return;
-        if (ex_newly_shared == 0)
-            break;
-    }
+    } while (ex_newly_shared > 0);
     tally->complete = true;
 }
 
@@ -339,9 +374,9 @@ static uint32_t drawn(uint32_t below)
 
 /* Priorities that change at a few points (Burckhardt et al., "A randomized scheduler with probabilistic guarantees of
  * finding bugs", 2010), drawn among shared accesses; and deaths at random ones. */
-static void random_run(ex_search_t *search)
+static void random_run(void)
 {
-    ex_tally_t *tally = search->tally;
+    ex_tally_t *tally = search.tally;
     uint32_t priority[EX_PROCESSES], deaths = 0, spread = 20 + drawn(400), lowest = 1000;
     for (uint32_t who = 0; who < ex_process_count; who++)
         priority[who] = 1000 + drawn(1000);
@@ -354,7 +389,7 @@ static void random_run(ex_search_t *search)
             break;
         if (drawn(spread) == 0)
             priority[who] = --lowest;
-        if (deaths < search->what->deaths && ex_process[who].op > 0 && drawn(spread) == 0) {
+        if (deaths < search.what->deaths && ex_process[who].op > 0 && drawn(spread) == 0) {
             uint32_t dies = drawn(4) ? who : drawn(ex_process_count);
             if (ex_process[dies].status != EX_DEAD && ex_process[dies].op > 0) {
                 ex_world_kill(dies);
@@ -367,34 +402,27 @@ static void random_run(ex_search_t *search)
         uint32_t steps = advance(who, false);
         legs[leg_count++] = (ex_leg_t){'A', (uint8_t)who, steps};
         tally->steps += steps;
-        look_closely(search, (uint64_t)drawn(1u << 30) << 1);
+        look_closely((uint64_t)drawn(1u << 30) << 1);
     }
     if (leg_count > tally->depth)
         tally->depth = leg_count;
     if (!ex_violation[0])
-        ex_verdict_end(search->what);
+        ex_verdict_end(search.what);
     tally->ends++;
 }
 
 void ex_search_random(const ex_case_t *what, double seconds, uint64_t seed, ex_tally_t *tally)
 {
-    ex_search_t search = {.what = what, .tally = tally, .until = ex_now() + seconds};
     *tally = (ex_tally_t){.passes = 1};
     random_state = seed * 0x9e3779b97f4a7c15ull + 88172645463325252ull;
-    arena_used = 0;
-    checked[0] = '\0';
-    leg_count = 0;
-    if (!ex_world_make(what)) {
-        write_schedule();
+    if (!begin(what, seconds, EX_UNBOUNDED, tally))
         return;
-    }
-    table_clear();
     ex_snapshot_t *snapshot[EX_PROCESSES];
     for (uint32_t who = 0; who < ex_process_count; who++)
         snapshot[who] = ex_snapshot_take(who);
     while (ex_now() < search.until) {
         leg_count = 0;
-        random_run(&search);
+        random_run();
         if (ex_violation[0]) {
             write_schedule();
             return;

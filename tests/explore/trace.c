@@ -5,7 +5,8 @@
 #include "explore.h"
 
 #define IN(base, word, count, type)                                                                                    \
-    ((const char *)(word) >= (const char *)(base) && (const char *)(word) < (const char *)(base) + (count) * sizeof(type))
+    ((const char *)(word) >= (const char *)(base) &&                                                                   \
+     (const char *)(word) < (const char *)(base) + (count) * sizeof(type))
 
 /* What a word is within a record. */
 static const char *field_of(cmy_slab_kind_t kind, size_t offset, char *out, size_t room)
@@ -15,11 +16,11 @@ static const char *field_of(cmy_slab_kind_t kind, size_t offset, char *out, size
         size_t offset;
         const char *name;
     } fields[] = {
-        {CMY_SERVICES, 8, "hash"},      {CMY_SERVICES, 16, "shape"},    {CMY_SERVICES, 64, "position"},
+        {CMY_SERVICES, 8, "hash"},      {CMY_SERVICES, 16, "shape"},     {CMY_SERVICES, 64, "position"},
         {CMY_SERVICES, 72, "lease"},    {CMY_SERVICES, 80, "condition"}, {CMY_SERVICES, 88, "statistics link"},
-        {CMY_GROUPS, 8, "next"},        {CMY_GROUPS, 16, "hash"},       {CMY_GROUPS, 24, "hint"},
-        {CMY_LINES, 8, "next"},         {CMY_STATS, 8, "home"},         {CMY_SMALL_TEXTS, 8, "home"},
-        {CMY_SMALL_TEXTS, 12, "bytes"}, {CMY_LARGE_TEXTS, 8, "home"},   {CMY_LARGE_TEXTS, 12, "bytes"},
+        {CMY_GROUPS, 8, "next"},        {CMY_GROUPS, 16, "hash"},        {CMY_GROUPS, 24, "hint"},
+        {CMY_LINES, 8, "next"},         {CMY_STATS, 8, "home"},          {CMY_SMALL_TEXTS, 8, "home"},
+        {CMY_SMALL_TEXTS, 12, "bytes"}, {CMY_LARGE_TEXTS, 8, "home"},    {CMY_LARGE_TEXTS, 12, "bytes"},
     };
     if (offset == 0)
         return "state";
@@ -64,7 +65,8 @@ static const char *record_word(const void *word, char *out, size_t room)
                      field_of((cmy_slab_kind_t)kind, offset, field, sizeof field));
             return out;
         }
-        if (slab->cold_stride && at >= slab->cold_offset && at < slab->cold_offset + (uint64_t)slab->limit * slab->cold_stride) {
+        if (slab->cold_stride && at >= slab->cold_offset &&
+            at < slab->cold_offset + (uint64_t)slab->limit * slab->cold_stride) {
             size_t offset = (at - slab->cold_offset) % slab->cold_stride;
             bool link = offset == offsetof(cmy_service_cold_shm_t, metadata);
             snprintf(out, room, "%s %zu, cold, %s%.0zu", kinds[kind], (at - slab->cold_offset) / slab->cold_stride,

@@ -181,7 +181,8 @@ static void check_walk(uint32_t event)
             ex_blame("[%u] D%u returned [%u], which was refused", event, walk->name, other);
         if (came && gone_before(other, walk))
             ex_blame("[%u] D%u returned [%u], which had gone before", event, walk->name, other);
-        bool throughout = (walk->before >> other & 1) && is->status == COMMY_STATUS_SUCCESS && !may_have_ended(other, event);
+        bool throughout =
+            (walk->before >> other & 1) && is->status == COMMY_STATUS_SUCCESS && !may_have_ended(other, event);
         if (!came && throughout && (walk->name == 0 || is->name == walk->name))
             ex_blame("[%u] D%u missed [%u], which was live throughout", event, walk->name, other);
     }

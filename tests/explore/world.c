@@ -208,7 +208,8 @@ static uint32_t size_or(uint8_t size, uint32_t other)
 
 static void place(const ex_case_t *what)
 {
-    region = (cmy_region_t){.base = ex_base, .alive_page = &alive_page, .seed = SEED, .writable = true, .layout = layout};
+    region =
+        (cmy_region_t){.base = ex_base, .alive_page = &alive_page, .seed = SEED, .writable = true, .layout = layout};
     region.place = cmy_place("explore", "explore");
     region.header = (cmy_header_shm_t *)(void *)ex_base;
     region.life = (cmy_life_shm_t *)(void *)(ex_base + layout.life);
@@ -230,7 +231,8 @@ static void place(const ex_case_t *what)
         atomic_store_explicit(&region.header->reserved[kind].value, mark, memory_order_relaxed);
         atomic_store_explicit(&region.reserved[kind], mark, memory_order_relaxed);
     }
-    ex_sizes = (ex_sizes_t){size_or(what->line_cells, 3), size_or(what->group_cells, 2), size_or(what->line_members, 2)};
+    ex_sizes =
+        (ex_sizes_t){size_or(what->line_cells, 3), size_or(what->group_cells, 2), size_or(what->line_members, 2)};
 }
 
 /* What the audit compares with what a handle remembers. */
