@@ -36,6 +36,11 @@ const ex_case_t ex_cases[] = {
     CASE("a-late-reaper-leaves-the-next-tenant-alone", "R11", "P|P R11 F1", .settler_dies = true),
     CASE("two-die-over-one-id", "", "R11|R11|P", .deaths = 2),
 
+    /* a core dump: dead for certain, and not quite at rest */
+    CASE("a-dumping-registrar-is-withdrawn", "", "R11|P|R11", .deaths = 1, .flags = EX_DUMPS),
+    CASE("a-dumping-unregistrar-takes-one", "R11", "U1|P R11 F1", .deaths = 1, .flags = EX_DUMPS),
+    CASE("a-late-commit-commits-nothing", "", "R11|P R31", .deaths = 1, .line_cells = 1, .flags = EX_DUMPS),
+
     /* groups: joined, walked, collected */
     CASE("joiners-share-a-group", "", "R11|R21|D1"),
     CASE("two-names-with-one-tag-are-told-apart", "", "R11|R22|D1 D2"),

@@ -154,11 +154,12 @@ uint64_t cmy_life_namespace(void)
 /* Gone: its process is dead, or has left and perhaps joined again with another keeper. */
 cmy_life_sign_t cmy_life_sign(uint32_t pid, uint32_t tid)
 {
-    (void)pid;
     uint32_t who = tid / TIDS - 1;
     if (who >= EX_ACTORS)
         return CMY_SIGN_NONE;
     cmy_schedule_point(ex_start_word(who)); /* a death comes before or after */
+    if (ex_process[who].dumping && pid != 0)
+        return CMY_SIGN_DUMPING;
     return ex_process[who].status == EX_DEAD || ex_private(who)->tid != tid ? CMY_SIGN_GONE : CMY_SIGN_NONE;
 }
 

@@ -194,7 +194,7 @@ static uint64_t key_of_state(const ex_here_t *here)
     for (uint32_t who = 0; who < ex_process_count; who++) {
         const ex_process_t *process = &ex_process[who];
         bool runs = process->status == EX_READY || process->status == EX_ASLEEP;
-        words[count++] = process->status;
+        words[count++] = process->status | (uint64_t)process->dumping << 8;
         words[count++] = runs ? ex_fiber_hash(who) : 0;
         words[count++] = (uint64_t)(uintptr_t)process->pending ^ (uint64_t)(uintptr_t)process->asleep_on << 1;
     }
@@ -221,7 +221,7 @@ static void look_closely(uint64_t key)
 {
     uint64_t lot = key >> 1;
     for (uint32_t who = 0; lot % SOLO_EVERY == 0 && who < ex_process_count && !ex_violation[0]; who++) {
-        if (ex_process[who].status != EX_READY)
+        if (!ex_world_can_go_on(who))
             continue;
         snprintf(checked, sizeof checked, "/%c", 'A' + who);
         ex_verdict_solo(who);
@@ -249,7 +249,7 @@ static double go(const ex_here_t *here, uint32_t who, bool alone)
         return 0;
     ex_snapshot_t *snapshot = ex_snapshot_take(who);
     uint32_t steps = advance(who, alone);
-    next.last = ex_process[who].status == EX_READY ? who : EX_KERNEL;
+    next.last = ex_world_can_go_on(who) ? who : EX_KERNEL;
     legs[leg_count++] = (ex_leg_t){'A', (uint8_t)who, steps};
     search.tally->steps += steps;
     double schedules = ex_violation[0] ? 0 : visit(&next);
@@ -262,7 +262,8 @@ static double go(const ex_here_t *here, uint32_t who, bool alone)
 
 static double die(const ex_here_t *here, uint32_t who)
 {
-    ex_here_t next = {here->deaths + 1, here->preemptions, here->last == who ? EX_KERNEL : here->last};
+    ex_here_t next = {here->deaths + !ex_process[who].dumping, here->preemptions,
+                      here->last == who ? EX_KERNEL : here->last};
     ex_snapshot_t *snapshot = ex_snapshot_take(EX_KERNEL);
     ex_world_kill(who);
     legs[leg_count++] = (ex_leg_t){EX_DEATH, (uint8_t)who, 0};
@@ -275,22 +276,30 @@ static double die(const ex_here_t *here, uint32_t who)
     return schedules;
 }
 
+/* Who has not begun has nothing to leave behind. A death that has begun was counted. */
+static bool may_die(uint32_t who, uint32_t deaths)
+{
+    const ex_process_t *process = &ex_process[who];
+    return process->dumping || (deaths < search.what->deaths && process->status != EX_DEAD && process->op > 0);
+}
+
 /* All that may follow. Returns how many different ways there are. */
 static double choose(const ex_here_t *here)
 {
     uint32_t ready = 0;
     double schedules = 0;
-    bool more_die = here->deaths < search.what->deaths;
-    for (uint32_t who = 0; who < ex_process_count; who++)
-        ready += ex_process[who].status == EX_READY;
+    bool more_die = here->deaths < search.what->deaths, dying = false;
+    for (uint32_t who = 0; who < ex_process_count; who++) {
+        ready += ex_world_can_go_on(who);
+        dying |= ex_process[who].dumping;
+    }
     for (uint32_t who = 0; who < ex_process_count && !ex_violation[0] && !search.late; who++) {
-        if (ex_process[who].status == EX_READY)
-            schedules += go(here, who, ready == 1 && !more_die);
-        /* Who has not begun has nothing to leave behind. */
-        if (more_die && ex_process[who].status != EX_DEAD && ex_process[who].op > 0 && !ex_violation[0] && !search.late)
+        if (ex_world_can_go_on(who))
+            schedules += go(here, who, ready == 1 && !more_die && !dying);
+        if (!ex_violation[0] && !search.late && may_die(who, here->deaths))
             schedules += die(here, who);
     }
-    if (ready == 0 && !ex_violation[0]) {
+    if (ready == 0 && !dying && !ex_violation[0]) {
         ex_verdict_end(search.what);
         search.tally->ends++;
         schedules += 1;
@@ -372,43 +381,57 @@ static uint32_t drawn(uint32_t below)
     return (uint32_t)((random_state >> 24) % below);
 }
 
+static void perish(uint32_t who, uint32_t *deaths)
+{
+    *deaths += !ex_process[who].dumping;
+    ex_world_kill(who);
+    legs[leg_count++] = (ex_leg_t){EX_DEATH, (uint8_t)who, 0};
+    search.tally->deaths++;
+}
+
+/* Who goes on: the one of the highest priority. EX_PROCESSES where nobody can. */
+static uint32_t chosen(const uint32_t priority[EX_PROCESSES])
+{
+    uint32_t who = EX_PROCESSES;
+    for (uint32_t other = 0; other < ex_process_count; other++)
+        if (ex_world_can_go_on(other) && (who == EX_PROCESSES || priority[other] > priority[who]))
+            who = other;
+    return who;
+}
+
 /* Priorities that change at a few points (Burckhardt et al., "A randomized scheduler with probabilistic guarantees of
  * finding bugs", 2010), drawn among shared accesses; and deaths at random ones. */
 static void random_run(void)
 {
-    ex_tally_t *tally = search.tally;
     uint32_t priority[EX_PROCESSES], deaths = 0, spread = 20 + drawn(400), lowest = 1000;
     for (uint32_t who = 0; who < ex_process_count; who++)
         priority[who] = 1000 + drawn(1000);
     while (!ex_violation[0] && leg_count + 8 < DEPTH) {
-        uint32_t who = EX_PROCESSES;
-        for (uint32_t other = 0; other < ex_process_count; other++)
-            if (ex_process[other].status == EX_READY && (who == EX_PROCESSES || priority[other] > priority[who]))
-                who = other;
-        if (who == EX_PROCESSES)
+        uint32_t who = chosen(priority), dies = drawn(ex_process_count);
+        if ((who == EX_PROCESSES && ex_process[dies].dumping) || (drawn(spread) == 0 && may_die(dies, deaths))) {
+            perish(dies, &deaths);
+            continue;
+        }
+        if (who == EX_PROCESSES) {
+            bool dying = false;
+            for (uint32_t other = 0; other < ex_process_count; other++)
+                dying |= ex_process[other].dumping;
+            if (dying)
+                continue;
             break;
+        }
         if (drawn(spread) == 0)
             priority[who] = --lowest;
-        if (deaths < search.what->deaths && ex_process[who].op > 0 && drawn(spread) == 0) {
-            uint32_t dies = drawn(4) ? who : drawn(ex_process_count);
-            if (ex_process[dies].status != EX_DEAD && ex_process[dies].op > 0) {
-                ex_world_kill(dies);
-                legs[leg_count++] = (ex_leg_t){EX_DEATH, (uint8_t)dies, 0};
-                deaths++;
-                tally->deaths++;
-                continue;
-            }
-        }
         uint32_t steps = advance(who, false);
         legs[leg_count++] = (ex_leg_t){'A', (uint8_t)who, steps};
-        tally->steps += steps;
+        search.tally->steps += steps;
         look_closely((uint64_t)drawn(1u << 30) << 1);
     }
-    if (leg_count > tally->depth)
-        tally->depth = leg_count;
+    if (leg_count > search.tally->depth)
+        search.tally->depth = leg_count;
     if (!ex_violation[0])
         ex_verdict_end(search.what);
-    tally->ends++;
+    search.tally->ends++;
 }
 
 void ex_search_random(const ex_case_t *what, double seconds, uint64_t seed, ex_tally_t *tally)

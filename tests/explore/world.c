@@ -39,6 +39,7 @@ static change_t *changes;
 static size_t change_count, change_room;
 static touch_t *touches; /* by half word */
 static bool *shared;
+static bool dumps;    /* deaths begin with a core dump */
 static bool counting; /* not during setups */
 bool ex_observer_counts;
 
@@ -165,10 +166,30 @@ bool ex_world_step(uint32_t who)
     return before != after;
 }
 
+/*
+ * A core dump: the process is to die for certain, which whoever asks the kernel is told, but its threads go on until they
+ * enter the kernel next, and the mark comes when the dump is written. Its death lasts from one to the other.
+ */
+static bool begins_to_dump(uint32_t who)
+{
+    ex_process_t *process = &ex_process[who];
+    if (!dumps || process->dumping || process->status != EX_READY || process->pending == ex_start_word(who))
+        return false;
+    process->dumping = true;
+    ex_history_begin(ex_death_event(who));
+    ex_history.event[ex_death_event(who)].flags = EX_LASTED;
+    return true;
+}
+
 void ex_world_kill(uint32_t who)
 {
     ex_process_t *process = &ex_process[who];
+    if (begins_to_dump(who))
+        return;
+    if (!process->dumping)
+        ex_history_begin(ex_death_event(who));
     process->status = EX_DEAD;
+    process->dumping = false;
     process->pending = process->asleep_on = NULL;
     process->local = 0;
     uint32_t tid = ex_private(who)->tid;
@@ -176,8 +197,13 @@ void ex_world_kill(uint32_t who)
         ex_kernel_marks(slot, tid);
         touched(EX_KERNEL, &region.life[slot].word, true);
     }
-    ex_history_begin(ex_death_event(who));
     ex_history_end(ex_death_event(who));
+}
+
+bool ex_world_can_go_on(uint32_t who)
+{
+    const ex_process_t *process = &ex_process[who];
+    return process->status == EX_READY && !(process->dumping && process->pending == ex_start_word(who));
 }
 
 void ex_world_time_out(uint32_t who)
@@ -307,7 +333,7 @@ bool ex_world_make(const ex_case_t *what)
     place(what);
     fill_header();
     atomic_store_explicit(&ex_clock_word()->value, CLOCK_BEGINS, memory_order_relaxed);
-    counting = false;
+    counting = dumps = false;
     ex_program_choose_texts();
     if (!ex_program_parse(what))
         return false;
@@ -325,5 +351,6 @@ bool ex_world_make(const ex_case_t *what)
     ex_world_hash = 0;
     ex_newly_shared = 0;
     counting = true;
+    dumps = what->flags & EX_DUMPS;
     return true;
 }

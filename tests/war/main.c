@@ -1,0 +1,138 @@
+/*
+ * The random war: 8 to 64 processes of many kinds work in one region and are killed, and stopped, at random.
+ *
+ * Usage: war [--seconds N] [--seed S]          30 seconds; a seed tells the commander's choices, not the kernel's
+ *        war --plant lost|ghost|leak|counter   with a fault put in, which must make it exit 1
+ *        war --catch                           wages a short war with each fault, and passes if that very fault is found
+ *
+ * COMMY_TOOL, COMMY_LIBRARY and WAR_CLIENT name the command, the shared library and client.py; what is not given does
+ * not take part, and the war says so.
+ */
+#include "war.h"
+
+#define MS 1000000ull
+
+static uint64_t operations(void)
+{
+    uint64_t sum = 0;
+    for (uint32_t p = 0; p < PLACES; p++)
+        for (uint32_t t = 0; t < THREADS; t++)
+            sum += atomic_load(&war->place[p].cell[t].operations);
+    return sum;
+}
+
+static int tell(double seconds, uint64_t seed)
+{
+    static const char *const kinds[WAR_KINDS] = {"brief",    "churners", "forkers", "forked children",
+                                                 "watchers", "wrappers", "scripts"};
+    uint64_t violations = 0;
+    for (int i = 0; i < WAR_PROPERTY_COUNT; i++)
+        violations += atomic_load(&war->violated[i]);
+    printf("%.0f s, seed 0x%" PRIx64 ": %" PRIu64 " battles, %" PRIu64 " kills (%.0f a second), %" PRIu64
+           " ends by own will, %" PRIu64 " stops, %" PRIu64 " operations\n",
+           seconds, seed, war_tally.battles, war_tally.kills, (double)war_tally.kills / seconds, war_tally.ends,
+           war_tally.stops, operations());
+    printf("killed in the middle of a change of their own services: %" PRIu64 "; while not joined: %" PRIu64 "\n",
+           war_tally.inside, war_tally.outside);
+    printf("processes:");
+    for (int i = 0; i < WAR_KINDS; i++)
+        printf(" %" PRIu64 " %s%s", war_tally.started[i], kinds[i], i + 1 < WAR_KINDS ? "," : "\n");
+    printf("%" PRIu64 " audits, %" PRIu64 " exact audits, %" PRIu64 " truces, %" PRIu64 " halts of all, %" PRIu64
+           " violations\n",
+           atomic_load(&war->audits), atomic_load(&war->exact_audits), war_tally.truces, war_tally.halts, violations);
+    return war_verdict();
+}
+
+static int wage(uint32_t seconds, uint64_t seed, war_plant_t plant)
+{
+    test_begin(seconds * 2 + 180);
+    war_log_make();
+    snprintf(war->dir, sizeof war->dir, "%s", test_dir);
+    war->commander = getpid();
+    prctl(PR_SET_CHILD_SUBREAPER, 1); /* children of fighters that were killed come to us */
+    uint64_t began = now_ns(), ns = seconds * 1000 * MS, random = seed | 1;
+    uint32_t battles = (seconds + 7) / 8;
+    for (uint32_t i = 0; i < battles; i++) {
+        uint64_t gone = now_ns() - began;
+        if (gone < ns)
+            war_battle((ns - gone) / (battles - i), chance(&random), plant);
+    }
+    return tell((double)(now_ns() - began) / 1e9, seed);
+}
+
+/* ------------------------------------------------------------------- catching */
+
+/* Which property must have failed in a war with a fault planted. */
+static const struct {
+    const char *plant, *found_by;
+} catches[] = {
+    {"lost", "FAILED an acknowledged registration of a live process is found"},
+    {"ghost", "FAILED nothing is found that was refused, unregistered, or never registered"},
+    {"leak", "FAILED records in use at rest are those acknowledged or in doubt"},
+    {"counter", "FAILED mesh totals lie between acknowledged and acknowledged with in doubt"},
+};
+
+/* Wages a war in another process; its output, up to the room, and whether it exited 1. */
+static bool lose(const char *self, const char *plant, char *output, size_t room)
+{
+    int ends[2], status;
+    size_t bytes = 0;
+    if (pipe(ends) != 0)
+        return false;
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        dup2(ends[1], 1);
+        close(ends[0]);
+        close(ends[1]);
+        execl(self, self, "--seconds", "5", "--plant", plant, (char *)NULL);
+        _exit(127);
+    }
+    close(ends[1]);
+    for (ssize_t got = 1; got > 0 && bytes < room - 1; bytes += (size_t)(got > 0 ? got : 0))
+        got = read(ends[0], output + bytes, room - 1 - bytes);
+    output[bytes] = '\0';
+    close(ends[0]);
+    return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 1;
+}
+
+static int catch_all(void)
+{
+    static char output[65536];
+    uint32_t failed = 0, count = sizeof catches / sizeof catches[0];
+    for (uint32_t i = 0; i < count; i++) {
+        bool lost = lose("/proc/self/exe", catches[i].plant, output, sizeof output);
+        bool caught = lost && strstr(output, catches[i].found_by) != NULL;
+        failed += !caught;
+        printf("%s a planted fault is found: %s\n", caught ? "ok    " : "FAILED", catches[i].plant);
+        if (!caught)
+            printf("%s", output);
+    }
+    printf("%u passed, %u failed\n", count - failed, failed);
+    return failed == 0 ? 0 : 1;
+}
+
+static int usage(void)
+{
+    fputs("usage: war [--seconds N] [--seed S] [--plant lost|ghost|leak|counter] | --catch\n", stderr);
+    return 64;
+}
+
+int main(int argc, char **argv)
+{
+    uint32_t seconds = 30;
+    uint64_t seed = now_ns();
+    war_plant_t plant = WAR_PLANT_NOTHING;
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    if (argc == 2 && strcmp(argv[1], "--catch") == 0)
+        return catch_all();
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (strcmp(argv[i], "--seconds") == 0)
+            seconds = (uint32_t)strtoul(argv[i + 1], NULL, 10);
+        else if (strcmp(argv[i], "--seed") == 0)
+            seed = strtoull(argv[i + 1], NULL, 0);
+        else if (strcmp(argv[i], "--plant") != 0 || !war_plant_named(argv[i + 1], &plant))
+            return usage();
+    }
+    return argc % 2 == 1 && seconds > 0 ? wage(seconds, seed, plant) : usage();
+}
