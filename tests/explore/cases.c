@@ -36,11 +36,6 @@ const ex_case_t ex_cases[] = {
     CASE("a-late-reaper-leaves-the-next-tenant-alone", "R11", "P|P R11 F1", .settler_dies = true),
     CASE("two-die-over-one-id", "", "R11|R11|P", .deaths = 2),
 
-    /* a core dump: dead for certain, and not quite at rest */
-    CASE("a-dumping-registrar-is-withdrawn", "", "R11|P|R11", .deaths = 1, .flags = EX_DUMPS),
-    CASE("a-dumping-unregistrar-takes-one", "R11", "U1|P R11 F1", .deaths = 1, .flags = EX_DUMPS),
-    CASE("a-late-commit-commits-nothing", "", "R11|P R31", .deaths = 1, .line_cells = 1, .flags = EX_DUMPS),
-
     /* groups: joined, walked, collected */
     CASE("joiners-share-a-group", "", "R11|R21|D1"),
     CASE("two-names-with-one-tag-are-told-apart", "", "R11|R22|D1 D2"),
@@ -114,6 +109,12 @@ const ex_case_t ex_cases[] = {
     CASE("a-slot-has-one-tenant", "", "R11|R21", .deaths = 1, .flags = EX_APART),
     CASE("a-slot-of-the-dead-is-joined", "R11", "P|R11", .settler_dies = true, .deaths = 1, .flags = EX_APART),
     CASE("who-leaves-may-die", "", "R11 L|P F1", .deaths = 1),
+
+    /* threads of one process: one owner, one executor */
+    CASE("threads-do-not-meet-in-a-record", "", "R11 U1|R11|C", .flags = EX_THREADS),
+    CASE("threads-take-turns-collecting", "R11 U1", "R11|C|C", .flags = EX_THREADS),
+    CASE("threads-reap-together", "R11", "P|P R11", .settler_dies = true, .flags = EX_THREADS),
+    CASE("threads-die-together", "", "R11|R21", .deaths = 1, .flags = EX_THREADS),
 
     /* growing and running out */
     CASE("slabs-grow-once", "", "R11m|R21", .flags = EX_GROWS),

@@ -50,8 +50,8 @@
 
 #define EX_MAY_BE_FULL 1u /* a registration may find no room */
 #define EX_GROWS 2u       /* slabs begin empty and grow record by record */
+#define EX_THREADS 8u     /* processes are threads of one: they share a handle, and die together */
 #define EX_APART 4u       /* processes have not joined when they begin */
-#define EX_DUMPS 8u       /* who dies dumps core first, and may end the call that he is in */
 
 typedef struct ex_case {
     const char *name;                              /* what should be true */
@@ -81,7 +81,6 @@ extern const size_t ex_case_count;
 #define EX_TTL 2u
 #define EX_WITH_TEXT 4u
 #define EX_LONG_TEXT 8u
-#define EX_LASTED 1u /* flag of a death: it was no instant */
 
 /* One call, or one death. */
 typedef struct ex_event {
@@ -150,7 +149,7 @@ typedef enum ex_status {
 
 typedef struct ex_process {
     uint8_t status;
-    bool timed_out, dumping;
+    bool timed_out;
     uint8_t op;          /* calls begun */
     uint8_t event;       /* of the one at hand */
     const void *pending; /* word; the process's start word in front of a call */
@@ -170,6 +169,10 @@ typedef struct ex_private {
 } ex_private_t;
 
 ex_private_t *ex_private(uint32_t who);
+
+/* The actor's handle: its own, or the one that threads share. */
+extern commy_mesh_t ex_shared_mesh;
+commy_mesh_t *ex_mesh(uint32_t who);
 
 /* A fresh fiber that will run the actor's program from its first call. */
 void ex_fiber_start(uint32_t who);
@@ -199,12 +202,9 @@ bool ex_world_make(const ex_case_t *what);
 /* One access of a process, and what follows it up to the next; returns whether it wrote. */
 bool ex_world_step(uint32_t who);
 
-/* The process dies here, or begins to; or it learns that its sleep is over. */
+/* The process dies here, or learns that its sleep is over. */
 void ex_world_kill(uint32_t who);
 void ex_world_time_out(uint32_t who);
-
-/* READY, and not between two calls with a core dump under way. */
-bool ex_world_can_go_on(uint32_t who);
 
 /* Writes that can be taken back: a mark, and going back to it. */
 size_t ex_world_mark(void);

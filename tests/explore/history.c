@@ -85,8 +85,7 @@ static bool is_detached(const entry_t *entry)
     return entry->holder != 0 && (event_at(entry->holder - 1u)->flags & EX_DETACHED);
 }
 
-/* dead: who registers has died by then, and went on for a while: what he registers nobody sees. */
-static bool registers(const ex_event_t *is, uint32_t event, entry_t *entry, bool dead)
+static bool registers(const ex_event_t *is, uint32_t event, entry_t *entry)
 {
     if (is->ended && is->status == COMMY_STATUS_EXISTS)
         return entry->holder != 0 && !entry->hidden;
@@ -94,20 +93,18 @@ static bool registers(const ex_event_t *is, uint32_t event, entry_t *entry, bool
         return true; /* refused for want of room: told elsewhere */
     if (entry->holder != 0 && !entry->hidden)
         return false;
-    if (dead && !(is->flags & EX_DETACHED))
-        return true;
     uint8_t text = is->flags & (EX_WITH_TEXT | EX_LONG_TEXT) ? (uint8_t)event : EX_EVENTS;
     *entry = (entry_t){(uint8_t)(event + 1), text, EX_EVENTS, (uint8_t)event, false};
     return true;
 }
 
 /* Whether a call's result follows from the entry, and what it makes of it. */
-static bool applies(const ex_event_t *is, uint32_t event, entry_t *entry, bool dead)
+static bool applies(const ex_event_t *is, uint32_t event, entry_t *entry)
 {
     bool missing = is->ended && is->status == COMMY_STATUS_NOT_FOUND;
     bool failed = is->ended && is->status != COMMY_STATUS_SUCCESS;
     if (is->kind == 'R')
-        return registers(is, event, entry, dead);
+        return registers(is, event, entry);
     if (missing)
         return entry->holder == 0 || entry->hidden;
     if (failed)
@@ -152,7 +149,7 @@ static bool is_possible(const order_t *order, uint32_t event)
         return false;
     uint32_t death = ex_death_event(is->who);
     bool survives = is->kind == 'R' && (is->flags & EX_DETACHED);
-    return is->ended || survives || event_at(death)->flags == EX_LASTED || !(order->done >> death & 1);
+    return is->ended || survives || !(order->done >> death & 1);
 }
 
 static bool search(const order_t *order);
@@ -201,8 +198,7 @@ static bool search(const order_t *order)
         next.done |= 1ull << event;
         if (is->kind == EX_DEATH || is->kind == 'L')
             remove_all_of(&next, is->who);
-        else if (is->kind != 'T' &&
-                 !applies(is, event, &next.entry[is->id - 1], order->done >> ex_death_event(is->who) & 1))
+        else if (is->kind != 'T' && !applies(is, event, &next.entry[is->id - 1]))
             continue;
         if (search(&next))
             return true;

@@ -94,7 +94,7 @@ static void simplify(const ex_case_t *what)
     for (uint32_t bound = 0; bound < 6; bound++) {
         ex_tally_t tally;
         ex_violation[0] = '\0';
-        ex_search_all(what, 5, bound, &tally);
+        ex_search_all(what, 1, bound, &tally);
         if (!ex_violation[0] && tally.complete)
             continue;
         if (ex_violation[0])

@@ -362,7 +362,7 @@ void ex_program_run(uint32_t who, const ex_op_t *op, uint32_t event)
 {
     ex_event_t out = {0};
     ex_history_begin(event);
-    out.status = (int32_t)call(&ex_private(who)->mesh, op, event, &out);
+    out.status = (int32_t)call(ex_mesh(who), op, event, &out);
     ex_event_t *is = &ex_history.event[event];
     is->status = out.status;
     is->value = out.value;

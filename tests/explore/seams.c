@@ -154,12 +154,11 @@ uint64_t cmy_life_namespace(void)
 /* Gone: its process is dead, or has left and perhaps joined again with another keeper. */
 cmy_life_sign_t cmy_life_sign(uint32_t pid, uint32_t tid)
 {
+    (void)pid;
     uint32_t who = tid / TIDS - 1;
     if (who >= EX_ACTORS)
         return CMY_SIGN_NONE;
     cmy_schedule_point(ex_start_word(who)); /* a death comes before or after */
-    if (ex_process[who].dumping && pid != 0)
-        return CMY_SIGN_DUMPING;
     return ex_process[who].status == EX_DEAD || ex_private(who)->tid != tid ? CMY_SIGN_GONE : CMY_SIGN_NONE;
 }
 
@@ -212,7 +211,7 @@ void cmy_life_leave(cmy_participant_t **participant)
     if (cmy_life_phase(phase) == CMY_SLOT_ARMED && cmy_life_incarnation(phase) == cmy_owner_incarnation(mine->owner))
         cmy_swap64_acq_rel(&life->phase, phase, cmy_life_with_phase(phase, CMY_SLOT_LEAVING));
     ex_kernel_marks(slot, mine->tid);
-    cmy_life_certify(mine->mesh.region, slot);
+    cmy_life_certify(ex_mesh(ex_running)->region, slot);
 }
 
 /* The kernel walks the list of a thread that ends: it marks the word if the thread holds it. */

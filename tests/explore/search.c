@@ -38,6 +38,7 @@ struct ex_snapshot {
     ex_snapshot_t *last;
     ex_process_t process[EX_ACTORS];
     ex_history_t history;
+    commy_mesh_t shared_mesh;
     unsigned char stack[];
 };
 
@@ -56,6 +57,7 @@ ex_snapshot_t *ex_snapshot_take(uint32_t who)
     snapshot->mark = ex_world_mark();
     memcpy(snapshot->process, ex_process, sizeof ex_process);
     snapshot->history = ex_history;
+    memcpy(&snapshot->shared_mesh, &ex_shared_mesh, sizeof ex_shared_mesh);
     snapshot->bytes = who < EX_ACTORS ? ex_fiber_save(who, snapshot->stack) : 0;
     arena_used += (sizeof *snapshot + snapshot->bytes + 15) & ~(size_t)15;
     return snapshot;
@@ -66,6 +68,7 @@ void ex_snapshot_back(ex_snapshot_t *snapshot)
     ex_world_back_to(snapshot->mark);
     memcpy(ex_process, snapshot->process, sizeof ex_process);
     ex_history = snapshot->history;
+    memcpy(&ex_shared_mesh, &snapshot->shared_mesh, sizeof ex_shared_mesh);
     if (snapshot->who < EX_ACTORS)
         ex_fiber_restore(snapshot->who, snapshot->stack);
     arena_used = (size_t)((unsigned char *)snapshot - arena);
@@ -129,6 +132,11 @@ typedef struct ex_here {
     uint32_t last; /* who went last; EX_KERNEL: nobody, or he cannot go on */
 } ex_here_t;
 
+static bool can_go_on(uint32_t who)
+{
+    return ex_process[who].status == EX_READY;
+}
+
 static bool bounded(void)
 {
     return search.bound != EX_UNBOUNDED;
@@ -136,7 +144,7 @@ static bool bounded(void)
 
 typedef struct ex_table {
     uint64_t *key;
-    float *schedules;
+    double *schedules;
     size_t room, count;
 } ex_table_t;
 
@@ -185,8 +193,10 @@ static void table_grow(void)
 
 static uint64_t key_of_state(const ex_here_t *here)
 {
-    uint64_t words[4 + 3 * EX_PROCESSES];
+    uint64_t words[5 + 3 * EX_PROCESSES];
     size_t count = 0;
+    if (search.what->flags & EX_THREADS)
+        words[count++] = XXH3_64bits(&ex_shared_mesh, sizeof ex_shared_mesh);
     words[count++] = ex_world_hash;
     words[count++] = ex_history_hash();
     words[count++] = here->deaths;
@@ -194,7 +204,7 @@ static uint64_t key_of_state(const ex_here_t *here)
     for (uint32_t who = 0; who < ex_process_count; who++) {
         const ex_process_t *process = &ex_process[who];
         bool runs = process->status == EX_READY || process->status == EX_ASLEEP;
-        words[count++] = process->status | (uint64_t)process->dumping << 8;
+        words[count++] = process->status;
         words[count++] = runs ? ex_fiber_hash(who) : 0;
         words[count++] = (uint64_t)(uintptr_t)process->pending ^ (uint64_t)(uintptr_t)process->asleep_on << 1;
     }
@@ -221,7 +231,7 @@ static void look_closely(uint64_t key)
 {
     uint64_t lot = key >> 1;
     for (uint32_t who = 0; lot % SOLO_EVERY == 0 && who < ex_process_count && !ex_violation[0]; who++) {
-        if (!ex_world_can_go_on(who))
+        if (!can_go_on(who))
             continue;
         snprintf(checked, sizeof checked, "/%c", 'A' + who);
         ex_verdict_solo(who);
@@ -249,7 +259,7 @@ static double go(const ex_here_t *here, uint32_t who, bool alone)
         return 0;
     ex_snapshot_t *snapshot = ex_snapshot_take(who);
     uint32_t steps = advance(who, alone);
-    next.last = ex_world_can_go_on(who) ? who : EX_KERNEL;
+    next.last = can_go_on(who) ? who : EX_KERNEL;
     legs[leg_count++] = (ex_leg_t){'A', (uint8_t)who, steps};
     search.tally->steps += steps;
     double schedules = ex_violation[0] ? 0 : visit(&next);
@@ -262,8 +272,7 @@ static double go(const ex_here_t *here, uint32_t who, bool alone)
 
 static double die(const ex_here_t *here, uint32_t who)
 {
-    ex_here_t next = {here->deaths + !ex_process[who].dumping, here->preemptions,
-                      here->last == who ? EX_KERNEL : here->last};
+    ex_here_t next = {here->deaths + 1, here->preemptions, here->last == who ? EX_KERNEL : here->last};
     ex_snapshot_t *snapshot = ex_snapshot_take(EX_KERNEL);
     ex_world_kill(who);
     legs[leg_count++] = (ex_leg_t){EX_DEATH, (uint8_t)who, 0};
@@ -276,11 +285,11 @@ static double die(const ex_here_t *here, uint32_t who)
     return schedules;
 }
 
-/* Who has not begun has nothing to leave behind. A death that has begun was counted. */
+/* Who has not begun has nothing to leave behind. */
 static bool may_die(uint32_t who, uint32_t deaths)
 {
     const ex_process_t *process = &ex_process[who];
-    return process->dumping || (deaths < search.what->deaths && process->status != EX_DEAD && process->op > 0);
+    return deaths < search.what->deaths && process->status != EX_DEAD && process->op > 0;
 }
 
 /* All that may follow. Returns how many different ways there are. */
@@ -288,18 +297,16 @@ static double choose(const ex_here_t *here)
 {
     uint32_t ready = 0;
     double schedules = 0;
-    bool more_die = here->deaths < search.what->deaths, dying = false;
-    for (uint32_t who = 0; who < ex_process_count; who++) {
-        ready += ex_world_can_go_on(who);
-        dying |= ex_process[who].dumping;
-    }
+    bool more_die = here->deaths < search.what->deaths;
+    for (uint32_t who = 0; who < ex_process_count; who++)
+        ready += can_go_on(who);
     for (uint32_t who = 0; who < ex_process_count && !ex_violation[0] && !search.late; who++) {
-        if (ex_world_can_go_on(who))
-            schedules += go(here, who, ready == 1 && !more_die && !dying);
+        if (can_go_on(who))
+            schedules += go(here, who, ready == 1 && !more_die);
         if (!ex_violation[0] && !search.late && may_die(who, here->deaths))
             schedules += die(here, who);
     }
-    if (ready == 0 && !dying && !ex_violation[0]) {
+    if (ready == 0 && !ex_violation[0]) {
         ex_verdict_end(search.what);
         search.tally->ends++;
         schedules += 1;
@@ -313,7 +320,7 @@ static double visit(const ex_here_t *here)
     uint64_t key = key_of_state(here);
     size_t at = table_find(key);
     if (table.key[at] == key)
-        return (double)table.schedules[at];
+        return table.schedules[at];
     if ((tally->states++ & 255) == 0 && ex_now() > search.until)
         search.late = true;
     if (search.late)
@@ -333,7 +340,7 @@ static double visit(const ex_here_t *here)
     }
     look_closely(key);
     double schedules = choose(here);
-    table.schedules[table_find(key)] = (float)schedules;
+    table.schedules[table_find(key)] = schedules;
     return schedules;
 }
 
@@ -383,7 +390,7 @@ static uint32_t drawn(uint32_t below)
 
 static void perish(uint32_t who, uint32_t *deaths)
 {
-    *deaths += !ex_process[who].dumping;
+    ++*deaths;
     ex_world_kill(who);
     legs[leg_count++] = (ex_leg_t){EX_DEATH, (uint8_t)who, 0};
     search.tally->deaths++;
@@ -394,7 +401,7 @@ static uint32_t chosen(const uint32_t priority[EX_PROCESSES])
 {
     uint32_t who = EX_PROCESSES;
     for (uint32_t other = 0; other < ex_process_count; other++)
-        if (ex_world_can_go_on(other) && (who == EX_PROCESSES || priority[other] > priority[who]))
+        if (can_go_on(other) && (who == EX_PROCESSES || priority[other] > priority[who]))
             who = other;
     return who;
 }
@@ -408,17 +415,11 @@ static void random_run(void)
         priority[who] = 1000 + drawn(1000);
     while (!ex_violation[0] && leg_count + 8 < DEPTH) {
         uint32_t who = chosen(priority), dies = drawn(ex_process_count);
-        if ((who == EX_PROCESSES && ex_process[dies].dumping) || (drawn(spread) == 0 && may_die(dies, deaths))) {
+        if (who == EX_PROCESSES)
+            break;
+        if (drawn(spread) == 0 && may_die(dies, deaths)) {
             perish(dies, &deaths);
             continue;
-        }
-        if (who == EX_PROCESSES) {
-            bool dying = false;
-            for (uint32_t other = 0; other < ex_process_count; other++)
-                dying |= ex_process[other].dumping;
-            if (dying)
-                continue;
-            break;
         }
         if (drawn(spread) == 0)
             priority[who] = --lowest;

@@ -39,9 +39,10 @@ static change_t *changes;
 static size_t change_count, change_room;
 static touch_t *touches; /* by half word */
 static bool *shared;
-static bool dumps;    /* deaths begin with a core dump */
+static bool threads;  /* the processes share a handle */
 static bool counting; /* not during setups */
 bool ex_observer_counts;
+commy_mesh_t ex_shared_mesh;
 
 cmy_region_t *ex_region(void)
 {
@@ -166,44 +167,31 @@ bool ex_world_step(uint32_t who)
     return before != after;
 }
 
-/*
- * A core dump: the process is to die for certain, which whoever asks the kernel is told, but its threads go on until they
- * enter the kernel next, and the mark comes when the dump is written. Its death lasts from one to the other.
- */
-static bool begins_to_dump(uint32_t who)
+commy_mesh_t *ex_mesh(uint32_t who)
+{
+    return threads && who < EX_PROCESSES ? &ex_shared_mesh : &ex_private(who)->mesh;
+}
+
+static void end_thread(uint32_t who)
 {
     ex_process_t *process = &ex_process[who];
-    if (!dumps || process->dumping || process->status != EX_READY || process->pending == ex_start_word(who))
-        return false;
-    process->dumping = true;
+    process->status = EX_DEAD;
+    process->pending = process->asleep_on = NULL;
+    process->local = 0;
     ex_history_begin(ex_death_event(who));
-    ex_history.event[ex_death_event(who)].flags = EX_LASTED;
-    return true;
+    ex_history_end(ex_death_event(who));
 }
 
 void ex_world_kill(uint32_t who)
 {
-    ex_process_t *process = &ex_process[who];
-    if (begins_to_dump(who))
-        return;
-    if (!process->dumping)
-        ex_history_begin(ex_death_event(who));
-    process->status = EX_DEAD;
-    process->dumping = false;
-    process->pending = process->asleep_on = NULL;
-    process->local = 0;
-    uint32_t tid = ex_private(who)->tid;
+    uint32_t tid = ex_private(threads && who < EX_PROCESSES ? 0 : who)->tid;
     for (uint32_t slot = 0; slot < COMMY_LIMIT_PARTICIPANTS; slot++) {
         ex_kernel_marks(slot, tid);
         touched(EX_KERNEL, &region.life[slot].word, true);
     }
-    ex_history_end(ex_death_event(who));
-}
-
-bool ex_world_can_go_on(uint32_t who)
-{
-    const ex_process_t *process = &ex_process[who];
-    return process->status == EX_READY && !(process->dumping && process->pending == ex_start_word(who));
+    for (uint32_t other = 0; other < EX_ACTORS; other++)
+        if (other == who || (threads && who < EX_PROCESSES && other < ex_process_count))
+            end_thread(other);
 }
 
 void ex_world_time_out(uint32_t who)
@@ -277,12 +265,14 @@ static void fill_header(void)
 static void attach(const ex_case_t *what, uint32_t who)
 {
     ex_private_t *mine = ex_private(who);
+    commy_mesh_t *mesh = ex_mesh(who);
     memset(mine, 0, sizeof *mine);
+    memset(mesh, 0, sizeof *mesh);
     memcpy(&mine->region, &region, sizeof region);
-    mine->mesh.region = mine->mesh.actor.region = what->flags & EX_GROWS ? &mine->region : &region;
-    pthread_mutex_init(&mine->mesh.leaving, NULL);
-    pthread_mutex_init(&mine->mesh.lifecycle, NULL);
-    snprintf(mine->mesh.node_id, sizeof mine->mesh.node_id, "node-%u", (unsigned)who);
+    mesh->region = mesh->actor.region = what->flags & EX_GROWS ? &mine->region : &region;
+    pthread_mutex_init(&mesh->leaving, NULL);
+    pthread_mutex_init(&mesh->lifecycle, NULL);
+    snprintf(mesh->node_id, sizeof mesh->node_id, "node-%u", (unsigned)who);
 }
 
 /* Runs an actor's program alone. */
@@ -305,10 +295,12 @@ static bool run_setup(const ex_case_t *what)
     static const ex_program_t join = {.count = 1, .first_event = EX_SCRATCH_EVENT, .op = {{.kind = 'J'}}};
     memcpy(program, ex_program, sizeof program);
     for (uint32_t who = 0; who < EX_ACTORS; who++) {
-        attach(what, who);
+        if (!threads || who == 0 || who >= EX_PROCESSES)
+            attach(what, who);
         ex_process[who].status = EX_NOBODY;
         ex_program[who] = join;
-        bool joins = who >= EX_PROCESSES || (who < ex_process_count && !(what->flags & EX_APART));
+        bool joins =
+            who >= EX_PROCESSES || (who < ex_process_count && !(what->flags & EX_APART) && !(threads && who > 0));
         if (joins && !run_alone(who))
             return false;
     }
@@ -333,7 +325,8 @@ bool ex_world_make(const ex_case_t *what)
     place(what);
     fill_header();
     atomic_store_explicit(&ex_clock_word()->value, CLOCK_BEGINS, memory_order_relaxed);
-    counting = dumps = false;
+    counting = false;
+    threads = what->flags & EX_THREADS;
     ex_program_choose_texts();
     if (!ex_program_parse(what))
         return false;
@@ -351,6 +344,5 @@ bool ex_world_make(const ex_case_t *what)
     ex_world_hash = 0;
     ex_newly_shared = 0;
     counting = true;
-    dumps = what->flags & EX_DUMPS;
     return true;
 }
