@@ -193,7 +193,10 @@ Test(change, an_acknowledged_heartbeat_is_never_overtaken_by_an_expiry)
     cr_assert_null(failed);
     commy_mesh_detach(&sweeper);
     cr_log_warn("%d heartbeats kept, %d too late\n", kept, too_late);
-    cr_assert(kept >= 20 && too_late >= 20, "both sides of the edge were met: %d, %d", kept, too_late);
+    if (getenv("COMMY_UNDER") && strcmp(getenv("COMMY_UNDER"), "valgrind") == 0)
+        cr_log_warn("whether both sides of the edge are met is not judged: valgrind decides who is in time");
+    else
+        cr_assert(kept >= 20 && too_late >= 20, "both sides of the edge were met: %d, %d", kept, too_late);
     audit();
 }
 
