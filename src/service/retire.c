@@ -56,8 +56,11 @@ bool cmy_service_expire(cmy_region_t *region, uint32_t record)
     uint64_t lease = cmy_load64_acquire(&hot->lease);
     if (lease & 1)
         return true;
-    if (!cmy_lease_ended(lease) || !cmy_swap64_acq_rel(&hot->lease, lease, lease | 1))
+    uint64_t seen = lease;
+    if (!cmy_lease_ended(lease))
         return false;
+    if (!cmy_cas64_acq_rel(&hot->lease, &seen, lease | 1))
+        return seen & 1; /* somebody else declared it, or renewed it */
     cmy_wait_announce(region, cmy_service_name_hash(region, record));
     return true;
 }
