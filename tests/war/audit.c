@@ -89,12 +89,15 @@ static void audit_forward(const commy_mesh_t *mesh, uint32_t e)
 
 void war_audit_all(const commy_mesh_t *mesh)
 {
+    static uint64_t random = 4711;
     for (uint32_t e = 0; e < ALL; e++) {
         war_expect_entry(mesh, e, true);
         audit_forward(mesh, e);
     }
     for (uint32_t name = 0; name < NAMES; name++)
         war_expect_name(mesh, name);
+    for (uint32_t i = 0; war->names > NAMES && i < NAMES; i++)
+        war_expect_name(mesh, below(&random, war->names));
     war_expect_name(mesh, WAR_WALK);
     audit_totals(mesh);
     atomic_fetch_add(&war->audits, 1);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A fighter of the random war that speaks the language ABI: registers, changes, reports, looks, and logs what it is told.
 
-    client.py DIR MEMORY TRUCE PLACE CELL ENTRY NUMBER SEED EPOCH       (started by the war; offsets as war.h lays them out)
+    client.py DIR MEMORY TRUCE PLACE CELL ENTRY NUMBER SEED EPOCH NAMES    (as the war starts it; offsets are those of war.h)
 
 Ends with 1 and a sentence when a call comes to something else than it must.
 """
@@ -27,7 +27,7 @@ ALL = 64 * ENTRIES
 MASK = (1 << 64) - 1
 
 directory, numbers = sys.argv[1], [int(word) for word in sys.argv[2:]]
-memory, truce_at, place_at, cell_at, entry_at, place, seed, epoch = numbers
+memory, truce_at, place_at, cell_at, entry_at, place, seed, epoch, names = numbers
 log = mmap.mmap(memory, 0)
 rand = random.Random(seed)
 
@@ -104,7 +104,8 @@ class Entry:
         registration = self.word.value >> 32
         self.content.value = 100 | 1 << 16 | PLAIN
         self.reports.value = registration << 32
-        name = NAMES[mix(self.number << 32 | registration) % len(NAMES)]
+        number = mix(self.number << 32 | registration) % names
+        name = NAMES[number] if number < len(NAMES) else f"name-{number}"
         if must(lib.commy_register_service_simple(handle, name.encode(), self.id, b"127.0.0.1",
                                                   1000 + registration % 50000), "register", cm.FULL, cm.NO_SPACE):
             self.step(HELD)

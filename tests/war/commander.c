@@ -267,8 +267,10 @@ static void fight(uint64_t for_ns)
         for (uint32_t p = 0; p < PLACES; p++)
             tend(p, now);
         collect();
-        if (below(&random_state, 16) == 0 && !atomic_load(&war->calm))
-            stop_one(below(&random_state, PLACES), between_ms(0, 60));
+        for (uint32_t i = 0; i < active / 8 && !atomic_load(&war->calm);
+             i++) /* most for moments only: where, is what counts */
+            stop_one(below(&random_state, SEATS + SEATS / 4),
+                     below(&random_state, 8) ? between_ms(0, 3) : between_ms(0, 60));
         sleep_us(50);
     }
 }
@@ -393,6 +395,7 @@ void war_battle(uint64_t ns, uint64_t random, war_plant_t plant)
     random_state = random | 1;
     active = sizes[number % 6];
     war->roomy = number % 2 == 0;
+    war->names = war->roomy ? NAMES : MANY_NAMES;
     war->capacity = war->roomy ? 4096 : 16 + below(&random_state, 300);
     war_log_clear();
     atomic_store(&war->guests, 0);

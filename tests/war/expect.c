@@ -12,6 +12,8 @@
  */
 #include "war.h"
 
+#define LATE_REPORTS 8u
+
 /* ------------------------------------------------------------------ any answer */
 
 /* The registration that a port belongs to, out of the last 50,000 of its entry, and what it says. */
@@ -126,6 +128,22 @@ static void expect_detached(const asked_t *asked, uint32_t e, uint64_t word, uin
                  e, (began - by) / 1000);
 }
 
+/*
+ * At least what was acknowledged before the look; at most what was begun before its end, and a few: the report of one that
+ * was stopped in it for so long that its service is gone counts in whichever has the block by then. How many reports
+ * strangers begin is not written down.
+ */
+static void expect_counts(const asked_t *asked, uint32_t e, uint32_t registration, uint64_t reports)
+{
+    uint64_t tried = atomic_load(&war_entry(e)->tried), seen = asked->stats.total_requests;
+    if (reports >> 32 == registration)
+        war_hold(WAR_COUNTED, seen >= (reports & 0xffffffffu),
+                 "entry %u has %" PRIu64 " requests, %" PRIu64 " were acknowledged", e, seen, reports & 0xffffffffu);
+    if (tried >> 32 == registration && !(atomic_load(&war_entry(e)->content) & WAR_PLAIN))
+        war_hold(WAR_COUNTED, seen <= (tried & 0xffffffffu) + LATE_REPORTS,
+                 "entry %u has %" PRIu64 " requests, %" PRIu64 " were begun", e, seen, tried & 0xffffffffu);
+}
+
 void war_expect_entry(const commy_mesh_t *mesh, uint32_t e, bool deep)
 {
     static _Thread_local asked_t asked;
@@ -156,10 +174,8 @@ void war_expect_entry(const commy_mesh_t *mesh, uint32_t e, bool deep)
     if (!war_hold(WAR_FOUND, asked.status == COMMY_STATUS_SUCCESS, "entry %u, word %" PRIx64 ": %s", e, word,
                   commy_last_error_message()))
         return;
-    if (deep && asked.stats_status == COMMY_STATUS_SUCCESS && reports >> 32 == war_registration(word))
-        war_hold(WAR_COUNTED, asked.stats.total_requests >= (reports & 0xffffffffu),
-                 "entry %u has %" PRIu64 " requests, %" PRIu64 " were acknowledged", e, asked.stats.total_requests,
-                 reports & 0xffffffffu);
+    if (deep && asked.stats_status == COMMY_STATUS_SUCCESS)
+        expect_counts(&asked, e, war_registration(word), reports);
     if (again != word || war_state(word) != WAR_HELD)
         return;
     const char *other = other_content(&asked, e, word, content, deep);

@@ -24,13 +24,17 @@ bool war_called(commy_status_t status, const char *what, uint32_t e)
 
 /* -------------------------------------------------------------- own entries */
 
+/* The version of a name, or (WAR_WALK) of the mesh. What was seen before is remembered for the first names. */
 static uint64_t version_of(war_fighter_t *f, uint32_t name)
 {
     uint64_t now = 0;
-    commy_mesh_wait(f->mesh, name < NAMES ? war_name(name) : NULL, 0, 0, &now);
-    war_hold(WAR_GROWS, now >= f->version[name], "%s: %" PRIu64 " after %" PRIu64,
-             name < NAMES ? war_name(name) : "the mesh", now, f->version[name]);
-    f->version[name] = now;
+    commy_mesh_wait(f->mesh, name == WAR_WALK ? NULL : war_name(name), 0, 0, &now);
+    if (name >= NAMES && name != WAR_WALK)
+        return now;
+    uint64_t *last = &f->version[name == WAR_WALK ? NAMES : name];
+    war_hold(WAR_GROWS, now >= *last, "%s: %" PRIu64 " after %" PRIu64, name == WAR_WALK ? "the mesh" : war_name(name),
+             now, *last);
+    *last = now;
     return now;
 }
 
@@ -44,7 +48,7 @@ static void moved(war_fighter_t *f, uint32_t name, uint64_t before, const char *
 /* Which version to watch over a change, and what it is; 0 most of the time. */
 static uint64_t look_before(war_fighter_t *f, uint32_t e, uint64_t word, uint32_t *which)
 {
-    *which = below(&f->random, 2) ? NAMES : war_name_of(e, war_registration(word));
+    *which = below(&f->random, 2) ? WAR_WALK : war_name_of(e, war_registration(word));
     return below(&f->random, 4) == 0 ? version_of(f, *which) : 0;
 }
 
@@ -68,6 +72,7 @@ static void enlist(war_fighter_t *f, uint32_t e)
                        (chance(&f->random) & 0xffffffff00000000u);
     atomic_store(&entry->content, content);
     atomic_store(&entry->reports, word & 0xffffffff00000000u);
+    atomic_store(&entry->tried, word & 0xffffffff00000000u);
     atomic_store(&entry->lasts_until_ns, 0);
     atomic_store(&entry->ends_by_ns, UINT64_MAX);
     atomic_store(&entry->ttl_ns, ttl_ms * 1000000);
@@ -210,12 +215,14 @@ void war_settle(war_fighter_t *f)
 
 /* --------------------------------------------------------------- counting */
 
-/* An acknowledged report to a registration, if it still is that one. */
-static void acknowledge(war_entry_t *entry, uint32_t registration)
+/* Counts a report to a registration, if it still is that one. */
+static bool count(_Atomic uint64_t *word, uint32_t registration)
 {
-    uint64_t seen = atomic_load(&entry->reports);
-    while (seen >> 32 == registration && !atomic_compare_exchange_weak(&entry->reports, &seen, seen + 1))
-        ;
+    uint64_t seen = atomic_load(word);
+    while (seen >> 32 == registration)
+        if (atomic_compare_exchange_weak(word, &seen, seen + 1))
+            return true;
+    return false;
 }
 
 /* Reports to anybody's service. */
@@ -233,17 +240,18 @@ static void report(war_fighter_t *f)
         return;
     war_expect_target(e, &target);
     uint64_t again = atomic_load(&entry->word);
-    bool known = war_is_in(word) && war_is_in(again) && war_registration(word) == war_registration(again);
+    if (!war_is_in(word) || !war_is_in(again) || war_registration(word) != war_registration(again))
+        return; /* nobody knows whose reference it is */
     bool success = below(&f->random, 3) != 0;
     war_cell_t *cell = cell_of(f);
-    for (uint32_t n = 1 + below(&f->random, 4); n > 0; n--) {
+    for (uint32_t n = 1 + below(&f->random, 4); n > 0 && count(&entry->tried, war_registration(word)); n--) {
         atomic_fetch_add(&cell->begun[success], 1);
         commy_status_t status = commy_service_report(f->mesh, target.reference, below(&f->random, 5000000), success);
         atomic_fetch_add(status == COMMY_STATUS_SUCCESS ? &cell->done[success] : &cell->refused[success], 1);
         if (status == COMMY_STATUS_NOT_FOUND)
             return;
-        if (war_called(status, "report", e) && known)
-            acknowledge(entry, war_registration(word));
+        if (war_called(status, "report", e))
+            count(&entry->reports, war_registration(word));
     }
 }
 
@@ -266,7 +274,7 @@ static void contend(war_fighter_t *f)
     uint32_t i = below(&f->random, SHARED);
     snprintf(id, sizeof id, i % 2 ? "shared-%u" : "shared-%u-with-an-id-for-the-cold", i);
     const commy_service_config_t config = {.size = sizeof config,
-                                           .service_name = war_name(below(&f->random, NAMES)),
+                                           .service_name = war_name(below(&f->random, war->names)),
                                            .service_id = id,
                                            .endpoint = "shared",
                                            .port = 1};
@@ -312,13 +320,13 @@ static void look_many(war_fighter_t *f)
 
 void war_act(war_fighter_t *f)
 {
-    size_t count;
+    size_t instances;
     switch (below(&f->random, 32)) {
     case 0:
     case 1:
+    case 2:
         contend(f);
         break;
-    case 2:
     case 3:
     case 4:
         report(f);
@@ -327,18 +335,18 @@ void war_act(war_fighter_t *f)
         look_many(f);
         break;
     case 6:
-        version_of(f, below(&f->random, NAMES + 1));
+        version_of(f, below(&f->random, 2) ? WAR_WALK : below(&f->random, war->names));
         break;
     case 7:
         if (below(&f->random, 8) == 0)
-            war_expect_name(f->mesh, below(&f->random, 2) ? WAR_WALK : below(&f->random, NAMES));
+            war_expect_name(f->mesh, below(&f->random, 2) ? WAR_WALK : below(&f->random, war->names));
         break;
     case 8:
         if (below(&f->random, 16) == 0)
             war_called(commy_mesh_reap(f->mesh, NULL), "reap", 0);
         break;
     case 9:
-        war_called(commy_name_count(f->mesh, war_name(below(&f->random, NAMES)), &count), "count", 0);
+        war_called(commy_name_count(f->mesh, war_name(below(&f->random, war->names)), &instances), "count", 0);
         break;
     case 10:
     case 11:

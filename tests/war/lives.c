@@ -204,7 +204,7 @@ void war_watch(uint32_t number, uint64_t random)
         }
         for (int i = 0; i < 4; i++)
             war_expect_entry(mesh, below(&random, ALL), i == 0);
-        war_expect_name(mesh, below(&random, NAMES));
+        war_expect_name(mesh, below(&random, war->names));
         atomic_fetch_add(&place->cell[0].operations, 6);
     }
 }

@@ -128,7 +128,12 @@ const char *war_name(uint32_t name)
         "api",   "web",  "db",      "cache",
         "queue", "mail", "search",  "games",
         "feed",  "auth", "metrics", "a name of sixty-three bytes, which is as long as names may get"};
-    return names[name];
+    static _Thread_local char more[8][32]; /* good for so many calls */
+    static _Thread_local unsigned turn;
+    if (name < NAMES)
+        return names[name];
+    snprintf(more[++turn % 8], sizeof more[0], "name-%u", name);
+    return more[turn % 8];
 }
 
 void war_id(uint32_t entry, char id[128])
@@ -159,7 +164,7 @@ static uint64_t draw(uint32_t entry, uint32_t registration)
 
 uint32_t war_name_of(uint32_t entry, uint32_t registration)
 {
-    return (uint32_t)(draw(entry, registration) % NAMES);
+    return (uint32_t)(draw(entry, registration) % war->names);
 }
 
 /* client.py draws a plain one the same way. */

@@ -69,23 +69,21 @@ void war_see_wrapper(const commy_mesh_t *mesh, uint32_t number)
 
 void war_run_script(uint32_t number, uint64_t random)
 {
-    char words[8][24];
-    const uint64_t numbers[8] = {(uint64_t)war->memory,
+    char words[9][24];
+    const uint64_t numbers[9] = {(uint64_t)war->memory,
                                  offsetof(war_log_t, truce),
                                  offsetof(war_log_t, place) + number * sizeof(war_place_t),
                                  offsetof(war_place_t, cell),
                                  offsetof(war_place_t, entry),
                                  number,
                                  random & 0xffffffff,
-                                 atomic_load(&war->place[number].doom) / 2};
-    for (int i = 0; i < 8; i++)
+                                 atomic_load(&war->place[number].doom) / 2,
+                                 war->names};
+    char *command[3 + 9 + 1] = {(char *)"python3", getenv("WAR_CLIENT"), war->dir};
+    for (int i = 0; i < 9; i++) {
         snprintf(words[i], sizeof words[i], "%" PRIu64, numbers[i]);
-    char *const command[] = {(char *)"python3", getenv("WAR_CLIENT"),
-                             war->dir,          words[0],
-                             words[1],          words[2],
-                             words[3],          words[4],
-                             words[5],          words[6],
-                             words[7],          NULL};
+        command[3 + i] = words[i];
+    }
     execvp(command[0], command);
     _exit(127);
 }

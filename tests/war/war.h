@@ -41,8 +41,9 @@
 #define ENTRIES 8u         /* ids of a place */
 #define LEASED 7u          /* the entry whose services are detached */
 #define THREADS 4u         /* most threads of a fighter */
-#define NAMES 12u
-#define SHARED 12u /* ids that everybody wants */
+#define NAMES 12u          /* the names of most battles; the first of */
+#define MANY_NAMES 600u    /* those of battles in which there is no room for so many */
+#define SHARED 6u          /* ids that everybody wants */
 #define ALL (PLACES * ENTRIES)
 
 /* --------------------------------------------------------------- properties */
@@ -61,7 +62,7 @@
     X(ROOM, "a region with room refuses nothing", 1)                                                                   \
     X(FORKED, "a forked child gets code 15 from the handle it inherited, and may attach anew", 1)                      \
     X(TOTALS, "mesh totals lie between acknowledged and acknowledged with in doubt", 1)                                \
-    X(COUNTED, "a service's counts hold all that was acknowledged", 1)                                                 \
+    X(COUNTED, "a service's counts are what was acknowledged, or in doubt", 1)                                         \
     X(FORWARD, "no counter goes back", 1)                                                                              \
     X(GROWS, "versions grow only", 1)                                                                                  \
     X(MOVES, "a version has moved when a change is acknowledged", 1)                                                   \
@@ -103,7 +104,8 @@ typedef struct war_entry {
     _Atomic uint64_t lasts_until_ns, ends_by_ns; /* of a lease: sure to be there, sure to be gone */
     _Atomic uint64_t reports;                    /* acknowledged ones: registration 32, number 32 */
     _Atomic uint64_t ttl_ns;
-    uint64_t pad[2];
+    _Atomic uint64_t tried; /* reports begun: registration 32, number 32 */
+    uint64_t pad;
 } war_entry_t;
 
 /* What one thread of a place did, over all epochs: 64 bytes. */
@@ -148,7 +150,7 @@ typedef struct war_log {
     _Atomic uint64_t holder[SHARED];
     _Atomic uint64_t audits, exact_audits, version_moves;
     _Atomic uint32_t battle, guests; /* guests: participants that have no place */
-    uint32_t capacity;
+    uint32_t capacity, names;
     bool roomy; /* the region has room for all, so that nothing may be refused */
     pid_t commander;
     int memory; /* descriptor of the log itself, for those that cannot inherit its mapping */
