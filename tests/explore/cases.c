@@ -63,7 +63,7 @@ const ex_case_t ex_cases[] = {
     CASE("a-freed-cell-is-hinted-at-in-its-group", "R11 R31", "R21|U3", .deaths = 1, .group_cells = 1,
          .line_members = 1),
     CASE("an-unconfirmed-cell-is-nobodys-hint", "R11 R21 U1 U2", "R11|C R21 R32 R42 P R11", .deaths = 1,
-         .group_cells = 1, .lines = 1, .flags = EX_MAY_BE_FULL),
+         .group_cells = 1, .lines = 1, .flags = EX_MAY_BE_FULL, .weight = 10),
     CASE("a-chain-is-left-when-its-group-goes", "R11 U1", "R21|R31|C", .group_cells = 1, .line_members = 1, .lines = 2),
 
     /* metadata, weight, reports */

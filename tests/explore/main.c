@@ -136,6 +136,15 @@ static bool explore(const ex_case_t *what, double seconds)
     return !ex_violation[0];
 }
 
+/* What a case gets of the time that is left for it and all behind it. */
+static double share_of(size_t number)
+{
+    unsigned mine = ex_cases[number].weight ? ex_cases[number].weight : 1, all = 0;
+    for (size_t i = number; i < ex_case_count; i++)
+        all += ex_cases[i].weight ? ex_cases[i].weight : 1;
+    return (double)mine / all;
+}
+
 static int replay(const char *name, const char *schedule)
 {
     const ex_case_t *what = case_of(name);
@@ -175,7 +184,7 @@ int main(int argc, char **argv)
     }
     double until = ex_now() + seconds;
     for (size_t i = 0; all && i < ex_case_count && !(first && failed); i++) {
-        bool good = explore(&ex_cases[i], (until - ex_now()) / (double)(ex_case_count - i));
+        bool good = explore(&ex_cases[i], (until - ex_now()) * share_of(i));
         passed += good;
         failed += !good;
     }

@@ -2,7 +2,7 @@
  * Memory and limits that run out, a page or a piece at a time: an error with the right code each time, never a signal, and
  * what was acknowledged before stays right.
  *
- * Usage: space [full]      without: a region of 16 services, one RLIMIT_AS in four; full: 1,024 services, every page
+ * Usage: space [full]      without: one RLIMIT_AS in four; full: every one, and file systems also for 1,024 services
  *
  * 1. A tmpfs of every size, in a mount namespace of its own. On each a region is made, filled until the file system is, and
  *    judged: everything acknowledged is there with its contents, everything refused is not, the audit is clean. Then the
@@ -399,7 +399,6 @@ static void try_file_systems(bool by_file)
 int main(int argc, char **argv)
 {
     bool full = argc > 1 && strcmp(argv[1], "full") == 0;
-    capacity = full ? MOST : 16;
     test_begin(full ? 3600 : 300);
     board = share(sizeof *board);
     board->no_signal.what = "nothing that runs out is a signal";
@@ -422,6 +421,7 @@ int main(int argc, char **argv)
         mkdir(place, 0700);
         int status = part("no threads", no_threads, NULL);
         hold(&board->no_thread, status == 0, "ended with %d", status);
+        capacity = full ? MOST : 16;
         try_file_systems(false);
         try_file_systems(true);
     } else {
