@@ -1,0 +1,146 @@
+/* The property's second half: every change, in an order and with values that the plan's chance chooses. */
+#include <string.h>
+
+#include "property.h"
+
+enum { CHANGES = 40 };
+
+typedef struct changer {
+    commy_mesh_t *mesh;
+    const fuzz_plan_t *plan;
+    uint64_t chance;
+    uint64_t reference; /* of something that was found or registered last */
+} changer_t;
+
+static const char *some_id(changer_t *changer)
+{
+    return fuzz_ids[fuzz_below(&changer->chance, FUZZ_IDS)];
+}
+
+/* "", a small one, a large one. */
+static const char *some_metadata(changer_t *changer)
+{
+    static char large[COMMY_LIMIT_METADATA_BYTES + 1];
+    if (!large[0])
+        memset(large, 'y', sizeof large - 1);
+    switch (fuzz_below(&changer->chance, 4)) {
+    case 0:
+        return NULL;
+    case 1:
+        return "{}";
+    default:
+        return large + fuzz_below(&changer->chance, COMMY_LIMIT_METADATA_BYTES);
+    }
+}
+
+static void enroll(changer_t *changer)
+{
+    static const char *const tags[] = {"a", "b", "0123456789012345678901234567890"};
+    static const char *const endpoints[] = {"127.0.0.1", "unix:/run/somewhere/that/takes/a/while/to/say", "::1"};
+    uint64_t *chance = &changer->chance;
+    bool detached = fuzz_below(chance, 4) == 0;
+    const commy_service_config_t config = {
+        .size = sizeof config,
+        .flags = detached ? COMMY_SERVICE_DETACHED : 0,
+        .service_name = fuzz_names[fuzz_below(chance, FUZZ_NAMES)],
+        .service_id = some_id(changer),
+        .endpoint = endpoints[fuzz_below(chance, 3)],
+        .metadata = some_metadata(changer),
+        .version = fuzz_below(chance, 2) ? "2.0" : NULL,
+        .zone = fuzz_below(chance, 2) ? "south" : NULL,
+        .tags = tags,
+        .tag_count = fuzz_below(chance, 4),
+        .weight = fuzz_below(chance, 65536),
+        .ttl_ms = detached ? 1 + fuzz_below(chance, 1000) : fuzz_below(chance, 3) * 1000,
+        .port = 80,
+    };
+    CALL(CALL_REGISTER, commy_service_register(changer->mesh, &config, &changer->reference));
+}
+
+static void look(changer_t *changer)
+{
+    commy_target_t target;
+    if (CALL(CALL_FIND, commy_service_find(changer->mesh, some_id(changer), &target)) == COMMY_STATUS_SUCCESS)
+        changer->reference = target.reference;
+}
+
+static void report(changer_t *changer)
+{
+    uint64_t reference = fuzz_below(&changer->chance, 8) ? changer->reference : fuzz_chance(&changer->chance);
+    CALL(CALL_REPORT, commy_service_report(changer->mesh, reference, fuzz_chance(&changer->chance) >> 20,
+                                           fuzz_below(&changer->chance, 2)));
+}
+
+static void sweep(void)
+{
+    fuzz_begin(CALL_HOUSEKEEPING);
+    fuzz_housekeeping();
+    fuzz_end(CALL_HOUSEKEEPING, COMMY_STATUS_SUCCESS);
+}
+
+static void leave_and_return(changer_t *changer)
+{
+    CALL(CALL_LEAVE, commy_mesh_leave(changer->mesh));
+    CALL(CALL_JOIN, commy_mesh_join(changer->mesh, "again", 7));
+}
+
+static void change(changer_t *changer)
+{
+    commy_mesh_t *mesh = changer->mesh;
+    switch (fuzz_below(&changer->chance, 16)) {
+    case 0:
+    case 1:
+    case 2:
+        enroll(changer);
+        break;
+    case 3:
+    case 4:
+        CALL(CALL_UNREGISTER, commy_service_unregister(mesh, some_id(changer)));
+        break;
+    case 5:
+        CALL(CALL_HEARTBEAT, commy_service_heartbeat(mesh, some_id(changer)));
+        break;
+    case 6:
+        CALL(CALL_SET_HEALTH,
+             commy_service_set_health(mesh, some_id(changer), (int32_t)fuzz_below(&changer->chance, 4)));
+        break;
+    case 7:
+        CALL(CALL_SET_ADMIN, commy_service_set_admin(mesh, some_id(changer), (int32_t)fuzz_below(&changer->chance, 3)));
+        break;
+    case 8:
+        CALL(CALL_SET_WEIGHT, commy_service_set_weight(mesh, some_id(changer), fuzz_below(&changer->chance, 65536)));
+        break;
+    case 9:
+    case 10:
+        CALL(CALL_SET_METADATA, commy_service_set_metadata(mesh, some_id(changer), some_metadata(changer)));
+        break;
+    case 11:
+        look(changer);
+        break;
+    case 12:
+    case 13:
+        report(changer);
+        break;
+    case 14:
+        sweep();
+        break;
+    default:
+        if (fuzz_below(&changer->chance, 4) == 0)
+            leave_and_return(changer);
+        else
+            CALL(CALL_REAP, commy_mesh_reap(mesh, NULL));
+    }
+}
+
+void fuzz_changes(commy_mesh_t *mesh, const fuzz_plan_t *plan)
+{
+    changer_t changer = {.mesh = mesh, .plan = plan, .chance = plan->chance, .reference = 1};
+    commy_reap_report_t reaped;
+    CALL(CALL_JOIN, commy_mesh_join(mesh, NULL, 4242));
+    for (int i = 0; i < CHANGES; i++)
+        change(&changer);
+    sweep();
+    CALL(CALL_REAP, commy_mesh_reap(mesh, &reaped));
+    fuzz_queries(mesh, plan);
+    CALL(CALL_LEAVE, commy_mesh_leave(mesh));
+}
