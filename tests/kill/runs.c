@@ -1,0 +1,324 @@
+/*
+ * Runs of one call from one scene: judged at every stop, killed at one, stopped at one while others work.
+ *
+ * The first run notes where the victim stood at each stop. Later ones get there at full speed, by a breakpoint on that
+ * instruction, and pass it as often as the first one did; only what lies behind a part of somebody else's is stepped again.
+ */
+#include "kill.h"
+
+property_t p_killed = {"every victim was stepped to the end of its call, or killed where it should be", 0, 0};
+
+world_t worlds[2];
+bool plant;
+uint64_t worst_steps[16];
+struct trail trail;
+
+static image_t images[2];
+static watch_t watches[2];
+
+#define STEPS_MOST 5000000u
+
+/* --------------------------------------------------------------------- victims */
+
+static void make_call(const void *argument)
+{
+    const scene_t *scene = argument;
+    commy_mesh_t *mesh = attach_to(scene->world->dir, scene->world->name, COMMY_OPEN_MUST_EXIST);
+    if (scene->call->flags & WANT_JOINED && commy_mesh_join(mesh, "victim", 4711) != COMMY_STATUS_SUCCESS)
+        _exit(3);
+    cmy_rcu_read_lock(); /* a thread's first section registers it */
+    cmy_rcu_read_unlock();
+    trap();
+    board->status = (int)scene->call->run(&mesh, scene->call, scene->reference);
+    atomic_store(&board->done, 1);
+    trap();
+}
+
+/* A victim in front of its call, in its scene. */
+static void start(const scene_t *scene, victim_t *victim)
+{
+    const world_t *world = scene->world;
+    bool joins_first = scene->call->flags & WANT_JOINED;
+    world_restore(world, joins_first ? world->calm : scene->bytes);
+    victim_begin(victim, make_call, scene);
+    victim->blocks = scene->call->flags & CALL_BLOCKS;
+    if (!joins_first)
+        return;
+    victim_freeze_keeper(victim);
+    cmy_life_shm_t life;
+    cmy_participant_shm_t participant;
+    memcpy(&life, &world->region->life[SLOT_VICTIM], sizeof life);
+    memcpy(&participant, &world->region->participants[SLOT_VICTIM], sizeof participant);
+    world_restore(world, scene->bytes);
+    memcpy(&world->region->life[SLOT_VICTIM], &life, sizeof life);
+    memcpy(&world->region->participants[SLOT_VICTIM], &participant, sizeof participant);
+}
+
+static void finish(const scene_t *scene, victim_t *victim)
+{
+    victim_kill(victim);
+    world_restore(scene->world, scene->world->calm);
+}
+
+static run_t new_run(const scene_t *scene)
+{
+    return (run_t){.scene = scene, .image = &images[scene->world - worlds], .plant = plant};
+}
+
+void add_up(tally_t *sum, const tally_t *more)
+{
+    sum->stops += more->stops;
+    sum->changes += more->changes;
+    sum->audits += more->audits;
+    sum->kills += more->kills;
+    sum->others += more->others;
+    sum->real_others += more->real_others;
+    sum->violations += more->violations;
+    sum->stepped += more->stepped;
+    sum->missed += more->missed;
+}
+
+/* Somebody who waits for the subject's name is woken. */
+static void announce(const void *argument)
+{
+    const scene_t *scene = argument;
+    const char *name = scene->call->config->service_name;
+    if (scene->call->flags & CALL_SLEEPS)
+        cmy_wait_announce(scene->world->region, XXH3_64bits_withSeed(name, strlen(name), scene->world->region->seed));
+}
+
+/* A victim that is about to sleep is told of a change, so that it goes on; it has noted that it sleeps by then. */
+static bool tell_sleeper(const run_t *run, const victim_t *victim, bool *told)
+{
+    if (!(run->scene->call->flags & CALL_SLEEPS) || *told || run->change == 0 || !victim_calls(victim))
+        return false;
+    announce(run->scene);
+    return *told = true;
+}
+
+/* ---------------------------------------------------------------- first: judging */
+
+static void note_stop(const victim_t *victim, bool changed, bool alone)
+{
+    static uint64_t room;
+    if (trail.stops + 1 >= room) {
+        room = room ? 2 * room : 1 << 16;
+        trail.address = realloc(trail.address, room * sizeof *trail.address);
+        trail.changed_at = realloc(trail.changed_at, room * sizeof *trail.changed_at);
+        if (!trail.address || !trail.changed_at)
+            exit(2);
+    }
+    trail.address[++trail.stops] = victim->main_runs ? 0 : victim_address(victim);
+    if (alone && trail.alone == trail.stops - 1)
+        trail.alone = trail.stops;
+    if (changed)
+        trail.changed_at[++trail.changes] = trail.stops;
+}
+
+static void note_start(const victim_t *victim)
+{
+    trail.stops = trail.changes = trail.alone = 0;
+    note_stop(victim, false, false);
+    trail.stops = 0;
+    trail.address[0] = 0;
+}
+
+/* Steps through the whole call and judges. others_often: how often others make each operation at 1 % of the stops. */
+void judge_all(const scene_t *scene, tally_t *tally, uint32_t others_often)
+{
+    run_t run = new_run(scene);
+    victim_t victim;
+    watch_t *watch = &watches[scene->world - worlds];
+    uint64_t tried = UINT64_MAX; /* the last change at which others were let loose */
+    start(scene, &victim);
+    watch_begin(watch);
+    run.victim_pid = victim.pid;
+    run_begin(&run, watch->shadow);
+    judge_image(&run, watch->shadow);
+    note_start(&victim);
+    pid_t keeper = victim.keeper;
+    step_t step = STEP_STOPPED;
+    bool told = false;
+    while (run.stop < STEPS_MOST && (step = victim_step(&victim)) == STEP_STOPPED) {
+        run.stop++;
+        tell_sleeper(&run, &victim, &told);
+        bool changed = watch_changed(watch);
+        note_stop(&victim, changed, victim.keeper == keeper && !victim.main_runs && !told);
+        if (changed) {
+            run.change++;
+            judge_image(&run, watch->shadow);
+            judge_others(&run, watch->shadow, 1);
+        }
+        if (others_often > 1 && run.stop % 100 == 50 && tried != run.change) {
+            judge_others(&run, watch->shadow, others_often);
+            tried = run.change;
+        }
+    }
+    run_holds(&run, &p_killed, step == STEP_DONE, "%s", step == STEP_STUCK ? "it waits for nobody" : "it crashed");
+    watch_changed(watch);
+    run_holds(&run, &p_watched, watch_complete(watch), "something changed where nobody looked");
+    judge_end(&run, watch->shadow, board->status);
+    run.tally.stops = run.stop;
+    run.tally.changes = run.change;
+    finish(scene, &victim);
+    add_up(tally, &run.tally);
+}
+
+/* --------------------------------------------------------------- second: killing */
+
+/*
+ * Brings a fresh victim to a stop of the trail. The calling thread runs there at full speed: to that instruction, as many
+ * times as the trail came by. Where somebody else has a part in the call it is stepped. False where it does not get there: a
+ * clock that was read twice comes by once more or less.
+ */
+static bool bring_to(const scene_t *scene, victim_t *victim, run_t *run, uint64_t stop)
+{
+    watch_t *watch = &watches[scene->world - worlds];
+    uint64_t address = trail.address[stop], times = 0;
+    start(scene, victim);
+    watch_begin(watch);
+    run->victim_pid = victim->pid;
+    run->stop = stop;
+    run_begin(run, watch->shadow);
+    if (stop > trail.alone) {
+        bool told = false;
+        for (run->stop = 0; run->stop < stop; run->stop++) {
+            if (victim_step(victim) != STEP_STOPPED)
+                return false;
+            run->change += watch_changed(watch);
+            tell_sleeper(run, victim, &told);
+        }
+    } else {
+        /* An instruction that repeats itself is one to a breakpoint. */
+        for (uint64_t i = 1; i <= stop; i++)
+            times += trail.address[i] == address && trail.address[i - 1] != address;
+        if (!victim_run_to(victim, address, times))
+            return false;
+    }
+    watch_changed(watch);
+    image_load(run->image, watch->shadow);
+    return true;
+}
+
+void kill_at(const scene_t *scene, tally_t *tally, uint64_t stop)
+{
+    run_t run = new_run(scene);
+    victim_t victim;
+    bool there = bring_to(scene, &victim, &run, stop);
+    victim_kill(&victim);
+    if (there)
+        judge_real(&run);
+    run.tally.missed += !there;
+    world_restore(scene->world, scene->world->calm);
+    add_up(tally, &run.tally);
+}
+
+/* ------------------------------------------------- third: others in the real region */
+
+static void let_others_work(run_t *run, uint32_t times)
+{
+    const world_t *world = run->scene->world;
+    others_t others = {.call = run->scene->call};
+    const char *why = "";
+    for (uint32_t turn = 0; turn < times; turn++) {
+        for (size_t operation = 0; operation < operations_count; operation++, run->tally.real_others++)
+            run_holds(run, &p_progress, other_operation(world->mesh, &others, operation, &why), "%s: %s",
+                      operations[operation], why);
+        run->tally.real_others++;
+        run_holds(run, &p_progress, other_joins(world, &why), "join and leave: %s", why);
+    }
+}
+
+/* Another process that is stepped through one of every operation. */
+static void make_operations(const void *argument)
+{
+    const scene_t *scene = argument;
+    commy_mesh_t *mesh = attach_to(scene->world->dir, scene->world->name, COMMY_OPEN_MUST_EXIST);
+    others_t others = {.call = scene->call};
+    const char *why;
+    mesh->actor.owner = scene->world->mesh->actor.owner;
+    atomic_store(&mesh->phase, CMY_MESH_JOINED);
+    cmy_rcu_read_lock();
+    cmy_rcu_read_unlock();
+    trap();
+    for (size_t operation = 0; operation < operations_count; operation++) {
+        atomic_store(&board->operation, (uint32_t)operation);
+        board->status |= !other_operation(mesh, &others, operation, &why);
+    }
+    atomic_store(&board->done, 1);
+    trap();
+}
+
+/* No operation takes more instructions than this beside a stopped victim; what it takes is printed. */
+#define INSTRUCTIONS_MOST 200000u
+
+static void count_steps(run_t *run)
+{
+    victim_t other;
+    uint64_t steps[16] = {0};
+    victim_begin(&other, make_operations, run->scene);
+    uint64_t all = 0;
+    step_t step;
+    while ((step = victim_step(&other)) == STEP_STOPPED && all < STEPS_MOST) {
+        all++;
+        steps[atomic_load(&board->operation)]++;
+    }
+    run_holds(run, &p_progress, step == STEP_DONE && board->status == 0, "an operation that was stepped failed");
+    for (size_t i = 0; i < operations_count; i++) {
+        run_holds(run, &p_bound, steps[i] < INSTRUCTIONS_MOST, "%s takes %" PRIu64 " instructions", operations[i],
+                  steps[i]);
+        worst_steps[i] = steps[i] > worst_steps[i] ? steps[i] : worst_steps[i];
+    }
+    run->tally.stepped += all;
+    victim_kill(&other);
+}
+
+/* The victim is stopped, others work where it stands, and it goes on to its end in what they left. */
+void stop_at(const scene_t *scene, tally_t *tally, uint64_t stop, uint32_t times, bool count)
+{
+    run_t run = new_run(scene);
+    victim_t victim;
+    if (bring_to(scene, &victim, &run, stop)) {
+        if (count)
+            count_steps(&run);
+        atomic_store(&board->done, 0);
+        let_others_work(&run, times);
+        run_holds(&run, &p_progress, victim_finish(&victim, announce, scene),
+                  "the victim itself does not come to its end");
+        victim_kill(&victim);
+        run_holds(&run, &p_progress, commy_mesh_reap(scene->world->mesh, NULL) == COMMY_STATUS_SUCCESS, "reap: %s",
+                  commy_last_error_message());
+        uint64_t findings = 1;
+        cmy_check_region(scene->world->region, true, print_finding, NULL, &findings);
+        run_holds(&run, &p_audit, findings == 0, "%" PRIu64 " findings after others worked beside it", findings);
+        run.tally.audits++;
+        world_restore(scene->world, scene->world->calm);
+    } else {
+        run.tally.missed++;
+        finish(scene, &victim);
+    }
+    add_up(tally, &run.tally);
+}
+
+/* ---------------------------------------------------------------- set up */
+
+/* Participants A and B have joined both worlds. */
+void runs_begin(const char *dir)
+{
+    for (int i = 0; i < 2; i++) {
+        world_open(&worlds[i], dir, worlds[i].name, worlds[i].capacity);
+        image_open(&images[i], &worlds[i]);
+        watch_open(&watches[i], &worlds[i]);
+    }
+}
+
+void runs_end(void)
+{
+    for (int i = 0; i < 2; i++) {
+        watch_close(&watches[i]);
+        image_close(&images[i]);
+        world_close(&worlds[i]);
+    }
+    free(trail.address);
+    free(trail.changed_at);
+}
