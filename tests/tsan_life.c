@@ -18,7 +18,6 @@
 
 #define JOINERS 6
 #define LOOKERS 2
-#define SLOTS_IN_USE 32
 
 static cmy_region_t *region;
 static _Atomic bool over;
@@ -69,7 +68,8 @@ static void *joiner(void *seed)
 static void *looker(void *unused)
 {
     while (!over) {
-        for (uint32_t slot = 0; slot < SLOTS_IN_USE; slot++) {
+        /* All of them: on a busy machine joiners run ahead of those who free slots. */
+        for (uint32_t slot = 0; slot < COMMY_LIMIT_PARTICIPANTS; slot++) {
             commy_participant_t seen;
             uint64_t phase = cmy_load64_acquire(&region->life[slot].phase);
             if (cmy_life_certify(region, slot) && cmy_life_phase(phase) == CMY_SLOT_DEAD)
