@@ -56,6 +56,12 @@
 #endif
 #include <urcu-bp.h>
 
+#if !defined(CMY_RCU_CALLS) && defined(__GLIBC__)
+/* The reader's pointer at a fixed offset from the thread's; asking for its address costs more than the section does. As
+ * with base/error.c's, the eight bytes that liburcu has there fit into what glibc keeps for libraries opened later. */
+extern __thread struct urcu_bp_reader *urcu_bp_reader __attribute__((tls_model("initial-exec")));
+#endif
+
 #ifdef CMY_RCU_TSAN
 void __tsan_acquire(void *address);
 void __tsan_release(void *address);

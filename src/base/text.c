@@ -41,6 +41,15 @@ static size_t decode(const unsigned char *text, uint32_t *point)
     return length;
 }
 
+/* Whether eight bytes are all printable ASCII: none has its top bit, is below a space, or is 0x7f. */
+static bool all_plain(const char *text)
+{
+    const uint64_t each = 0x0101010101010101ull;
+    uint64_t word;
+    memcpy(&word, text, sizeof word);
+    return ((word | (word - 0x20 * each) | (word + each)) & 0x80 * each) == 0;
+}
+
 static bool is_control(uint32_t point)
 {
     return point < 0x20 || (point >= 0x7f && point < 0xa0);
@@ -71,6 +80,10 @@ commy_status_t cmy_text_check(const char *what, const char *text, size_t min, si
         return cmy_fail(COMMY_STATUS_INVALID, "%s \"%s\" is longer than %zu bytes; give a shorter one", what,
                         quote_start(text, length, quoted), max);
     for (size_t at = 0; at < length;) {
+        if (length - at >= 8 && all_plain(text + at)) {
+            at += 8;
+            continue;
+        }
         uint32_t point;
         size_t step = decode((const unsigned char *)text + at, &point);
         if (step == 0)
@@ -145,20 +158,29 @@ const char *cmy_text_quote(const char *text, char *out, size_t capacity)
 
 void cmy_text_store(cmy_word64_t *to, size_t words, const char *text, size_t bytes)
 {
-    for (size_t i = 0; i < words; i++) {
-        uint64_t word = 0;
-        size_t at = i * sizeof(word);
-        if (at < bytes)
-            memcpy(&word, text + at, bytes - at < sizeof(word) ? bytes - at : sizeof(word));
+    size_t whole = bytes / 8, i;
+    for (i = 0; i < whole; i++) {
+        uint64_t word;
+        memcpy(&word, text + 8 * i, 8);
         cmy_store64_relaxed(&to[i], word);
     }
+    if (bytes % 8 != 0)
+        cmy_store64_relaxed(&to[i++], cmy_text_tail(text, bytes));
+    for (; i < words; i++)
+        cmy_store64_relaxed(&to[i], 0);
 }
 
 void cmy_text_load(const cmy_word64_t *from, size_t bytes, char *to)
 {
-    for (size_t at = 0; at < bytes; at += sizeof(uint64_t)) {
-        uint64_t word = cmy_load64_relaxed(&from[at / sizeof(word)]);
-        memcpy(to + at, &word, bytes - at < sizeof(word) ? bytes - at : sizeof(word));
+    size_t whole = bytes / 8, rest = bytes % 8;
+    for (size_t i = 0; i < whole; i++) {
+        uint64_t word = cmy_load64_relaxed(&from[i]);
+        memcpy(to + 8 * i, &word, 8);
+    }
+    if (rest != 0) {
+        uint64_t word = cmy_load64_relaxed(&from[whole]);
+        for (size_t i = 0; i < rest; i++)
+            to[8 * whole + i] = (char)(word >> 8 * i);
     }
     to[bytes] = '\0';
 }

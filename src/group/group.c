@@ -6,29 +6,6 @@
 #include "group/internal.h"
 #include "life/life.h"
 
-bool cmy_container_open(const cmy_region_t *region, uint32_t number, uint64_t state, cmy_container_t *container)
-{
-    uint32_t record = number >> 1;
-    if (!cmy_region_holds(region, number & 1 ? CMY_LINES : CMY_GROUPS, record))
-        return false;
-    container->number = number;
-    container->state = state;
-    if (number & 1) {
-        cmy_line_shm_t *line = cmy_line_at(region, record);
-        container->cells = CMY_LINE_MEMBERS;
-        container->state_word = &line->state;
-        container->next = &line->next;
-        container->cell = line->cell;
-    } else {
-        cmy_group_shm_t *group = cmy_group_at(region, record);
-        container->cells = CMY_GROUP_CELLS;
-        container->state_word = &group->state;
-        container->next = &group->next;
-        container->cell = group->cell;
-    }
-    return true;
-}
-
 bool cmy_container_follow(const cmy_region_t *region, cmy_container_t *container)
 {
     uint64_t next = cmy_load64_seq_cst(container->next); /* seq_cst for the collector; see group.h, c */
@@ -49,9 +26,11 @@ bool cmy_container_follow(const cmy_region_t *region, cmy_container_t *container
 static bool name_matches(const cmy_region_t *region, uint32_t record, const cmy_key_t *key)
 {
     const cmy_group_shm_t *group = cmy_group_at(region, record);
-    if (!cmy_key_equal(key, group->name))
-        return false;
-    return key->bytes % 8 != 0 || cmy_load64_relaxed(&group->name[key->words]) == 0;
+    if (cmy_key_short(key))
+        return cmy_key_equal_short(key, group->name);
+    if (!cmy_key_equal_long(key, group->name))
+        return false; /* a longer one may start like it */
+    return key->bytes % 8 != 0 || cmy_load64_relaxed(&group->name[key->bytes / 8]) == 0;
 }
 
 /* Groups are nobody's once they are LIVE; before that they belong to who makes them. */

@@ -50,6 +50,10 @@ static inline uint32_t cmy_position_cell(uint64_t position)
 {
     return (uint32_t)position & 31;
 }
+static inline bool cmy_position_is(uint64_t position, uint32_t container, uint32_t cell)
+{
+    return (position & 0xfffffffu) == cmy_position(0, container, cell);
+}
 
 /* Next words: kind, line, and the lower 20 bits of the line's version and of the container's own. */
 #define CMY_NEXT_VERSION_MASK 0xfffffu
@@ -86,7 +90,23 @@ typedef struct cmy_container {
 } cmy_container_t;
 
 /* Points at a container by number; false where that is out of bounds. state is what the caller knows. */
-bool cmy_container_open(const cmy_region_t *region, uint32_t number, uint64_t state, cmy_container_t *container);
+static inline bool cmy_container_open(const cmy_region_t *region, uint32_t number, uint64_t state,
+                                      cmy_container_t *container)
+{
+    uint32_t record = number >> 1;
+    if (number & 1) {
+        if (!cmy_region_holds(region, CMY_LINES, record))
+            return false;
+        cmy_line_shm_t *line = cmy_line_at(region, record);
+        *container = (cmy_container_t){number, CMY_LINE_MEMBERS, state, &line->state, &line->next, line->cell};
+    } else {
+        if (!cmy_region_holds(region, CMY_GROUPS, record))
+            return false;
+        cmy_group_shm_t *group = cmy_group_at(region, record);
+        *container = (cmy_container_t){number, CMY_GROUP_CELLS, state, &group->state, &group->next, group->cell};
+    }
+    return true;
+}
 
 /* Whether a container still is what it was: a line in the very same state, a group LIVE or CLOSING in the same life. */
 static inline bool cmy_container_same(const cmy_container_t *container)

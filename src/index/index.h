@@ -90,19 +90,19 @@ static inline void cmy_probe_begin(cmy_probe_t *probe, cmy_index_line_shm_t *lin
         probe->candidates |= cmy_line_match(probe->home + 1, probe->tag) << CMY_LINE_CELLS & committed;
 }
 
-/* The next record number that may be the key's; false at the end. */
+/*
+ * The next record number that may be the key's; false at the end. Neither the tag nor the cell's being in use is looked at
+ * again: a cell that changed since it was matched names another record, which has another key, or none, which is no
+ * number that a region holds.
+ */
 static inline bool cmy_probe_next(cmy_probe_t *probe, uint32_t *record)
 {
-    while (probe->candidates != 0) {
-        probe->cell = (uint32_t)__builtin_ctz(probe->candidates);
-        probe->candidates &= probe->candidates - 1;
-        uint32_t cell = cmy_load32_acquire(cmy_window_cell(probe->home, probe->cell));
-        if (cell >> 22 != probe->tag || (cell & CMY_CELL_RECORD_MASK) == 0)
-            continue;
-        *record = (cell & CMY_CELL_RECORD_MASK) - 1;
-        return true;
-    }
-    return false;
+    if (probe->candidates == 0)
+        return false;
+    probe->cell = (uint32_t)__builtin_ctz(probe->candidates);
+    probe->candidates &= probe->candidates - 1;
+    *record = (cmy_load32_acquire(cmy_window_cell(probe->home, probe->cell)) & CMY_CELL_RECORD_MASK) - 1;
+    return true;
 }
 
 /* What an index needs to know of the records in it. */

@@ -60,14 +60,14 @@ static inline uint64_t cmy_life_with_phase(uint64_t word, cmy_life_phase_t phase
  */
 static inline bool cmy_life_alive(const cmy_region_t *region, uint32_t owner)
 {
-    if (owner == CMY_NOBODY)
-        return true;
     uint32_t slot = cmy_owner_slot(owner);
-    if (slot >= COMMY_LIMIT_PARTICIPANTS)
-        return false;
+    if (__builtin_expect(slot >= COMMY_LIMIT_PARTICIPANTS, 0))
+        return owner == CMY_NOBODY;
     const cmy_life_shm_t *life = &region->life[slot];
-    uint64_t phase = cmy_load64_acquire(&life->phase);
-    if (cmy_life_phase(phase) != CMY_SLOT_ARMED || cmy_life_incarnation(phase) != cmy_owner_incarnation(owner))
+    /* ARMED in this incarnation, whatever the rest says. */
+    uint64_t differs =
+        cmy_load64_acquire(&life->phase) ^ cmy_life_word(CMY_SLOT_ARMED, 0, cmy_owner_incarnation(owner), 0);
+    if ((differs & cmy_life_word((cmy_life_phase_t)7, 0, CMY_INCARNATION_MASK, 0)) != 0)
         return false;
     return !(cmy_load32_acquire(&life->word) & FUTEX_OWNER_DIED);
 }

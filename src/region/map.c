@@ -63,7 +63,7 @@ static commy_status_t map_alive_page(const cmy_region_name_t *name, cmy_region_t
     return COMMY_STATUS_SUCCESS;
 }
 
-static void place(cmy_region_t *region)
+void cmy_region_place(cmy_region_t *region)
 {
     unsigned char *base = region->base;
     const cmy_layout_t *layout = &region->layout;
@@ -74,6 +74,10 @@ static void place(cmy_region_t *region)
     region->mesh_stats = (cmy_mesh_stat_shm_t *)(base + layout->mesh_stats);
     region->ids = (cmy_index_line_shm_t *)(base + layout->ids);
     region->names = (cmy_index_line_shm_t *)(base + layout->names);
+    region->services = (cmy_service_shm_t *)(base + layout->slab[CMY_SERVICES].offset);
+    region->cold = (cmy_service_cold_shm_t *)(base + layout->slab[CMY_SERVICES].cold_offset);
+    region->groups = (cmy_group_shm_t *)(base + layout->slab[CMY_GROUPS].offset);
+    region->lines = (cmy_line_shm_t *)(base + layout->slab[CMY_LINES].offset);
 }
 
 static commy_status_t map_file(const cmy_region_name_t *name, int file, bool writable, cmy_region_t *region)
@@ -87,7 +91,7 @@ static commy_status_t map_file(const cmy_region_name_t *name, int file, bool wri
         return advise_failed(name, bytes, "keep a mapping from forked children (MADV_DONTFORK)");
     /* A region of gigabytes helps nobody in a core file; where it cannot be left out nothing else is wrong. */
     madvise(base, bytes, MADV_DONTDUMP);
-    place(region);
+    cmy_region_place(region);
     return COMMY_STATUS_SUCCESS;
 }
 

@@ -22,6 +22,10 @@ typedef struct cmy_region {
     cmy_stripe_shm_t *stripes; /* CMY_STRIPES, and the bell behind them */
     cmy_mesh_stat_shm_t *mesh_stats;
     cmy_index_line_shm_t *ids, *names;
+    cmy_service_shm_t *services; /* record 0 of the slabs that lookups and walks touch */
+    cmy_service_cold_shm_t *cold;
+    cmy_group_shm_t *groups;
+    cmy_line_shm_t *lines;
     const unsigned char *alive_page; /* first byte 1; the kernel clears it in a forked child */
     uint64_t seed;
     cmy_layout_t layout;
@@ -53,6 +57,8 @@ commy_status_t cmy_region_create(const cmy_region_name_t *name, uint32_t capacit
 
 /* Errors as commy_mesh_attach() of an existing region; MESH_NOT_FOUND without a trace in the error message's order. */
 commy_status_t cmy_region_map(const cmy_region_name_t *name, bool writable, cmy_region_t **region);
+/* Fills in where each area lies, from base and layout. */
+void cmy_region_place(cmy_region_t *region);
 void cmy_region_unmap(cmy_region_t **region);
 
 /* Stores the REMOVED word where the file is a region that can be mapped, and unlinks it. live: participants that the
@@ -103,19 +109,19 @@ static inline cmy_word64_t *cmy_state_at(const cmy_region_t *region, cmy_slab_ki
 }
 static inline cmy_service_shm_t *cmy_service_at(const cmy_region_t *region, uint32_t index)
 {
-    return (cmy_service_shm_t *)(region->base + region->layout.slab[CMY_SERVICES].offset) + index;
+    return region->services + index;
 }
 static inline cmy_service_cold_shm_t *cmy_cold_at(const cmy_region_t *region, uint32_t index)
 {
-    return (cmy_service_cold_shm_t *)(region->base + region->layout.slab[CMY_SERVICES].cold_offset) + index;
+    return region->cold + index;
 }
 static inline cmy_group_shm_t *cmy_group_at(const cmy_region_t *region, uint32_t index)
 {
-    return (cmy_group_shm_t *)(region->base + region->layout.slab[CMY_GROUPS].offset) + index;
+    return region->groups + index;
 }
 static inline cmy_line_shm_t *cmy_line_at(const cmy_region_t *region, uint32_t index)
 {
-    return (cmy_line_shm_t *)(region->base + region->layout.slab[CMY_LINES].offset) + index;
+    return region->lines + index;
 }
 
 #endif /* CMY_REGION_REGION_H */

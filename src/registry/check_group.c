@@ -165,7 +165,7 @@ static void check_group_in_use(const cmy_look_t *look, const cmy_group_shm_t *gr
     uint64_t hash = cmy_load64_relaxed(&group->hash);
     if (cmy_check_text(look, "name", group->name, sizeof group->name / sizeof group->name[0], CMY_ANY_BYTES, 1, false,
                        name) &&
-        hash != XXH3_64bits_withSeed(name, strlen(name), look->region->seed))
+        hash != cmy_key_hash(name, strlen(name), look->region->seed))
         cmy_look_wrong(look, "its hash is not its name's, so nobody finds it");
     cmy_check_indexed(look, CMY_GROUPS, hash, same_name);
     check_next(look, &group->next);

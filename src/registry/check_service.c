@@ -127,7 +127,7 @@ static void check_id(const cmy_service_look_t *at)
     size_t words = bytes < CMY_HOT_ID_BYTES ? WORDS(at->hot->id) : WORDS(at->cold->id);
     uint64_t hash = cmy_load64_relaxed(&at->hot->hash);
     if (cmy_check_text(look, "id", id_words(look->region, look->index, bytes), words, bytes, 1, false, id) &&
-        hash != XXH3_64bits_withSeed(id, bytes, look->region->seed))
+        hash != cmy_key_hash(id, bytes, look->region->seed))
         cmy_look_wrong(look, "its hash is not its id's, so no lookup finds it");
     cmy_check_indexed(look, CMY_SERVICES, hash, same_id);
 }

@@ -122,46 +122,48 @@ commy_status_t commy_iterate_all(const commy_mesh_t *mesh, commy_iterator_t *ite
 }
 
 /* Whether a record is an instance that stands in cell `position` of a container that still is the group's. */
-static bool is_member(const cmy_region_t *region, const cmy_container_t *at, uint32_t position, uint32_t record,
-                      uint64_t *state)
+static inline bool is_member(const cmy_region_t *region, const cmy_container_t *at, uint32_t position, uint32_t record,
+                             uint64_t *state)
 {
     if (!cmy_region_holds(region, CMY_SERVICES, record))
         return false;
     const cmy_service_shm_t *service = cmy_service_at(region, record);
     *state = cmy_load64_acquire(&service->state);
-    if (cmy_state_phase(*state) != CMY_LIVE)
-        return false;
-    uint64_t place = cmy_load64_relaxed(&service->position);
-    if (cmy_position_container(place) != at->number || cmy_position_cell(place) != position)
-        return false;
-    return cmy_service_visible(region, service, *state) && cmy_service_same(service, *state) && cmy_container_same(at);
+    return cmy_position_is(cmy_load64_relaxed(&service->position), at->number, position) &&
+           cmy_service_visible(region, service, *state) && cmy_service_same(service, *state) && cmy_container_same(at);
 }
 
-static bool next_of_name(const cmy_region_t *region, commy_iterator_t *iterator, uint32_t *record, uint64_t *state)
+/* On to the next container; false at the end of the chain, or of what a chain can hold. */
+static __attribute__((noinline)) bool next_container(const cmy_region_t *region, commy_iterator_t *iterator)
 {
     cmy_container_t at;
-    if (iterator->_container == NO_CONTAINER ||
-        !cmy_container_open(region, iterator->_container, iterator->_container_state, &at))
+    bool more = cmy_container_open(region, iterator->_container, iterator->_container_state, &at) &&
+                cmy_container_follow(region, &at);
+    iterator->_endless = more && iterator->_steps++ >= region->layout.slab[CMY_LINES].limit;
+    iterator->_position = 0;
+    iterator->_container = more && !iterator->_endless ? at.number : NO_CONTAINER;
+    iterator->_container_state = more ? at.state : 0;
+    return iterator->_container != NO_CONTAINER;
+}
+
+static inline __attribute__((always_inline)) bool next_of_name(const cmy_region_t *region, commy_iterator_t *iterator,
+                                                               uint32_t *record, uint64_t *state)
+{
+    if (iterator->_container == NO_CONTAINER)
         return false;
-    while (iterator->_steps <= region->layout.slab[CMY_LINES].limit) {
-        while (iterator->_position < at.cells) {
-            uint32_t position = iterator->_position++;
+    do {
+        cmy_container_t at; /* in registers: its address is given to nobody */
+        if (!cmy_container_open(region, iterator->_container, iterator->_container_state, &at))
+            return false;
+        for (uint32_t position = iterator->_position; position < at.cells; position++) {
             uint32_t cell = cmy_load32_acquire(&at.cell[position]);
             if (cell == 0 || !is_member(region, &at, position, cell - 1, state))
                 continue;
+            iterator->_position = position + 1;
             *record = cell - 1;
             return true;
         }
-        if (!cmy_container_follow(region, &at))
-            break;
-        iterator->_steps++;
-        iterator->_position = 0;
-        iterator->_container = at.number;
-        iterator->_container_state = at.state;
-    }
-    if (iterator->_steps > region->layout.slab[CMY_LINES].limit)
-        iterator->_endless = 1;
-    iterator->_container = NO_CONTAINER;
+    } while (next_container(region, iterator));
     return false;
 }
 
@@ -174,7 +176,8 @@ static commy_status_t walked(const commy_mesh_t *mesh, const commy_iterator_t *i
                     mesh->region->dir, mesh->region->mesh);
 }
 
-static bool next_of_all(const cmy_region_t *region, commy_iterator_t *iterator, uint32_t *record, uint64_t *state)
+static __attribute__((noinline)) bool next_of_all(const cmy_region_t *region, commy_iterator_t *iterator,
+                                                  uint32_t *record, uint64_t *state)
 {
     while (cmy_region_holds(region, CMY_SERVICES, iterator->_position)) {
         *record = iterator->_position++;

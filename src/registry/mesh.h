@@ -60,8 +60,8 @@ static inline void cmy_mesh_exit(commy_mesh_t *mesh)
 
 /* Makes a key of a service id or name. Errors: INVALID, for a length out of bounds. */
 void cmy_mesh_bad_key(const char *what, const char *text, size_t max) __attribute__((cold));
-static inline commy_status_t cmy_mesh_key(const commy_mesh_t *mesh, const char *what, const char *text, size_t max,
-                                          cmy_key_t *key)
+static inline __attribute__((always_inline)) commy_status_t cmy_mesh_key(const commy_mesh_t *mesh, const char *what,
+                                                                         const char *text, size_t max, cmy_key_t *key)
 {
     size_t bytes = text ? strnlen(text, max + 1) : 0;
     if (__builtin_expect(bytes == 0 || bytes > max, 0)) {
@@ -72,8 +72,8 @@ static inline commy_status_t cmy_mesh_key(const commy_mesh_t *mesh, const char *
     return COMMY_STATUS_SUCCESS;
 }
 
-/* NOT_FOUND, with a sentence that names the id. */
-commy_status_t cmy_mesh_no_service(const commy_mesh_t *mesh, const char *id) __attribute__((cold));
+/* NOT_FOUND, with a sentence that names the id; not cold, since a miss is an answer like another. */
+commy_status_t cmy_mesh_no_service(const commy_mesh_t *mesh, const char *id);
 
 /* The visible service of an id, seen twice in the same state. Errors: those of a query; NOT_FOUND. */
 commy_status_t cmy_mesh_look_up(const commy_mesh_t *mesh, const char *id, uint32_t *record, uint64_t *state);

@@ -7,18 +7,54 @@
  */
 #include "registry/mesh.h"
 
-/* What commy_service_find() does once the key is made; false: not there. */
-static inline bool find_target(const cmy_region_t *region, const cmy_key_t *key, cmy_probe_t *probe,
-                               commy_target_t *target)
+/* Any lookup, and whatever may be wrong with it. */
+static __attribute__((noinline)) commy_status_t find_any(const commy_mesh_t *mesh, const char *id,
+                                                         commy_target_t *target)
 {
+    cmy_key_t key;
+    cmy_probe_t probe;
     uint32_t record;
     uint64_t state;
-    while (cmy_service_seek(region, key, probe, &record, &state)) {
+    commy_status_t status = cmy_mesh_key(mesh, "service id", id, COMMY_LIMIT_ID_BYTES, &key);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    if (!target)
+        return cmy_mesh_null("target");
+    const cmy_region_t *region = mesh->region;
+    cmy_probe_begin(&probe, region->ids, region->layout.id_lines, key.hash);
+    while (cmy_service_seek(region, &key, &probe, &record, &state)) {
         cmy_service_copy_target(region, record, state, target);
         if (cmy_service_same(cmy_service_at(region, record), state))
-            return true;
+            return COMMY_STATUS_SUCCESS;
     }
-    return false;
+    return cmy_mesh_no_service(mesh, id);
+}
+
+/*
+ * The usual answer in straight code without a call, which leaves everything in registers: the first candidate is the
+ * service, its texts are short, it has an owner and no lease. False says nothing: find_any() looks properly.
+ */
+static inline __attribute__((always_inline)) bool find_usual(const cmy_region_t *region, const cmy_key_t *key,
+                                                             const cmy_probe_t *probe, commy_target_t *target)
+{
+    cmy_probe_t first = *probe;
+    uint32_t record;
+    if (!cmy_probe_next(&first, &record) || record >= cmy_region_reserved(region, CMY_SERVICES))
+        return false;
+    const cmy_service_shm_t *service = cmy_service_at(region, record);
+    uint64_t state = cmy_load64_acquire(&service->state);
+    cmy_shape_t shape = cmy_shape_unpack(cmy_load64_relaxed(&service->shape));
+    if (cmy_state_phase(state) != CMY_LIVE || shape.id_bytes != key->bytes || !cmy_key_equal_short(key, service->id) ||
+        !cmy_life_alive(region, cmy_state_owner(state)) || shape.endpoint_bytes >= CMY_HOT_ENDPOINT_BYTES ||
+        cmy_load64_relaxed(&service->lease) != 0)
+        return false;
+    uint64_t condition = cmy_load64_relaxed(&service->condition);
+    target->reference = cmy_reference(record, state);
+    target->weight = cmy_condition_weight(condition);
+    target->status = (int32_t)cmy_condition_health(condition);
+    target->port = shape.port;
+    cmy_service_copy_hot_endpoint(service, shape.endpoint_bytes, target->endpoint);
+    return cmy_service_same(service, state);
 }
 
 commy_status_t commy_service_find(const commy_mesh_t *mesh, const char *id, commy_target_t *target)
@@ -26,17 +62,19 @@ commy_status_t commy_service_find(const commy_mesh_t *mesh, const char *id, comm
     cmy_key_t key;
     cmy_probe_t probe;
     commy_status_t status = cmy_mesh_usable(mesh);
-    if (__builtin_expect(status == COMMY_STATUS_SUCCESS, 1))
-        status = cmy_mesh_key(mesh, "service id", id, COMMY_LIMIT_ID_BYTES, &key);
     if (__builtin_expect(status != COMMY_STATUS_SUCCESS, 0))
         return status;
-    if (__builtin_expect(!target, 0))
-        return cmy_mesh_null("target");
+    size_t bytes = id && target ? strnlen(id, CMY_SHORT_KEY_BYTES) : 0;
+    if (__builtin_expect(bytes == 0 || bytes >= CMY_SHORT_KEY_BYTES, 0))
+        return find_any(mesh, id, target);
     const cmy_region_t *region = mesh->region;
+    cmy_key_make(&key, region->seed, id, bytes);
     cmy_probe_begin(&probe, region->ids, region->layout.id_lines, key.hash);
-    if (__builtin_expect(find_target(region, &key, &probe, target), 1))
+    if (probe.candidates == 0)
+        return cmy_mesh_no_service(mesh, id);
+    if (__builtin_expect(find_usual(region, &key, &probe, target), 1))
         return COMMY_STATUS_SUCCESS;
-    return cmy_mesh_no_service(mesh, id);
+    return find_any(mesh, id, target);
 }
 
 /* Batches are cut into this many lookups, whose cache misses overlap. */
@@ -70,8 +108,12 @@ static commy_status_t find_batch(const commy_mesh_t *mesh, const char *const *id
         }
     }
     for (size_t i = 0; i < n; i++) {
-        if (codes[i] == COMMY_STATUS_SUCCESS && !find_target(region, &key[i], &probe[i], &targets[i]))
+        if (codes[i] != COMMY_STATUS_SUCCESS)
+            ;
+        else if (probe[i].candidates == 0)
             codes[i] = (int32_t)cmy_mesh_no_service(mesh, ids[i]);
+        else if (!cmy_key_short(&key[i]) || !find_usual(region, &key[i], &probe[i], &targets[i]))
+            codes[i] = (int32_t)find_any(mesh, ids[i], &targets[i]);
         if (codes[i] != COMMY_STATUS_SUCCESS && worst == COMMY_STATUS_SUCCESS)
             worst = (commy_status_t)codes[i];
     }

@@ -62,9 +62,25 @@ void cmy_service_fill(const cmy_region_t *region, uint32_t record, uint64_t clai
     cmy_store64_relaxed(&cold->ttl_ms, draft->ttl_ms);
 }
 
-void cmy_service_copy_far_endpoint(const cmy_region_t *region, uint32_t record, size_t bytes, char *to)
+void cmy_service_copy_endpoint(const cmy_region_t *region, uint32_t record, char *to)
 {
-    cmy_text_load(cmy_cold_at(region, record)->endpoint, bytes, to);
+    const cmy_service_shm_t *hot = cmy_service_at(region, record);
+    size_t bytes = cmy_shape_unpack(cmy_load64_relaxed(&hot->shape)).endpoint_bytes;
+    if (bytes < CMY_HOT_ENDPOINT_BYTES)
+        cmy_service_copy_hot_endpoint(hot, bytes, to);
+    else
+        cmy_text_load(cmy_cold_at(region, record)->endpoint, bytes, to);
+}
+
+void cmy_service_copy_target(const cmy_region_t *region, uint32_t record, uint64_t state, commy_target_t *target)
+{
+    const cmy_service_shm_t *hot = cmy_service_at(region, record);
+    uint64_t condition = cmy_load64_relaxed(&hot->condition);
+    target->reference = cmy_reference(record, state);
+    target->weight = cmy_condition_weight(condition);
+    target->status = cmy_service_health(hot);
+    target->port = cmy_shape_unpack(cmy_load64_relaxed(&hot->shape)).port;
+    cmy_service_copy_endpoint(region, record, target->endpoint);
 }
 
 /* A short text of a fixed field: up to its NUL, and never past the field. */
@@ -103,7 +119,7 @@ void cmy_service_copy_info(const cmy_region_t *region, uint32_t record, uint64_t
     memset(info, 0, sizeof *info);
     size_t id_bytes = shape.id_bytes <= COMMY_LIMIT_ID_BYTES ? shape.id_bytes : COMMY_LIMIT_ID_BYTES;
     cmy_text_load(id_bytes < CMY_HOT_ID_BYTES ? hot->id : cold->id, id_bytes, info->id);
-    cmy_service_copy_endpoint(region, record, shape, info->endpoint);
+    cmy_service_copy_endpoint(region, record, info->endpoint);
     copy_field(cold->name, WORDS(cold->name), info->name);
     copy_field(cold->version, WORDS(cold->version), info->version);
     copy_field(cold->zone, WORDS(cold->zone), info->zone);
@@ -136,5 +152,5 @@ uint64_t cmy_service_name_hash(const cmy_region_t *region, uint32_t record)
 {
     char name[COMMY_LIMIT_NAME_BYTES + 1];
     cmy_text_load(cmy_cold_at(region, record)->name, COMMY_LIMIT_NAME_BYTES, name);
-    return XXH3_64bits_withSeed(name, strlen(name), region->seed);
+    return cmy_key_hash(name, strlen(name), region->seed);
 }

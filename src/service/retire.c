@@ -88,6 +88,11 @@ void cmy_lease_note(cmy_region_t *region, uint64_t lease)
 
 /* --------------------------------------------------- as the index of ids sees a service */
 
+static bool matches(const cmy_region_t *region, uint32_t record, const cmy_key_t *key)
+{
+    return cmy_service_has_id(region, cmy_service_at(region, record), record, key);
+}
+
 static uint64_t published(const cmy_region_t *region, uint32_t record, uint64_t claimed)
 {
     cmy_shape_t shape = cmy_shape_unpack(cmy_load64_relaxed(&cmy_service_at(region, record)->shape));
@@ -102,7 +107,7 @@ static void helped(cmy_actor_t *actor, uint32_t record)
 
 const cmy_index_kind_t cmy_service_kind = {
     .slab = CMY_SERVICES,
-    .matches = cmy_service_matches,
+    .matches = matches,
     .gone = cmy_service_gone,
     .published = published,
     .helped = helped,

@@ -75,10 +75,9 @@ static inline bool cmy_service_visible(const cmy_region_t *region, const cmy_ser
 {
     if (cmy_state_phase(state) != CMY_LIVE)
         return false;
-    uint32_t owner = cmy_state_owner(state);
-    if (__builtin_expect(owner == CMY_NOBODY, 0))
+    if (__builtin_expect(cmy_state_owner(state) == CMY_NOBODY, 0))
         return !cmy_lease_ended(cmy_load64_acquire(&service->lease));
-    return cmy_life_alive(region, owner);
+    return cmy_life_alive(region, cmy_state_owner(state));
 }
 
 /* The second look: nothing that was read since the first one belongs to another life. */
@@ -88,15 +87,13 @@ static inline bool cmy_service_same(const cmy_service_shm_t *service, uint64_t s
     return cmy_load64_relaxed(&service->state) == state;
 }
 
-static inline bool cmy_service_matches(const cmy_region_t *region, uint32_t record, const cmy_key_t *key)
+/* Whether a record has a key's text for its id. */
+static inline bool cmy_service_has_id(const cmy_region_t *region, const cmy_service_shm_t *service, uint32_t record,
+                                      const cmy_key_t *key)
 {
-    const cmy_service_shm_t *service = cmy_service_at(region, record);
-    cmy_shape_t shape = cmy_shape_unpack(cmy_load64_relaxed(&service->shape));
-    if (shape.id_bytes != key->bytes)
+    if (cmy_shape_unpack(cmy_load64_relaxed(&service->shape)).id_bytes != key->bytes)
         return false;
-    if (__builtin_expect(key->bytes < CMY_HOT_ID_BYTES, 1))
-        return cmy_key_equal(key, service->id);
-    return cmy_key_equal(key, cmy_cold_at(region, record)->id);
+    return cmy_key_equal(key, key->bytes < CMY_HOT_ID_BYTES ? service->id : cmy_cold_at(region, record)->id);
 }
 
 /*
@@ -112,7 +109,7 @@ static inline __attribute__((always_inline)) bool cmy_service_seek(const cmy_reg
             continue;
         const cmy_service_shm_t *service = cmy_service_at(region, *record);
         *state = cmy_load64_acquire(&service->state);
-        if (cmy_state_phase(*state) == CMY_LIVE && cmy_service_matches(region, *record, key) &&
+        if (cmy_state_phase(*state) == CMY_LIVE && cmy_service_has_id(region, service, *record, key) &&
             cmy_service_visible(region, service, *state))
             return true;
     }
@@ -133,48 +130,45 @@ static inline int32_t cmy_service_health(const cmy_service_shm_t *service)
     return (int32_t)cmy_condition_health(cmy_load64_relaxed(&service->condition));
 }
 
-/* Copies the endpoint, wherever it lies, and its NUL; nothing in it is trusted but the field's size. */
-void cmy_service_copy_far_endpoint(const cmy_region_t *region, uint32_t record, size_t bytes, char *to);
-static inline void cmy_service_copy_endpoint(const cmy_region_t *region, uint32_t record, cmy_shape_t shape, char *to)
+/* Copies an endpoint that lies in the hot record, and its NUL. bytes: less than CMY_HOT_ENDPOINT_BYTES. */
+static inline void cmy_service_copy_hot_endpoint(const cmy_service_shm_t *hot, size_t bytes, char *to)
 {
-    const cmy_service_shm_t *hot = cmy_service_at(region, record);
-    size_t bytes = shape.endpoint_bytes;
-    if (__builtin_expect(bytes >= CMY_HOT_ENDPOINT_BYTES, 0)) {
-        cmy_service_copy_far_endpoint(region, record, bytes, to);
+    /* With the NUL: whole words, then the last eight bytes, some of which are there already. Unrolled by hand: the usual
+     * address and port take two words, and a loop costs more than they do. */
+    _Static_assert(CMY_HOT_ENDPOINT_BYTES == 32, "four words");
+    uint64_t word = cmy_load64_relaxed(&hot->endpoint[0]);
+    size_t all = bytes + 1, rest = all % 8;
+    if (__builtin_expect(all < 8, 0)) {
+        for (size_t i = 0; i < all; i++)
+            to[i] = (char)(word >> 8 * i);
+        to[bytes] = '\0';
         return;
     }
-    uint64_t word = 0, before = 0;
-    size_t whole = (bytes + 1) / 8, rest = (bytes + 1) % 8;
-    for (size_t i = 0; i < whole; i++) {
-        before = cmy_load64_relaxed(&hot->endpoint[i]);
-        memcpy(to + 8 * i, &before, 8);
+    memcpy(to, &word, 8);
+    if (all >= 16) {
+        word = cmy_load64_relaxed(&hot->endpoint[1]);
+        memcpy(to + 8, &word, 8);
     }
-    if (rest != 0 && whole > 0) { /* the last eight bytes, some of which are there already */
-        word = cmy_load64_relaxed(&hot->endpoint[whole]) << (64 - 8 * rest) | before >> 8 * rest;
-        memcpy(to + bytes - 7, &word, 8);
-    } else if (rest != 0) {
-        word = cmy_load64_relaxed(&hot->endpoint[0]);
-        for (size_t i = 0; i < rest; i++)
-            to[i] = (char)(word >> 8 * i);
+    if (all >= 24) {
+        word = cmy_load64_relaxed(&hot->endpoint[2]);
+        memcpy(to + 16, &word, 8);
+    }
+    if (all >= 32) {
+        word = cmy_load64_relaxed(&hot->endpoint[3]);
+        memcpy(to + 24, &word, 8);
+    }
+    if (rest != 0) {
+        word = cmy_load64_relaxed(&hot->endpoint[all / 8]) << (64 - 8 * rest) | word >> 8 * rest;
+        memcpy(to + all - 8, &word, 8);
     }
     to[bytes] = '\0';
 }
 
+/* Copies the endpoint, wherever it lies, and its NUL; nothing in it is trusted but the field's size. */
+void cmy_service_copy_endpoint(const cmy_region_t *region, uint32_t record, char *to);
+
 /* Copies what a client needs, or everything. Followed by cmy_service_same(). */
-static inline void cmy_service_copy_target(const cmy_region_t *region, uint32_t record, uint64_t state,
-                                           commy_target_t *target)
-{
-    const cmy_service_shm_t *hot = cmy_service_at(region, record);
-    cmy_shape_t shape = cmy_shape_unpack(cmy_load64_relaxed(&hot->shape));
-    uint64_t condition = cmy_load64_relaxed(&hot->condition), lease = cmy_load64_relaxed(&hot->lease);
-    target->reference = cmy_reference(record, state);
-    target->weight = cmy_condition_weight(condition);
-    target->status = (int32_t)cmy_condition_health(condition);
-    if (__builtin_expect(lease != 0, 0) && cmy_lease_ended(lease))
-        target->status = COMMY_HEALTH_UNHEALTHY;
-    target->port = shape.port;
-    cmy_service_copy_endpoint(region, record, shape, target->endpoint);
-}
+void cmy_service_copy_target(const cmy_region_t *region, uint32_t record, uint64_t state, commy_target_t *target);
 void cmy_service_copy_info(const cmy_region_t *region, uint32_t record, uint64_t state, commy_service_info_t *info);
 
 /* Hash of a record's name, as the name's stripe needs it. */

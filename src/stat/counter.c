@@ -47,11 +47,16 @@ static commy_status_t attach_block(cmy_actor_t *actor, uint32_t service, uint64_
     return COMMY_STATUS_SUCCESS;
 }
 
-static void count_mesh(cmy_region_t *region, uint64_t latency_ns, bool success)
+/* One request, in a service's block and in the mesh's totals. */
+static void count(cmy_region_t *region, cmy_stat_shm_t *stat, uint64_t latency_ns, bool success)
 {
-    cmy_mesh_stat_shm_t *stripe = &region->mesh_stats[cpu() % CMY_MESH_STAT_STRIPES];
-    cmy_add64_relaxed(success ? &stripe->successes : &stripe->failures, 1);
-    cmy_add64_relaxed(&stripe->latency_ns, latency_ns);
+    uint32_t here = cpu();
+    cmy_stat_stripe_shm_t *own = &stat->stripe[here % CMY_STAT_STRIPES];
+    cmy_add64_relaxed(success ? &own->successes : &own->failures, 1);
+    cmy_add64_relaxed(&own->latency_ns, latency_ns);
+    cmy_mesh_stat_shm_t *all = &region->mesh_stats[here % CMY_MESH_STAT_STRIPES];
+    cmy_add64_relaxed(success ? &all->successes : &all->failures, 1);
+    cmy_add64_relaxed(&all->latency_ns, latency_ns);
 }
 
 commy_status_t cmy_counter_report(cmy_actor_t *actor, uint32_t service, uint64_t service_state, uint64_t latency_ns,
@@ -67,10 +72,7 @@ commy_status_t cmy_counter_report(cmy_actor_t *actor, uint32_t service, uint64_t
             return COMMY_STATUS_NOT_FOUND;
         cmy_stat_shm_t *stat = (cmy_stat_shm_t *)cmy_block_follow(region, CMY_STATS, link, &state);
         if (stat) {
-            cmy_stat_stripe_shm_t *stripe = &stat->stripe[cpu() % CMY_STAT_STRIPES];
-            cmy_add64_relaxed(success ? &stripe->successes : &stripe->failures, 1);
-            cmy_add64_relaxed(&stripe->latency_ns, latency_ns);
-            count_mesh(region, latency_ns, success);
+            count(region, stat, latency_ns, success);
             return COMMY_STATUS_SUCCESS;
         }
         if (cmy_link_names_block(link))

@@ -225,13 +225,7 @@ static void place(const ex_case_t *what)
     region =
         (cmy_region_t){.base = ex_base, .alive_page = &alive_page, .seed = SEED, .writable = true, .layout = layout};
     region.place = cmy_place("explore", "explore");
-    region.header = (cmy_header_shm_t *)(void *)ex_base;
-    region.life = (cmy_life_shm_t *)(void *)(ex_base + layout.life);
-    region.participants = (cmy_participant_shm_t *)(void *)(ex_base + layout.participants);
-    region.stripes = (cmy_stripe_shm_t *)(void *)(ex_base + layout.stripes);
-    region.mesh_stats = (cmy_mesh_stat_shm_t *)(void *)(ex_base + layout.mesh_stats);
-    region.ids = (cmy_index_line_shm_t *)(void *)(ex_base + layout.ids);
-    region.names = (cmy_index_line_shm_t *)(void *)(ex_base + layout.names);
+    cmy_region_place(&region);
     region.layout.id_lines = region.layout.name_lines = size_or(what->homes, 1);
     const uint32_t limits[CMY_SLABS] = {
         [CMY_SERVICES] = size_or(what->services, 8),  [CMY_GROUPS] = size_or(what->groups, 6),

@@ -93,16 +93,9 @@ void image_open(image_t *image, const world_t *world)
     memset(image, 0, sizeof *image);
     image->bytes = must_have(mmap(NULL, world->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     cmy_region_t *region = &image->region;
-    unsigned char *base = image->bytes;
-    region->base = base;
+    region->base = image->bytes;
     region->layout = from->layout;
-    region->header = (cmy_header_shm_t *)base;
-    region->life = (cmy_life_shm_t *)(base + from->layout.life);
-    region->participants = (cmy_participant_shm_t *)(base + from->layout.participants);
-    region->stripes = (cmy_stripe_shm_t *)(base + from->layout.stripes);
-    region->mesh_stats = (cmy_mesh_stat_shm_t *)(base + from->layout.mesh_stats);
-    region->ids = (cmy_index_line_shm_t *)(base + from->layout.ids);
-    region->names = (cmy_index_line_shm_t *)(base + from->layout.names);
+    cmy_region_place(region);
     region->alive_page = from->alive_page;
     region->seed = from->seed;
     region->writable = true;

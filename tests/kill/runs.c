@@ -84,7 +84,7 @@ static void announce(const void *argument)
     const scene_t *scene = argument;
     const char *name = scene->call->config->service_name;
     if (scene->call->flags & CALL_SLEEPS)
-        cmy_wait_announce(scene->world->region, XXH3_64bits_withSeed(name, strlen(name), scene->world->region->seed));
+        cmy_wait_announce(scene->world->region, cmy_key_hash(name, strlen(name), scene->world->region->seed));
 }
 
 /* A victim that is about to sleep is told of a change, so that it goes on; it has noted that it sleeps by then. */

@@ -108,10 +108,10 @@ static void lapse(const image_t *image, uint64_t reference)
 static void collide(const image_t *image, const char *like, uint32_t lines, const char *stem, bool same_tag,
                     uint32_t *number, char *out, size_t room)
 {
-    uint64_t seed = image->region.seed, hash = XXH3_64bits_withSeed(like, strlen(like), seed), other;
+    uint64_t seed = image->region.seed, hash = cmy_key_hash(like, strlen(like), seed), other;
     do {
         snprintf(out, room, "%s-%u", stem, (*number)++);
-        other = XXH3_64bits_withSeed(out, strlen(out), seed);
+        other = cmy_key_hash(out, strlen(out), seed);
     } while (cmy_index_home(hash, lines) != cmy_index_home(other, lines) ||
              (same_tag && cmy_index_tag(hash) != cmy_index_tag(other)));
 }
