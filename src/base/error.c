@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/text.h"
 
 static _Thread_local cmy_error_t storage;
@@ -114,12 +115,26 @@ const cmy_place_t *cmy_place(const char *dir, const char *mesh)
     return place;
 }
 
-commy_status_t cmy_fail_no_service(const cmy_place_t *place, const char *id)
+static cmy_error_t *no_service(const cmy_place_t *place)
 {
     cmy_error_t *error = last();
     error->code = COMMY_STATUS_NOT_FOUND;
     error->unwritten = true;
     error->place = place;
+    return error;
+}
+
+commy_status_t cmy_fail_no_short_service(const cmy_place_t *place, const char *id, size_t bytes)
+{
+    cmy_error_t *error = no_service(place);
+    cmy_bytes_copy(error->id, id, bytes);
+    error->id[bytes] = '\0';
+    return COMMY_STATUS_NOT_FOUND;
+}
+
+commy_status_t cmy_fail_no_service(const cmy_place_t *place, const char *id)
+{
+    cmy_error_t *error = no_service(place);
     size_t bytes = strnlen(id, sizeof error->id - 1);
     memcpy(error->id, id, bytes);
     error->id[bytes] = '\0';

@@ -21,9 +21,6 @@ commy_status_t cmy_fail_errno(commy_status_t status, const char *format, ...)
 typedef struct cmy_place cmy_place_t;
 const cmy_place_t *cmy_place(const char *dir, const char *mesh);
 
-/* NOT_FOUND: no live service of that id in that place. Copies the id. */
-commy_status_t cmy_fail_no_service(const cmy_place_t *place, const char *id);
-
 /* What is recorded, set aside by a call that meets a failure on its way and then succeeds: success leaves it alone. */
 #define CMY_ERROR_BYTES 512u
 typedef struct cmy_error {
@@ -33,6 +30,10 @@ typedef struct cmy_error {
     char id[COMMY_LIMIT_ID_BYTES + 1];
     char message[CMY_ERROR_BYTES];
 } cmy_error_t;
+
+/* NOT_FOUND: no live service of that id in that place. Copies the id; short: of up to 32 bytes. */
+commy_status_t cmy_fail_no_service(const cmy_place_t *place, const char *id);
+commy_status_t cmy_fail_no_short_service(const cmy_place_t *place, const char *id, size_t bytes);
 
 void cmy_error_save(cmy_error_t *saved);
 void cmy_error_restore(const cmy_error_t *saved);

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 
 /* How much of a wrong value a sentence shows. */
@@ -164,8 +165,11 @@ void cmy_text_store(cmy_word64_t *to, size_t words, const char *text, size_t byt
         memcpy(&word, text + 8 * i, 8);
         cmy_store64_relaxed(&to[i], word);
     }
-    if (bytes % 8 != 0)
-        cmy_store64_relaxed(&to[i++], cmy_text_tail(text, bytes));
+    if (bytes % 8 != 0) {
+        uint64_t word = 0;
+        cmy_bytes_copy(&word, text + 8 * i, bytes % 8);
+        cmy_store64_relaxed(&to[i++], word);
+    }
     for (; i < words; i++)
         cmy_store64_relaxed(&to[i], 0);
 }
@@ -179,8 +183,7 @@ void cmy_text_load(const cmy_word64_t *from, size_t bytes, char *to)
     }
     if (rest != 0) {
         uint64_t word = cmy_load64_relaxed(&from[whole]);
-        for (size_t i = 0; i < rest; i++)
-            to[8 * whole + i] = (char)(word >> 8 * i);
+        cmy_bytes_copy(to + 8 * whole, &word, rest);
     }
     to[bytes] = '\0';
 }

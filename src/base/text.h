@@ -2,36 +2,9 @@
 #ifndef CMY_BASE_TEXT_H
 #define CMY_BASE_TEXT_H
 
-#include <string.h>
-
 #include <commy/types.h>
 
 #include "base/atomic.h"
-
-_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a text's first byte is its word's lowest");
-
-/*
- * The bytes of a text behind its last whole word, as a word padded with NUL: 1 to 7, since bytes is no multiple of 8.
- * Reads nothing outside the text.
- */
-static inline uint64_t cmy_text_tail(const char *text, size_t bytes)
-{
-    size_t rest = bytes % 8;
-    if (bytes > 8) {
-        uint64_t last;
-        memcpy(&last, text + bytes - 8, 8);
-        return last >> (64 - 8 * rest);
-    }
-    if (rest >= 4) {
-        uint32_t first, last;
-        memcpy(&first, text, 4);
-        memcpy(&last, text + rest - 4, 4);
-        return first | (uint64_t)last << 8 * (rest - 4);
-    }
-    /* The first, the middle and the last of at most three, some of which are the same. */
-    return (uint64_t)(unsigned char)text[0] | (uint64_t)(unsigned char)text[rest / 2] << 8 * (rest / 2) |
-           (uint64_t)(unsigned char)text[rest - 1] << 8 * (rest - 1);
-}
 
 /*
  * Checks a string: length within bounds (read no further than max + 1 bytes), UTF-8, no control characters.

@@ -26,11 +26,10 @@ bool cmy_container_follow(const cmy_region_t *region, cmy_container_t *container
 static bool name_matches(const cmy_region_t *region, uint32_t record, const cmy_key_t *key)
 {
     const cmy_group_shm_t *group = cmy_group_at(region, record);
-    if (cmy_key_short(key))
-        return cmy_key_equal_short(key, group->name);
-    if (!cmy_key_equal_long(key, group->name))
-        return false; /* a longer one may start like it */
-    return key->bytes % 8 != 0 || cmy_load64_relaxed(&group->name[key->bytes / 8]) == 0;
+    if (!cmy_key_equal(key, group->name))
+        return false;
+    /* A longer name may start like it: what follows has to be NUL. */
+    return (cmy_load64_relaxed(&group->name[key->bytes / 8]) >> 8 * (key->bytes % 8) & 0xff) == 0;
 }
 
 /* Groups are nobody's once they are LIVE; before that they belong to who makes them. */

@@ -63,7 +63,7 @@ void cmy_mesh_bad_key(const char *what, const char *text, size_t max) __attribut
 static inline __attribute__((always_inline)) commy_status_t cmy_mesh_key(const commy_mesh_t *mesh, const char *what,
                                                                          const char *text, size_t max, cmy_key_t *key)
 {
-    size_t bytes = text ? strnlen(text, max + 1) : 0;
+    size_t bytes = text ? cmy_bytes_length(text, max + 1) : 0;
     if (__builtin_expect(bytes == 0 || bytes > max, 0)) {
         cmy_mesh_bad_key(what, text, max);
         return COMMY_STATUS_INVALID;

@@ -44,7 +44,7 @@ static inline __attribute__((always_inline)) bool find_usual(const cmy_region_t 
     const cmy_service_shm_t *service = cmy_service_at(region, record);
     uint64_t state = cmy_load64_acquire(&service->state);
     cmy_shape_t shape = cmy_shape_unpack(cmy_load64_relaxed(&service->shape));
-    if (cmy_state_phase(state) != CMY_LIVE || shape.id_bytes != key->bytes || !cmy_key_equal_short(key, service->id) ||
+    if (cmy_state_phase(state) != CMY_LIVE || shape.id_bytes != key->bytes || !cmy_key_equal(key, service->id) ||
         !cmy_life_alive(region, cmy_state_owner(state)) || shape.endpoint_bytes >= CMY_HOT_ENDPOINT_BYTES ||
         cmy_load64_relaxed(&service->lease) != 0)
         return false;
@@ -64,14 +64,14 @@ commy_status_t commy_service_find(const commy_mesh_t *mesh, const char *id, comm
     commy_status_t status = cmy_mesh_usable(mesh);
     if (__builtin_expect(status != COMMY_STATUS_SUCCESS, 0))
         return status;
-    size_t bytes = id && target ? strnlen(id, CMY_SHORT_KEY_BYTES) : 0;
-    if (__builtin_expect(bytes == 0 || bytes >= CMY_SHORT_KEY_BYTES, 0))
+    size_t bytes = id && target ? cmy_bytes_length(id, CMY_SHORT_KEY_BYTES + 1) : 0;
+    if (__builtin_expect(bytes == 0 || bytes > CMY_SHORT_KEY_BYTES, 0))
         return find_any(mesh, id, target);
     const cmy_region_t *region = mesh->region;
     cmy_key_make(&key, region->seed, id, bytes);
     cmy_probe_begin(&probe, region->ids, region->layout.id_lines, key.hash);
     if (probe.candidates == 0)
-        return cmy_mesh_no_service(mesh, id);
+        return cmy_fail_no_short_service(region->place, id, bytes);
     if (__builtin_expect(find_usual(region, &key, &probe, target), 1))
         return COMMY_STATUS_SUCCESS;
     return find_any(mesh, id, target);
@@ -112,7 +112,7 @@ static commy_status_t find_batch(const commy_mesh_t *mesh, const char *const *id
             ;
         else if (probe[i].candidates == 0)
             codes[i] = (int32_t)cmy_mesh_no_service(mesh, ids[i]);
-        else if (!cmy_key_short(&key[i]) || !find_usual(region, &key[i], &probe[i], &targets[i]))
+        else if (key[i].bytes > CMY_SHORT_KEY_BYTES || !find_usual(region, &key[i], &probe[i], &targets[i]))
             codes[i] = (int32_t)find_any(mesh, ids[i], &targets[i]);
         if (codes[i] != COMMY_STATUS_SUCCESS && worst == COMMY_STATUS_SUCCESS)
             worst = (commy_status_t)codes[i];

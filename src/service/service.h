@@ -133,35 +133,8 @@ static inline int32_t cmy_service_health(const cmy_service_shm_t *service)
 /* Copies an endpoint that lies in the hot record, and its NUL. bytes: less than CMY_HOT_ENDPOINT_BYTES. */
 static inline void cmy_service_copy_hot_endpoint(const cmy_service_shm_t *hot, size_t bytes, char *to)
 {
-    /* With the NUL: whole words, then the last eight bytes, some of which are there already. Unrolled by hand: the usual
-     * address and port take two words, and a loop costs more than they do. */
-    _Static_assert(CMY_HOT_ENDPOINT_BYTES == 32, "four words");
-    uint64_t word = cmy_load64_relaxed(&hot->endpoint[0]);
-    size_t all = bytes + 1, rest = all % 8;
-    if (__builtin_expect(all < 8, 0)) {
-        for (size_t i = 0; i < all; i++)
-            to[i] = (char)(word >> 8 * i);
-        to[bytes] = '\0';
-        return;
-    }
-    memcpy(to, &word, 8);
-    if (all >= 16) {
-        word = cmy_load64_relaxed(&hot->endpoint[1]);
-        memcpy(to + 8, &word, 8);
-    }
-    if (all >= 24) {
-        word = cmy_load64_relaxed(&hot->endpoint[2]);
-        memcpy(to + 16, &word, 8);
-    }
-    if (all >= 32) {
-        word = cmy_load64_relaxed(&hot->endpoint[3]);
-        memcpy(to + 24, &word, 8);
-    }
-    if (rest != 0) {
-        word = cmy_load64_relaxed(&hot->endpoint[all / 8]) << (64 - 8 * rest) | word >> 8 * rest;
-        memcpy(to + all - 8, &word, 8);
-    }
-    to[bytes] = '\0';
+    cmy_bytes_load(to, hot->endpoint, bytes + 1);
+    to[bytes] = '\0'; /* whatever is there */
 }
 
 /* Copies the endpoint, wherever it lies, and its NUL; nothing in it is trusted but the field's size. */
