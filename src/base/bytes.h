@@ -127,10 +127,11 @@ static inline bool cmy_bytes_same(const cmy_word64_t *words, const char *text, s
 {
     uint64_t differ = 0;
     for (size_t at = 0; at < bytes; at += 8) {
-        uint64_t word = 0, shared = cmy_load64_relaxed(&words[at / 8]);
+        uint64_t word = 0, kept = 0, shared = cmy_load64_relaxed(&words[at / 8]);
         size_t some = bytes - at < 8 ? bytes - at : 8;
         memcpy(&word, text + at, some);
-        differ |= (word ^ shared) << (64 - 8 * some);
+        memcpy(&kept, &shared, some);
+        differ |= word ^ kept;
     }
     return differ == 0;
 }
