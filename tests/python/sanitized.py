@@ -1,4 +1,4 @@
-"""To be imported before a library that was made for the address sanitizer is loaded into an interpreter that was not: the
+"""To be imported before a library that was made for a sanitizer is loaded into an interpreter that was not: the
 sanitizer's run-time must be there before anything else. tests/under says where it is.
 
 What Python itself leaves behind at its end is not looked at.
