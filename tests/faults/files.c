@@ -228,8 +228,8 @@ static void stranger_reads(void *at)
                     attach_in(test_dir, "m", COMMY_OPEN_MUST_EXIST, &other) == COMMY_STATUS_PERMISSION &&
                     remove_in(test_dir, "m") == COMMY_STATUS_PERMISSION;
     atomic_store(&((signpost_t *)at)->other, answered);
+    commy_mesh_wait(mesh, "name", 0, 0, &version); /* first: what happens from now on wakes us */
     reach(at, 1);
-    commy_mesh_wait(mesh, "name", 0, 0, &version);
     while (commy_mesh_wait(mesh, "name", version, -1, &version) == 0)
         if (found(mesh, "two"))
             reach(at, 2);
