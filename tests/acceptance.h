@@ -69,6 +69,13 @@ static inline int verdict(const property_t *properties, size_t count)
     return failed == 0 ? 0 : 1;
 }
 
+/* Whether the test runs under a checker (tests/under): "asan", "tsan" or "valgrind". */
+static inline bool is_under(const char *checker)
+{
+    const char *name = getenv("COMMY_UNDER");
+    return name && strcmp(name, checker) == 0;
+}
+
 /* ---------------------------------------------------------------- time and chance */
 
 static inline uint64_t now_ns(void)

@@ -23,6 +23,7 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "python"))
 
+import sanitized  # noqa: E402, F401
 import ctypes_mesh as cm  # noqa: E402
 from ctypes_mesh import lib  # noqa: E402
 

@@ -51,15 +51,34 @@ bool behind_dashes(const struct argp_state *state)
     return state->quoted != 0 && state->next > state->quoted;
 }
 
+/* A copy that can be printed, as print_text() would print it; to be freed. Null where memory is short. */
+static char *printable(const char *text)
+{
+    char *copy = NULL;
+    size_t bytes;
+    FILE *out = open_memstream(&copy, &bytes);
+
+    if (out == NULL)
+        return NULL;
+    print_text(out, text);
+    if (fclose(out) == 0)
+        return copy;
+    free(copy);
+    return NULL;
+}
+
+/* Sentences here quote what somebody typed, or what a script passed on. */
 void refuse(const struct argp_state *state, const char *format, ...)
 {
-    char *sentence = NULL;
+    char *sentence = NULL, *shown = NULL;
     va_list arguments;
 
     va_start(arguments, format);
     int length = vasprintf(&sentence, format, arguments);
     va_end(arguments);
-    argp_error(state, "%s", length >= 0 ? sentence : format);
+    if (length >= 0)
+        shown = printable(sentence);
+    argp_error(state, "%s", shown != NULL ? shown : format);
     exit(EXIT_USAGE);
 }
 

@@ -12,7 +12,7 @@
 #define LOCATIONS 3
 #define WRITES 14
 #define PROCESSES 4
-#include "weak.h"
+#include "weak.pml"
 
 #define GROUP 0 /* LIVE(turn): 2 turn; CLOSING(turn): 2 turn + 1; DYING: 99 */
 #define CELL(n) (1 + (n))

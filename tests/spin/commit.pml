@@ -16,7 +16,7 @@
 #define LOCATIONS 6
 #define WRITES 14
 #define PROCESSES INSERTERS
-#include "weak.h"
+#include "weak.pml"
 
 #define WORD 0                /* version * 4 + map of two bits */
 #define CELL(i) (1 + (i))     /* record + 1 */

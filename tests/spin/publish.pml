@@ -11,7 +11,7 @@
 #define LOCATIONS 3
 #define WRITES 9
 #define PROCESSES 3
-#include "weak.h"
+#include "weak.pml"
 
 #define STATE 0
 #define ONE 1

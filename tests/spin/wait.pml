@@ -21,7 +21,7 @@
 #define LOCATIONS 3
 #define WRITES 9
 #define PROCESSES 4
-#include "weak.h"
+#include "weak.pml"
 
 #define VERSION 0 /* what is slept on */
 #define FLAG 1

@@ -15,6 +15,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "python"))
 
+import sanitized  # noqa: E402, F401
 import ctypes_mesh as cm  # noqa: E402
 from ctypes_mesh import lib  # noqa: E402
 
