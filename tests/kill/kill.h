@@ -239,6 +239,7 @@ void stop_at(const scene_t *scene, tally_t *tally, uint64_t stop, uint32_t times
 /* -------------------------------------------------------------------- files.c */
 
 /* Returns how many of its pairs the slice leaves out. */
-uint32_t files_run(const char *in, bool full, void (*print)(const char *call, const char *state, const tally_t *tally));
+uint32_t files_run(const char *in, bool full, bool (*wanted)(const char *call, const char *state),
+                   void (*print)(const char *call, const char *state, const tally_t *tally));
 
 #endif /* COMMY_TESTS_KILL_H */
