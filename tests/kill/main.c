@@ -160,8 +160,8 @@ static void judge_effort(void)
 {
     bool all = !plan.call && !plan.state;
     hold(&p_enough, total.stops >= (all ? STOPS_LEAST : 1), "%" PRIu64 " stops", total.stops);
-    hold(&p_enough, total.missed * 20 <= total.kills, "%" PRIu64 " of %" PRIu64 " victims were not there to be killed",
-         total.missed, total.kills + total.missed);
+    hold(&p_enough, total.missed <= 1 + total.kills / 50,
+         "%" PRIu64 " of %" PRIu64 " victims were not there to be killed", total.missed, total.kills + total.missed);
     if (plan.full)
         hold(&p_enough, total.kills * 100 >= total.stops, "%" PRIu64 " kills at %" PRIu64 " stops", total.kills,
              total.stops);

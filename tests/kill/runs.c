@@ -216,20 +216,20 @@ static bool run_on(const victim_t *victim, uint64_t from, uint64_t to)
     return victim_run_to(victim, address, times);
 }
 
-/* Step by step, where the keeper has a part in it. */
+/* Step by step: where the keeper has a part in it, or to an instruction that a run at full speed does not come by, as where
+ * a clock is read in another second. */
 static bool step_on(run_t *run, victim_t *victim, uint64_t stop)
 {
-    for (run->stop = 0; run->stop < stop; run->stop++)
+    for (run->stop = 0; run->stop < stop;) {
         if (victim_step(victim) != STEP_STOPPED)
             return false;
+        if (++run->stop == trail.told)
+            announce(run->scene);
+    }
     return true;
 }
 
-/*
- * Brings a fresh victim to a stop of the trail. False where it does not get there: a clock that was read twice comes by
- * once more or less.
- */
-static bool bring_to(const scene_t *scene, victim_t *victim, run_t *run, uint64_t stop)
+static bool try_to_bring(const scene_t *scene, victim_t *victim, run_t *run, uint64_t stop, bool stepping)
 {
     watch_t *watch = &watches[scene->world - worlds];
     start(scene, victim);
@@ -238,7 +238,7 @@ static bool bring_to(const scene_t *scene, victim_t *victim, run_t *run, uint64_
     run->stop = stop;
     run_begin(run, watch->shadow);
     bool there;
-    if (stop > trail.alone) {
+    if (stepping || stop > trail.alone) {
         there = step_on(run, victim, stop);
     } else if (trail.told != 0 && stop > trail.told) {
         there = run_on(victim, 0, trail.told);
@@ -250,6 +250,15 @@ static bool bring_to(const scene_t *scene, victim_t *victim, run_t *run, uint64_
     watch_changed(watch);
     image_load(run->image, watch->shadow);
     return there;
+}
+
+/* Brings a fresh victim to a stop of the trail, at full speed if it gets there. */
+static bool bring_to(const scene_t *scene, victim_t *victim, run_t *run, uint64_t stop)
+{
+    if (try_to_bring(scene, victim, run, stop, false))
+        return true;
+    finish(scene, victim);
+    return try_to_bring(scene, victim, run, stop, true);
 }
 
 void kill_at(const scene_t *scene, tally_t *tally, uint64_t stop)
