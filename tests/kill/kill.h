@@ -181,7 +181,8 @@ typedef struct panorama {
 
 typedef struct tally {
     uint64_t stops, changes, audits, kills, others, real_others, violations, stepped, missed;
-    uint64_t many; /* stops at which others made each operation a thousand times (the slice: a hundred) */
+    uint64_t beside; /* victims that went on to their end in what others had left */
+    uint64_t many;   /* stops at which others made each operation a thousand times (the slice: a hundred) */
 } tally_t;
 
 /* One run of a call from a scene. */
@@ -202,6 +203,8 @@ void run_begin(run_t *run, const unsigned char *bytes);
 void judge_image(run_t *run, const unsigned char *bytes);
 void judge_others(run_t *run, const unsigned char *bytes, uint32_t times);
 void judge_real(run_t *run);
+void judge_answer(run_t *run, int status, bool subject_was_taken);
+void judge_remains(run_t *run, const commy_mesh_t *mesh);
 void judge_end(run_t *run, const unsigned char *bytes, int status);
 bool run_holds(run_t *run, property_t *property, bool holds, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -233,8 +236,14 @@ void add_up(tally_t *sum, const tally_t *more);
 /* Steps through the whole call and judges. others_often: how often others make each operation at 1 % of the stops. */
 void judge_all(const scene_t *scene, tally_t *tally, uint32_t others_often);
 void kill_at(const scene_t *scene, tally_t *tally, uint64_t stop);
+/* Who works in the real region while a victim is stopped. */
+typedef struct company {
+    uint32_t times;     /* each operation */
+    bool takes_subject; /* and unregisters the subject at last */
+    bool count;         /* and is stepped through all once */
+} company_t;
 /* The victim is stopped, others work where it stands, and it goes on to its end in what they left. */
-void stop_at(const scene_t *scene, tally_t *tally, uint64_t stop, uint32_t times, bool count);
+void stop_at(const scene_t *scene, tally_t *tally, uint64_t stop, const company_t *company);
 
 /* -------------------------------------------------------------------- files.c */
 

@@ -56,8 +56,9 @@ typedef struct effort {
     uint32_t each_stop;   /* kill at one of n stops, by chance; 0: none */
     uint32_t kills_most;  /* of these */
     uint32_t beside;      /* how often others make each operation in the real region at a stop */
-    uint32_t beside_at;   /* at so many stops */
+    uint32_t beside_at;   /* at so many stops, by chance */
     bool count;           /* and are stepped at the first of these */
+    uint32_t go_on;       /* they do so once behind every nth change, and the victim goes on; 0: never */
 } effort_t;
 
 static bool takes_long(const call_t *call, size_t state)
@@ -76,9 +77,10 @@ static effort_t effort_of(size_t call, size_t state)
     const call_t *it = &calls[call];
     bool named = plan.call || plan.state, stores = it->flags & CALL_STORES, turn = state == call * 3 % states_count;
     if (plan.full)
-        return (effort_t){true, 1000, 1, 100, UINT32_MAX, 250, 4, turn};
+        return (effort_t){true, 1000, 1, 100, UINT32_MAX, 250, 4, turn, 1};
     if (takes_long(it, state))
-        return (effort_t){.judge = turn || named, .each_change = stores ? 8 : 0, .each_stop = 1000, .kills_most = 4};
+        return (effort_t){
+            .judge = turn || named, .each_change = stores ? 8 : 0, .each_stop = 1000, .kills_most = 4, .go_on = 4};
     effort_t some = {.judge = (state + call) % 3 != 0 || turn || named,
                      .each_stop = 100,
                      .kills_most = it->flags & CALL_BLOCKS ? 2 : 6};
@@ -86,6 +88,7 @@ static effort_t effort_of(size_t call, size_t state)
         some.each_change = 1;
     if (turn) {
         some.others = 100;
+        some.go_on = 1;
         some.beside = 20;
         some.beside_at = it->flags & CALL_BLOCKS ? 0 : 1;
         some.count = call % 8 == 1;
@@ -113,8 +116,15 @@ static void run_pair(size_t call, size_t state, uint64_t *random)
     for (uint32_t i = 0; i < effort.beside_at; i++) {
         uint64_t change = trail.changes ? 1 + below(random, (uint32_t)trail.changes) : 0;
         uint64_t stop = i % 2 && change ? trail.changed_at[change] : 1 + below(random, (uint32_t)stops);
-        stop_at(&scene, &tally, stop, effort.beside, effort.count && i == 0);
+        const company_t company = {effort.beside, i % 2, effort.count && i == 0};
+        stop_at(&scene, &tally, stop, &company);
     }
+    /* In front of every store, and behind the last. */
+    for (uint64_t change = 0; effort.go_on && change <= trail.changes; change += effort.go_on)
+        for (int takes = 0; takes < 2; takes++) {
+            const company_t company = {1, takes, false};
+            stop_at(&scene, &tally, change ? trail.changed_at[change] : 1, &company);
+        }
     tell(it->name, states[state], &tally);
     scene_free(&scene);
 }
@@ -146,10 +156,10 @@ static void print_summary(void)
            " more missed their stop, and killed nobody)\n",
            total.audits, total.kills, percent, total.missed);
     printf("others: %" PRIu64 " operations in copies (%d of each at %" PRIu64 " stops, %.2f %%), %" PRIu64
-           " in the real region; longest %" PRIu64
+           " in the real region, after which %" PRIu64 " victims went on; longest %" PRIu64
            " us of the processor (%s)\ninstructions at most, stepped, with a look before and after:",
            total.others, plan.full ? 1000 : 100, total.many,
-           total.stops ? 100.0 * (double)total.many / (double)total.stops : 0, total.real_others,
+           total.stops ? 100.0 * (double)total.many / (double)total.stops : 0, total.real_others, total.beside,
            longest_operation_ns / 1000, operations[longest_operation]);
     for (size_t i = 0; i < operations_count; i++)
         printf(" %s %" PRIu64 "%s", operations[i], worst_steps[i], i + 1 < operations_count ? "," : "\n");

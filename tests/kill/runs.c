@@ -77,6 +77,7 @@ void add_up(tally_t *sum, const tally_t *more)
     sum->stepped += more->stepped;
     sum->missed += more->missed;
     sum->many += more->many;
+    sum->beside += more->beside;
 }
 
 /* Somebody who waits for the subject's name is woken. */
@@ -276,13 +277,13 @@ void kill_at(const scene_t *scene, tally_t *tally, uint64_t stop)
 
 /* ------------------------------------------------- third: others in the real region */
 
-static void let_others_work(run_t *run, uint32_t times)
+static void let_others_work(run_t *run, const company_t *company)
 {
     const world_t *world = run->scene->world;
     others_t others = {.call = run->scene->call};
     const char *why = "";
-    for (uint32_t turn = 1; turn <= times; turn++) {
-        others.last = turn == times;
+    for (uint32_t turn = 1; turn <= company->times; turn++) {
+        others.last = turn == company->times && company->takes_subject;
         for (size_t operation = 0; operation < operations_count; operation++, run->tally.real_others++)
             run_holds(run, &p_progress, other_operation(world->mesh, &others, operation, &why), "%s: %s",
                       operations[operation], why);
@@ -335,25 +336,32 @@ static void count_steps(run_t *run)
     victim_kill(&other);
 }
 
+/* At rest, with the victim dead and reaped. */
+static void judge_rest(run_t *run)
+{
+    const world_t *world = run->scene->world;
+    run_holds(run, &p_progress, commy_mesh_reap(world->mesh, NULL) == COMMY_STATUS_SUCCESS, "reap: %s",
+              commy_last_error_message());
+    judge_remains(run, world->mesh);
+}
+
 /* The victim is stopped, others work where it stands, and it goes on to its end in what they left. */
-void stop_at(const scene_t *scene, tally_t *tally, uint64_t stop, uint32_t times, bool count)
+void stop_at(const scene_t *scene, tally_t *tally, uint64_t stop, const company_t *company)
 {
     run_t run = new_run(scene);
     victim_t victim;
     if (bring_to(scene, &victim, &run, stop)) {
-        if (count)
+        if (company->count)
             count_steps(&run);
         atomic_store(&board->done, 0);
-        let_others_work(&run, times);
-        run_holds(&run, &p_progress, victim_finish(&victim, announce, scene),
-                  "the victim itself does not come to its end");
+        let_others_work(&run, company);
+        bool ended = victim_finish(&victim, announce, scene);
+        run_holds(&run, &p_progress, ended, "the victim itself does not come to its end");
+        if (ended)
+            judge_answer(&run, board->status, company->takes_subject);
         victim_kill(&victim);
-        run_holds(&run, &p_progress, commy_mesh_reap(scene->world->mesh, NULL) == COMMY_STATUS_SUCCESS, "reap: %s",
-                  commy_last_error_message());
-        uint64_t findings = 1;
-        cmy_check_region(scene->world->region, true, print_finding, NULL, &findings);
-        run_holds(&run, &p_audit, findings == 0, "%" PRIu64 " findings after others worked beside it", findings);
-        run.tally.audits++;
+        judge_rest(&run);
+        run.tally.beside++;
         world_restore(scene->world, scene->world->calm);
     } else {
         run.tally.missed++;

@@ -387,6 +387,27 @@ void judge_real(run_t *run)
     judge_leaks(run, world->mesh, 1, 2);
 }
 
+/* Of a victim that went on beside others: what it was told is what they may have made of it. */
+void judge_answer(run_t *run, int status, bool subject_was_taken)
+{
+    const scene_t *scene = run->scene;
+    bool good = status == (int)scene->expected;
+    /* Its subject was registered, or taken away, by others meanwhile; or what filled the region was. */
+    if (is_registering(scene->call))
+        good = good || status == COMMY_STATUS_EXISTS || status == COMMY_STATUS_FULL ||
+               (subject_was_taken && status == COMMY_STATUS_SUCCESS);
+    else if (scene->call->judge && !(scene->call->flags & CALL_ENDS))
+        good = good || (subject_was_taken && status == COMMY_STATUS_NOT_FOUND);
+    run_holds(run, &p_result, good, "beside others it returned %d (%s)", status, commy_status_string(status));
+}
+
+/* Everybody but A and B is gone, and so may be what others took away. */
+void judge_remains(run_t *run, const commy_mesh_t *mesh)
+{
+    judge_audit(run, mesh);
+    judge_leaks(run, mesh, 2, 2);
+}
+
 /* What can be seen of the subject has changed, but for its counters. */
 static bool shows(const sight_t *was, const sight_t *is)
 {
