@@ -89,6 +89,8 @@ void war_log_clear(void)
     }
     for (uint32_t i = 0; i < SHARED; i++)
         atomic_store(&war->holder[i], 0);
+    for (uint32_t i = 0; i < BRINKS; i++)
+        atomic_store(&war->brink[i], 0);
 }
 
 void war_place_clear(uint32_t number)
