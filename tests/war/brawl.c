@@ -21,6 +21,7 @@
 #define CROWD_NAMES 500u
 
 static char shared_id[SHARED][64], anybodys_id[ANYBODYS][64];
+static char long_text[901]; /* more than a small block has room for */
 
 /* ------------------------------------------------------------- one home line */
 
@@ -41,6 +42,7 @@ static void find_id(const commy_mesh_t *mesh, uint32_t home, const char *stem, u
 void war_brawl_begin(const commy_mesh_t *mesh)
 {
     uint32_t home = home_of(mesh, "shared");
+    memset(long_text, 'x', sizeof long_text - 1);
     for (uint32_t i = 0; i < SHARED; i++)
         find_id(mesh, home, "shared", i, shared_id[i]);
     for (uint32_t i = 0; i < ANYBODYS; i++)
@@ -59,16 +61,6 @@ static bool be_there(commy_status_t status, const char *what, uint32_t number)
 static void meddle(war_fighter_t *f, const char *id, uint32_t number)
 {
     static const char *const texts[] = {"", "short", "of a brawler"};
-    static const char long_text[] = "a text of more bytes than one small block has: "
-                                    "0123456789012345678901234567890123456789012345678901234567890123"
-                                    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901"
-                                    "234567890123456789012345678901"
-                                    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901"
-                                    "234567890123456789012345678901"
-                                    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901"
-                                    "234567890123456789012345678901"
-                                    "0123456789012345678901234567890123456789012345678901234567890123456789012345678901"
-                                    "234567890123456789012345678901";
     commy_target_t target;
     uint32_t dice = below(&f->random, 8);
     switch (dice) {
@@ -106,9 +98,8 @@ static bool is_dead(uint64_t who)
     return who == 0 || atomic_load(&war->place[((who >> 32) - 1) / THREADS].doom) != (uint32_t)who * 2;
 }
 
-static commy_service_config_t config_of(const war_fighter_t *f, const char *name, const char *id)
+static commy_service_config_t config_of(const char *name, const char *id)
 {
-    (void)f;
     return (commy_service_config_t){
         .size = sizeof(commy_service_config_t), .service_name = name, .service_id = id, .endpoint = "brawl", .port = 1};
 }
@@ -118,7 +109,7 @@ static void contend(war_fighter_t *f)
     commy_service_info_t info;
     uint32_t i = below(&f->random, SHARED);
     const char *id = shared_id[i];
-    const commy_service_config_t config = config_of(f, war_name(below(&f->random, war->names)), id);
+    const commy_service_config_t config = config_of(war_name(below(&f->random, war->names)), id);
     commy_status_t status = commy_service_register(f->mesh, &config, NULL);
     if (status == COMMY_STATUS_EXISTS) {
         meddle(f, id, i);
@@ -147,7 +138,7 @@ static void scuffle(war_fighter_t *f)
 {
     uint32_t i = below(&f->random, ANYBODYS);
     const char *id = anybodys_id[i];
-    const commy_service_config_t config = config_of(f, war_name(below(&f->random, war->names)), id);
+    const commy_service_config_t config = config_of(war_name(below(&f->random, war->names)), id);
     commy_status_t status = commy_service_register(f->mesh, &config, NULL);
     if (status != COMMY_STATUS_EXISTS && !war_called(status, "register anybody's", i))
         return;
@@ -181,7 +172,7 @@ static void hold_on(war_fighter_t *f)
     uint64_t ttl_ms = 1 + i % 2, length = ttl_ms * 1000000;
     _Atomic uint64_t *end = &war->brink[i];
     snprintf(id, sizeof id, "brink-%u", i);
-    commy_service_config_t config = config_of(f, war_name(i), id);
+    commy_service_config_t config = config_of(war_name(i), id);
     config.flags = COMMY_SERVICE_DETACHED;
     config.ttl_ms = ttl_ms;
     uint64_t until = atomic_load(end), began = now_ns();
@@ -221,7 +212,7 @@ static void crowd(war_fighter_t *f)
     snprintf(name, sizeof name, "crowd-%u-%u-%u", f->place, f->thread, below(&f->random, CROWD_NAMES));
     for (; made < wanted; made++) {
         snprintf(id[made], sizeof id[made], "crowd-%u-%u-%u-%u", f->place, f->thread, f->epoch, made);
-        const commy_service_config_t config = config_of(f, name, id[made]);
+        const commy_service_config_t config = config_of(name, id[made]);
         if (!war_called(commy_service_register(f->mesh, &config, NULL), "register a crowd", made))
             break;
     }
