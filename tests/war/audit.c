@@ -161,10 +161,7 @@ void war_audit(void *argument)
 
 static uint64_t patience_ns(void)
 {
-    for (int i = 0; i < WAR_PROPERTY_COUNT; i++)
-        if (atomic_load(&war->violated[i]) > 0)
-            return LOST_NS;
-    return SETTLE_NS;
+    return war_is_lost() ? LOST_NS : SETTLE_NS;
 }
 
 static uint32_t in_use(const commy_mesh_t *mesh, cmy_slab_kind_t kind)

@@ -261,7 +261,7 @@ static void tend(uint32_t number, uint64_t now)
 static void fight(uint64_t for_ns)
 {
     uint64_t began = now_ns(), now;
-    while ((now = now_ns()) - began < for_ns) {
+    while ((now = now_ns()) - began < for_ns && !war_is_decided()) {
         if (!mesh && test_dir_count(war->dir) > 0)
             mesh = war_attach(COMMY_OPEN_READ_ONLY, 0);
         for (uint32_t p = 0; p < PLACES; p++)

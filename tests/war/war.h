@@ -92,6 +92,8 @@ typedef enum war_property {
 /* Looks at a property once, from any process. The first few violations are printed. Returns `holds`. */
 bool war_hold(war_property_t property, bool holds, const char *format, ...) __attribute__((format(printf, 3, 4)));
 int war_verdict(void);
+bool war_is_lost(void);    /* something was violated */
+bool war_is_decided(void); /* and the war ends with that */
 
 /* -------------------------------------------------------------------- the log */
 
@@ -155,6 +157,7 @@ typedef struct war_log {
     _Atomic uint64_t audits, exact_audits, version_moves;
     _Atomic uint32_t battle, guests; /* guests: participants that have no place */
     uint32_t capacity, names;
+    bool first; /* the war is over when something was violated */
     bool roomy; /* the region has room for all, so that nothing may be refused */
     pid_t commander;
     int memory; /* descriptor of the log itself, for those that cannot inherit its mapping */
