@@ -252,6 +252,8 @@ static void look_again(cmy_audit_t *audit)
 
 static void rest(cmy_audit_t *audit, uint32_t ms)
 {
+    if (audit->quiescent)
+        return; /* nobody is at work who could mend it meanwhile */
     if (ms == 0 || audit->paused_ms + ms > PAUSES_BUDGET_MS) {
         sched_yield();
         return;

@@ -151,7 +151,7 @@ RUN(run_reap)
 bool sight_same(const sight_t *a, const sight_t *b)
 {
     return memcmp(&a->info, &b->info, sizeof a->info) == 0 && a->text_hash == b->text_hash &&
-           a->reference == b->reference && a->requests == b->requests;
+           a->reference == b->reference && a->requests == b->requests && a->lease_end == b->lease_end;
 }
 
 static verdict_kind_t unchanged(const sight_t *before, const sight_t *now)
@@ -166,6 +166,13 @@ static bool is_text(const char *is, const char *should)
     return strcmp(is, should ? should : "") == 0;
 }
 
+/* A lease of the length that was asked for, from now on or a moment ago. */
+static bool lease_is_fresh(const commy_service_config_t *config, const sight_t *now)
+{
+    uint64_t length = config->ttl_ms * 1000000, clock = now_ns();
+    return now->lease_end <= clock + length && now->lease_end > clock + length / 2;
+}
+
 static bool is_as_registered(const commy_service_config_t *config, const sight_t *now)
 {
     const commy_service_info_t *info = &now->info;
@@ -176,7 +183,8 @@ static bool is_as_registered(const commy_service_config_t *config, const sight_t
                 info->weight == (config->weight ? config->weight : COMMY_DEFAULT_WEIGHT) &&
                 info->status == COMMY_HEALTH_HEALTHY && info->admin == COMMY_ADMIN_ENABLED &&
                 info->port == config->port && info->registered_at_ns != 0 && info->metadata_bytes == strlen(text) &&
-                now->text_hash == XXH3_64bits(text, strlen(text)) && now->requests == 0;
+                now->text_hash == XXH3_64bits(text, strlen(text)) && now->requests == 0 &&
+                (config->ttl_ms ? lease_is_fresh(config, now) : now->lease_end == 0);
     for (uint32_t i = 0; good && i < config->tag_count; i++)
         good = is_text(info->tags[i], config->tags[i]);
     return good && is_text(info->node_id, config->flags & COMMY_SERVICE_DETACHED ? "" : "victim");
@@ -218,7 +226,18 @@ JUDGE_SET(judge_admin, set.info.admin = COMMY_ADMIN_DRAINING)
 JUDGE_SET(judge_metadata, SET_TEXT(new_text))
 JUDGE_SET(judge_metadata_large, SET_TEXT(large_text))
 JUDGE_SET(judge_metadata_none, SET_TEXT(""))
-JUDGE_SET(judge_heartbeat, set.info.status = COMMY_HEALTH_HEALTHY)
+
+/* The lease ends later, and what was unhealthy for want of a heartbeat is healthy. */
+JUDGE(judge_heartbeat)
+{
+    sight_t set = {0};
+    if (!before || !now || now->lease_end <= before->lease_end || !lease_is_fresh(call->config, now))
+        return unchanged(before, now);
+    set = *before;
+    set.lease_end = now->lease_end;
+    set.info.status = COMMY_HEALTH_HEALTHY;
+    return judge_set(before, now, &set);
+}
 
 /* The outcome and its latency are two adds: the average may be seen between them. */
 JUDGE(judge_report)
@@ -256,7 +275,7 @@ const call_t calls[] = {
     {"report, first", CHANGES, &with_lease, run_report, judge_report},
     {"report, later", CHANGES | WANT_STATS, &with_lease, run_report, judge_report},
     {"wait", CHANGES | CALL_SLEEPS, &with_lease, run_wait, NULL},
-    {"reap", CHANGES | WANT_LEFT, &with_lease, run_reap, NULL},
+    {"reap", CHANGES | WANT_LEFT | CALL_CLEANS, &with_lease, run_reap, NULL},
     {"leave", CHANGES | WANT_STATS | WANT_OWN | CALL_BLOCKS | CALL_ENDS, &with_lease, run_leave, judge_unregister},
     {"detach", CHANGES | WANT_OWN | CALL_BLOCKS | CALL_ENDS, &with_lease, run_detach, judge_unregister},
 };

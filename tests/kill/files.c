@@ -9,31 +9,44 @@
  *                    the capacity that was asked for. Nothing else is in the directory. (An unnamed file is the kernel's to
  *                    free, which it does when the last descriptor goes with the victim.)
  *   remove           the region stands unmarked under its name; or marked; or marked and without its name; in this
- *                    order. Somebody attached to it may work, or is told that it was removed.
+ *                    order. Somebody attached to it may work, or is told that it was removed. (What cannot be mapped is not
+ *                    marked: nobody is attached to it as far as this library can tell.)
  *   after a death    whoever comes next makes, or attaches, or removes as if nobody had been there
- *   beside a victim  two who make a region at once end with one that made it and one that did not; the victim comes to its
- *                    end
+ *   beside a victim  each of these calls, made by another while the victim is stopped, is answered by what there is; then
+ *                    the victim comes to its end, with an answer that fits before or after
  */
 #include "kill.h"
+
+#include <stddef.h>
 
 property_t p_files = {"a region's file is absent or whole, at every instruction of making and removing it", 0, 0};
 
 #define NAME "f"
 #define CAPACITY 32u
 
-typedef enum before { ABSENT, THERE, OCCUPIED, FOREIGN } before_t;
-
-static const struct row {
-    const char *call, *state;
-    before_t before;
-    commy_status_t (*run)(void);
-    commy_status_t expected;
-    bool makes, removes;
-} * row;
+/* What lies under the name. */
+typedef enum before {
+    ABSENT,
+    THERE,
+    OF_THE_DEAD,
+    IN_USE,
+    MARKED,
+    OTHER_BOOT,
+    OTHER_LAYOUT,
+    COPY,
+    EMPTY_FILE,
+    FOREIGN
+} before_t;
+#define BEFORES (FOREIGN + 1)
+static const char *const befores[BEFORES] = {
+    "absent",     "there",        "of the dead", "in use",        "marked removed",
+    "other boot", "other layout", "a copy",      "an empty file", "a foreign file",
+};
 
 static char dir[96], path[112];
-static commy_mesh_t *onlooker; /* attached before the victim begins, where the region was there */
+static commy_mesh_t *onlooker; /* attached before the victim begins, where there was a region */
 static run_t run;
+static before_t before;
 
 static commy_open_options_t options_with(uint32_t flags)
 {
@@ -41,38 +54,29 @@ static commy_open_options_t options_with(uint32_t flags)
         .size = sizeof(commy_open_options_t), .flags = flags, .dir = dir, .mesh = NAME, .capacity = CAPACITY};
 }
 
-static commy_status_t try_attach(uint32_t flags, bool checked)
-{
-    commy_mesh_t *mesh;
-    const commy_open_options_t options = options_with(flags);
-    commy_status_t status = commy_mesh_attach(&options, &mesh);
-    uint64_t findings = 0;
-    if (status != COMMY_STATUS_SUCCESS)
-        return status;
-    commy_mesh_info_t info;
-    if (checked && (commy_mesh_info(mesh, &info) != COMMY_STATUS_SUCCESS || info.capacity != CAPACITY ||
-                    commy_mesh_check(mesh, print_finding, NULL, &findings) != COMMY_STATUS_SUCCESS))
-        status = COMMY_STATUS_CORRUPT;
-    commy_mesh_detach(&mesh);
-    return status;
-}
+/* ----------------------------------------------------------------------- calls */
 
 static commy_status_t run_create(void)
 {
     const commy_open_options_t options = options_with(0);
     return commy_mesh_create(&options);
 }
-static commy_status_t run_attach(void)
+static commy_status_t attach_with(uint32_t flags)
 {
     commy_mesh_t *mesh;
-    const commy_open_options_t options = options_with(0);
-    return commy_mesh_attach(&options, &mesh);
+    const commy_open_options_t options = options_with(flags);
+    commy_status_t status = commy_mesh_attach(&options, &mesh);
+    if (status == COMMY_STATUS_SUCCESS)
+        commy_mesh_detach(&mesh);
+    return status;
+}
+static commy_status_t run_attach(void)
+{
+    return attach_with(0);
 }
 static commy_status_t run_attach_read_only(void)
 {
-    commy_mesh_t *mesh;
-    const commy_open_options_t options = options_with(COMMY_OPEN_READ_ONLY);
-    return commy_mesh_attach(&options, &mesh);
+    return attach_with(COMMY_OPEN_READ_ONLY);
 }
 static commy_status_t run_remove(void)
 {
@@ -86,22 +90,31 @@ static commy_status_t run_remove_force(void)
 }
 
 #define OK COMMY_STATUS_SUCCESS
-static const struct row rows[] = {
-    {"create", "absent", ABSENT, run_create, OK, true, false},
-    {"create", "there", THERE, run_create, COMMY_STATUS_EXISTS, true, false},
-    {"create", "a foreign file", FOREIGN, run_create, COMMY_STATUS_EXISTS, false, false},
-    {"attach, or create", "absent", ABSENT, run_attach, OK, true, false},
-    {"attach, or create", "there", THERE, run_attach, OK, true, false},
-    {"attach, or create", "in use", OCCUPIED, run_attach, OK, true, false},
-    {"attach, or create", "a foreign file", FOREIGN, run_attach, COMMY_STATUS_NOT_A_REGION, false, false},
-    {"attach, read-only", "there", THERE, run_attach_read_only, OK, true, false},
-    {"attach, read-only", "absent", ABSENT, run_attach_read_only, COMMY_STATUS_MESH_NOT_FOUND, true, false},
-    {"remove", "absent", ABSENT, run_remove, COMMY_STATUS_MESH_NOT_FOUND, false, true},
-    {"remove", "there", THERE, run_remove, OK, false, true},
-    {"remove", "in use", OCCUPIED, run_remove, COMMY_STATUS_BUSY, false, true},
-    {"remove, forced", "in use", OCCUPIED, run_remove_force, OK, false, true},
-    {"remove, forced", "a foreign file", FOREIGN, run_remove_force, COMMY_STATUS_NOT_A_REGION, false, false},
+#define EXISTS COMMY_STATUS_EXISTS
+#define REMOVED COMMY_STATUS_REMOVED
+#define NO_MESH COMMY_STATUS_MESH_NOT_FOUND
+#define NONE COMMY_STATUS_NOT_A_REGION
+#define BOOT COMMY_STATUS_OTHER_BOOT
+#define LAYOUT COMMY_STATUS_LAYOUT
+static const struct row {
+    const char *call;
+    commy_status_t (*run)(void);
+    bool makes, removes;
+    commy_status_t expected[BEFORES];
+} rows[] = {
+    {"create", run_create, true, false, {OK, EXISTS, EXISTS, EXISTS, EXISTS, EXISTS, EXISTS, EXISTS, EXISTS, EXISTS}},
+    {"attach, or create", run_attach, true, false, {OK, OK, OK, OK, REMOVED, BOOT, LAYOUT, REMOVED, NONE, NONE}},
+    {"attach, read-only",
+     run_attach_read_only,
+     false,
+     false,
+     {NO_MESH, OK, OK, OK, REMOVED, BOOT, LAYOUT, REMOVED, NONE, NONE}},
+    {"remove", run_remove, false, true, {NO_MESH, OK, OK, COMMY_STATUS_BUSY, OK, OK, OK, OK, NONE, NONE}},
+    {"remove, forced", run_remove_force, false, true, {NO_MESH, OK, OK, OK, OK, OK, OK, OK, NONE, NONE}},
 };
+#define ROWS (sizeof rows / sizeof rows[0])
+static const struct row *const create = &rows[0], *const attach = &rows[1], *const force = &rows[4];
+static const struct row *row;
 
 static void make_call(const void *argument)
 {
@@ -112,42 +125,57 @@ static void make_call(const void *argument)
     trap();
 }
 
-/* ------------------------------------------------------------------- judging */
+/* ----------------------------------------------------------- starting states */
 
-static bool is_there(void)
+static void need(bool holds)
 {
-    struct stat st;
-    return lstat(path, &st) == 0;
+    if (holds)
+        return;
+    printf("a starting state could not be built: %s\n", commy_last_error_message());
+    exit(2);
 }
 
-static void check(bool holds, const char *what)
+/* A participant as those of the worlds, who lives as far as its word says, or is dead; and a service of its own. */
+static void occupy(commy_mesh_t *mesh, bool lives)
 {
-    run_holds(&run, &p_files, holds, "%s", what);
-}
-
-/* A participant that lives as far as its word says. */
-static void occupy(const commy_mesh_t *mesh)
-{
+    const commy_service_config_t config = {
+        .size = sizeof config, .service_name = "n", .service_id = "i", .endpoint = "127.0.0.1", .port = 1};
     cmy_life_shm_t *life = &mesh->region->life[0];
-    cmy_store32_relaxed(&life->word, (uint32_t)getpid() | FUTEX_WAITERS);
-    cmy_store64_relaxed(&life->phase, cmy_life_word(CMY_SLOT_ARMED, 0, 0, (uint32_t)getpid()));
+    const cmy_region_t *model = worlds[0].region;
+    memcpy(life, &model->life[SLOT_A], sizeof *life);
+    memcpy(mesh->region->participants, &model->participants[SLOT_A], sizeof *model->participants);
+    mesh->actor.owner = cmy_owner(0, cmy_life_incarnation(cmy_load64_relaxed(&life->phase)));
+    atomic_store(&mesh->phase, CMY_MESH_JOINED);
+    need(commy_service_register(mesh, &config, NULL) == OK);
+    atomic_store(&mesh->phase, CMY_MESH_LEFT); /* there is no keeper to leave with */
+    if (!lives)
+        cmy_store32_relaxed(&life->word, FUTEX_OWNER_DIED | FUTEX_WAITERS);
 }
 
 static void prepare(void)
 {
     unlink(path);
     onlooker = NULL;
-    if (row->before == FOREIGN) {
+    if (before == ABSENT)
+        return;
+    if (before == FOREIGN || before == EMPTY_FILE) {
         FILE *file = fopen(path, "w");
-        if (!file || fputs("something else\n", file) < 0 || fclose(file) != 0)
-            exit(2);
-    } else if (row->before != ABSENT) {
-        if (run_create() != OK)
-            exit(2);
-        onlooker = attach_to(dir, NAME, COMMY_OPEN_MUST_EXIST);
-        if (row->before == OCCUPIED)
-            occupy(onlooker);
+        need(file && (before == EMPTY_FILE || fputs("something else\n", file) >= 0) && fclose(file) == 0);
+        return;
     }
+    need(run_create() == OK);
+    onlooker = attach_to(dir, NAME, COMMY_OPEN_MUST_EXIST);
+    cmy_header_shm_t *header = onlooker->region->header;
+    if (before == IN_USE || before == OF_THE_DEAD)
+        occupy(onlooker, before == IN_USE);
+    if (before == MARKED)
+        cmy_store64_relaxed(&header->removed, 1);
+    if (before == OTHER_BOOT)
+        header->boot_id[0] ^= 1;
+    if (before == OTHER_LAYOUT)
+        header->fingerprint ^= 1;
+    if (before == COPY)
+        header->inode ^= 1;
 }
 
 static void tidy(victim_t *victim)
@@ -157,49 +185,88 @@ static void tidy(victim_t *victim)
     unlink(path);
 }
 
+/* ------------------------------------------------------------------- judging */
+
+static void check(bool holds, const char *what)
+{
+    run_holds(&run, &p_files, holds, "%s", what);
+}
+
+static bool is_there(void)
+{
+    struct stat st;
+    return lstat(path, &st) == 0;
+}
+
 static bool marked(void)
 {
     return onlooker && cmy_load64_relaxed(&onlooker->region->header->removed) != 0;
 }
 
-/* What others see, behind a system call. before: what they saw last; 0 nothing, 1 the name, 2 with a mark, 3 no name. */
-static int judge(int before)
+/* What lies under the name now. made: by others than the state's maker. */
+static before_t state_now(bool made)
 {
-    bool there = is_there(), mark = marked(), audits = row->before != OCCUPIED && row->before != FOREIGN;
-    int now = there ? 1 + mark : row->before == ABSENT ? 0 : 3;
-    if (now == before)
+    if (!is_there())
+        return ABSENT;
+    if (made || before == ABSENT)
+        return THERE;
+    return marked() && before <= IN_USE ? MARKED : before;
+}
+
+/* Whether it can be attached to, has the capacity that was asked for, and is sound. */
+static bool is_whole(void)
+{
+    commy_mesh_t *mesh;
+    commy_mesh_info_t info;
+    const commy_open_options_t options = options_with(COMMY_OPEN_READ_ONLY);
+    if (commy_mesh_attach(&options, &mesh) != OK)
+        return false;
+    bool whole = commy_mesh_info(mesh, &info) == OK && info.capacity == CAPACITY && is_clean(mesh);
+    commy_mesh_detach(&mesh);
+    return whole;
+}
+
+/* What others see, behind a system call. seen: what they saw last; 0 nothing, 1 the name, 2 with a mark, 3 no name. */
+static int judge(int seen)
+{
+    bool there = is_there(), mark = marked(), marks = before <= IN_USE;
+    int now = there ? 1 + mark : before == ABSENT ? 0 : 3;
+    if (now == seen)
         return now;
     run.change++;
     run.tally.audits++;
     if (row->removes) {
-        check(now >= before && (now != 3 || mark), "it is removed by steps: marked, then without its name");
+        check(now >= seen && (now != 3 || mark || !marks), "it is removed by steps: marked, then without its name");
         commy_target_t target;
-        commy_status_t status = commy_service_find(onlooker, "nobody", &target);
-        check(status == (mark ? COMMY_STATUS_REMOVED : COMMY_STATUS_NOT_FOUND), "who is attached is told");
+        commy_status_t status = onlooker ? commy_service_find(onlooker, "nobody", &target) : OK;
+        check(status == (mark ? REMOVED : COMMY_STATUS_NOT_FOUND), "who is attached is told");
     } else {
-        check(now == 1 && before == 0 && audits, "it appears, once");
-        check(try_attach(COMMY_OPEN_READ_ONLY, true) == OK, "it is whole when it appears");
+        check(now == 1 && seen == 0, "it appears, once");
+        check(is_whole(), "it is whole when it appears");
     }
     check(test_dir_count(dir) == (there ? 1 : 0), "nothing else is in the directory");
     return now;
 }
 
-/* After the victim's death, somebody else does the same. */
+/* After the victim's death, others do the same, and then what is left to do until there is a region. */
 static void judge_after(void)
 {
-    bool there = is_there();
-    if (row->before == FOREIGN) {
-        check(there && try_attach(0, false) == COMMY_STATUS_NOT_A_REGION, "a foreign file is left alone");
-    } else if (row->removes) {
-        commy_status_t status = run_remove_force();
-        check(status == (there ? OK : COMMY_STATUS_MESH_NOT_FOUND), "what is left can be removed");
-        check(!is_there() && run_create() == OK && try_attach(0, true) == OK, "and made anew");
-    } else {
-        commy_status_t status = run_create();
-        check(status == (there ? COMMY_STATUS_EXISTS : OK), "it can be made by the next who comes");
-        check(try_attach(0, row->before != OCCUPIED) == OK, "and attached to");
+    before_t now = state_now(false);
+    check(now == before || (row->removes ? now == MARKED || now == ABSENT : now == THERE && before == ABSENT),
+          "it is as it was, or as the call makes it");
+    check(row->run() == row->expected[now], "whoever comes next is answered by what there is");
+    now = state_now(now == ABSENT && row->makes);
+    check(test_dir_count(dir) == (now == ABSENT ? 0 : 1), "nothing is left in the directory");
+    if (before == FOREIGN || before == EMPTY_FILE) {
+        check(now == before, "a foreign file is left alone");
+        return;
     }
-    check(test_dir_count(dir) == 1, "nothing is left in the directory");
+    if (now == THERE || now == OF_THE_DEAD || now == IN_USE) {
+        check(is_whole(), "it can be attached to");
+        return;
+    }
+    check(force->run() == force->expected[now], "what cannot be used can be removed");
+    check(!is_there() && create->run() == OK && attach->run() == OK && is_whole(), "and made anew");
 }
 
 /* ------------------------------------------------------------------- running */
@@ -235,27 +302,37 @@ static void no_wake(const void *argument)
     (void)argument;
 }
 
-/* Somebody else makes the same call while the victim is stopped in front of or behind a system call. */
-static void stop_file_call_at(uint64_t stop)
+/* Two who met. The victim's answer fits the state that it began in, or the one that the other left, or, where it looked
+ * while the other was at work, a region marked removed. */
+static void judge_both(before_t met, const struct row *other, commy_status_t theirs)
+{
+    bool made = met == ABSENT && other->makes;
+    commy_status_t its = (commy_status_t)board->status;
+    before_t left = other->removes && theirs == OK ? ABSENT : made ? THERE : met;
+    check(theirs == other->expected[met], "another is answered by what there is");
+    check(its == row->expected[before] || its == row->expected[met] || its == row->expected[left] ||
+              (left == ABSENT && met != ABSENT && its == row->expected[MARKED]),
+          "the victim's answer fits before or after");
+    bool there = is_there();
+    if (row->makes && its == OK && !other->removes)
+        check(there, "what was made is there");
+    if (row->removes && its == OK && !other->makes)
+        check(!there, "what was removed is not");
+    check(test_dir_count(dir) == there, "nothing else is in the directory");
+    if (there && (before == ABSENT || made || (before <= IN_USE && !marked())))
+        check(is_whole(), "what is there is whole");
+}
+
+/* Somebody else makes one of these calls while the victim is stopped in front of or behind a system call. */
+static void stop_file_call_at(uint64_t stop, const struct row *other)
 {
     victim_t victim;
     if (bring_to(&victim, stop)) {
-        bool there = is_there();
-        commy_status_t mine = row->run();
+        before_t met = state_now(false);
+        commy_status_t theirs = other->run();
         run.tally.real_others++;
-        bool good = victim_finish(&victim, no_wake, NULL);
-        commy_status_t its = (commy_status_t)board->status;
-        check(good, "the victim comes to its end beside another");
-        if (row->run == run_create && row->before == ABSENT)
-            check((mine == OK) != (its == OK) && (mine == OK ? its : mine) == COMMY_STATUS_EXISTS &&
-                      (mine == OK) == !there,
-                  "of two who make it, one does");
-        else if (row->removes && row->expected == OK)
-            check((mine == OK || mine == COMMY_STATUS_MESH_NOT_FOUND) &&
-                      (its == OK || its == COMMY_STATUS_MESH_NOT_FOUND) && !is_there(),
-                  "two who remove it both find it gone");
-        else
-            check(mine == row->expected && its == row->expected, "two who make the same call get the same");
+        check(victim_finish(&victim, no_wake, NULL), "the victim comes to its end beside another");
+        judge_both(met, other, theirs);
     } else {
         run.tally.missed++;
     }
@@ -267,7 +344,7 @@ static void judge_file(void)
     victim_t victim;
     prepare();
     victim_begin(&victim, make_call, NULL);
-    int seen = is_there() ? 1 : 0;
+    int seen = is_there() ? 1 + marked() : 0;
     step_t step;
     bool enters = victim_calls(&victim), store = row->removes;
     at_calls_count = 0;
@@ -283,16 +360,16 @@ static void judge_file(void)
     run.tally.stops = run.stop;
     run.tally.changes = run.change;
     run_holds(&run, &p_killed, step == STEP_DONE, "it did not come to its end");
-    run_holds(&run, &p_result, board->status == (int)row->expected, "it returned %d (%s)", board->status,
+    commy_status_t expected = row->expected[before];
+    run_holds(&run, &p_result, board->status == (int)expected, "it returned %d (%s)", board->status,
               commy_status_string(board->status));
-    check(is_there() == (row->removes && row->expected == OK              ? false
-                         : row->makes && row->run != run_attach_read_only ? true
-                                                                          : row->before != ABSENT),
-          "the name is there, or not, as the call says");
+    bool there = before == ABSENT ? row->makes && expected == OK : !(row->removes && expected == OK);
+    check(is_there() == there, "the name is there, or not, as the call says");
     tidy(&victim);
 }
 
-uint32_t files_run(const char *in, bool full, void (*print)(const char *call, const char *state, const tally_t *tally))
+uint32_t files_run(const char *in, bool full, bool (*wanted)(const char *call, const char *state),
+                   void (*print)(const char *call, const char *state, const tally_t *tally))
 {
     uint64_t random = 7;
     uint32_t left_out = 0;
@@ -300,26 +377,33 @@ uint32_t files_run(const char *in, bool full, void (*print)(const char *call, co
     snprintf(path, sizeof path, "%s/" NAME, dir);
     if (mkdir(dir, 0700) != 0)
         exit(2);
-    for (row = rows; row < rows + sizeof rows / sizeof rows[0]; row++) {
-        /* Opening and refusing a region that is there is alike in all of them. */
-        if (!full && row->before != ABSENT && !(row->removes && row->expected == OK) && (row - rows) % 3 != 1) {
+    for (size_t i = 0; i < ROWS * BEFORES; i++) {
+        row = &rows[i % ROWS];
+        before = (before_t)(i / ROWS);
+        if (!wanted(row->call, befores[before]))
+            continue;
+        /* The slice: making, and removing by steps; of the rest, which opens and refuses alike, some. */
+        bool changes = before == ABSENT ? row->makes : row->removes && before <= IN_USE && row->expected[before] == OK;
+        if (!full && !changes && i % 7 != 3) {
             left_out++;
             continue;
         }
         static call_t call;
         static scene_t scene;
         call.name = row->call;
-        scene = (scene_t){.call = &call, .state = row->state};
+        scene = (scene_t){.call = &call, .state = befores[before]};
         run = (run_t){.scene = &scene};
         judge_file();
         uint64_t stops = run.stop, each = full ? 1 : 4;
-        for (uint64_t i = 0; i < at_calls_count; i += each) {
-            kill_file_call_at(at_calls[i]);
-            stop_file_call_at(at_calls[i]);
+        for (uint64_t at = 0; at < at_calls_count; at += each) {
+            kill_file_call_at(at_calls[at]);
+            for (size_t other = 0; other < ROWS; other++)
+                if (full || (at / each + i) % ROWS == other)
+                    stop_file_call_at(at_calls[at], &rows[other]);
         }
-        for (uint64_t i = 0; i < stops / 100 && i < (full ? UINT64_MAX : 10); i++)
+        for (uint64_t kill = 0; kill < stops / 100 && kill < (full ? UINT64_MAX : 10); kill++)
             kill_file_call_at(1 + below(&random, (uint32_t)stops));
-        print(row->call, row->state, &run.tally);
+        print(row->call, befores[before], &run.tally);
     }
     rmdir(dir);
     return left_out;

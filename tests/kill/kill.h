@@ -33,6 +33,8 @@ typedef struct image {
     unsigned char *bytes;
 } image_t;
 
+extern world_t worlds[2];
+
 /* What differs between two looks at a real region, looked for where it can be. */
 typedef struct watch {
     const world_t *world;
@@ -65,21 +67,22 @@ bool watch_complete(const watch_t *watch); /* nothing changed elsewhere */
 /* -------------------------------------------------------------------- calls.c */
 
 /* What a call wants to find in its scene. */
-#define WANT_JOINED 1u   /* the victim has joined */
-#define WANT_SUBJECT 2u  /* the service that the call is about */
-#define WANT_STATS 4u    /* which has a statistics block */
-#define WANT_LAPSED 8u   /* and whose lease has ended */
-#define WANT_OWN 16u     /* further services of the victim's */
-#define WANT_LEFT 32u    /* something that a dead owner left */
-#define CALL_BLOCKS 64u  /* waits for the victim's keeper, which then is stepped too */
-#define CALL_ENDS 128u   /* takes all services of the victim away */
-#define CALL_STORES 256u /* is killed behind every store */
-#define CALL_SLEEPS 512u /* until somebody announces a change */
+#define WANT_JOINED 1u    /* the victim has joined */
+#define WANT_SUBJECT 2u   /* the service that the call is about */
+#define WANT_STATS 4u     /* which has a statistics block */
+#define WANT_LAPSED 8u    /* and whose lease has ended */
+#define WANT_OWN 16u      /* further services of the victim's */
+#define WANT_LEFT 32u     /* something that a dead owner left */
+#define CALL_BLOCKS 64u   /* waits for the victim's keeper, which then is stepped too */
+#define CALL_ENDS 128u    /* takes all services of the victim away */
+#define CALL_STORES 256u  /* is killed behind every store */
+#define CALL_SLEEPS 512u  /* until somebody announces a change */
+#define CALL_CLEANS 1024u /* leaves nothing of the dead */
 
 /* What is seen of one service. */
 typedef struct sight {
     commy_service_info_t info;
-    uint64_t text_hash, reference, requests;
+    uint64_t text_hash, reference, requests, lease_end;
 } sight_t;
 
 typedef enum verdict_kind { VERDICT_BEFORE, VERDICT_AFTER, VERDICT_NEITHER } verdict_kind_t;
@@ -126,9 +129,9 @@ typedef struct board {
 extern board_t *board;
 
 typedef struct victim {
-    pid_t pid, keeper; /* keeper 0: none */
-    bool blocks;       /* the keeper is stepped whenever the calling thread sleeps */
-    bool main_runs;    /* was resumed and has not stopped */
+    pid_t pid, keeper;           /* keeper 0: none */
+    bool blocks;                 /* the keeper is stepped whenever the calling thread sleeps */
+    bool main_runs, keeper_runs; /* was resumed and has not stopped */
     bool keeper_gone;
 } victim_t;
 
@@ -153,13 +156,17 @@ pid_t hold_participants(void);
 /* What another process does while the victim is stopped. */
 typedef struct others {
     const call_t *call; /* the victim's */
-    uint32_t turn;
+    uint32_t turn;      /* counts operations */
+    bool last;          /* nobody wants the subject after this one */
 } others_t;
 extern const char *const operations[];
 extern const size_t operations_count;
-/* Makes one operation; false with a reason where its code is none that it may have. */
+/* Makes one operation; false with a reason where it is not what it must be. */
 bool other_operation(commy_mesh_t *mesh, others_t *others, size_t operation, const char **why);
-bool other_joins(const world_t *world, const char **why);
+/* Attaching, joining, leaving, detaching, creating and removing, which are another process's in the region itself. */
+bool other_lifecycle(const world_t *world, const char **why);
+void helper_begin(void);
+void helper_end(void);
 
 /* ------------------------------------------------------------------ verdict.c */
 
@@ -174,6 +181,8 @@ typedef struct panorama {
 
 typedef struct tally {
     uint64_t stops, changes, audits, kills, others, real_others, violations, stepped, missed;
+    uint64_t beside; /* victims that went on to their end in what others had left */
+    uint64_t many;   /* stops at which others made each operation a thousand times (the slice: a hundred) */
 } tally_t;
 
 /* One run of a call from a scene. */
@@ -182,7 +191,8 @@ typedef struct run {
     image_t *image;
     pid_t victim_pid;
     panorama_t before;
-    bool after; /* the call has taken effect */
+    bool after;       /* the call has taken effect */
+    uint64_t version; /* of the subject's name, before the call */
     uint64_t stop, change;
     uint32_t taken[CMY_SLABS]; /* records in use at the beginning, but for those of the dead */
     tally_t tally;
@@ -193,12 +203,15 @@ void run_begin(run_t *run, const unsigned char *bytes);
 void judge_image(run_t *run, const unsigned char *bytes);
 void judge_others(run_t *run, const unsigned char *bytes, uint32_t times);
 void judge_real(run_t *run);
+void judge_answer(run_t *run, int status, bool subject_was_taken);
+void judge_remains(run_t *run, const commy_mesh_t *mesh);
 void judge_end(run_t *run, const unsigned char *bytes, int status);
 bool run_holds(run_t *run, property_t *property, bool holds, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 
-extern property_t p_audit, p_whole, p_unhurt, p_no_leak, p_dead_unseen, p_result, p_progress, p_bound, p_watched,
-    p_killed, p_files;
+extern property_t p_audit, p_whole, p_unhurt, p_no_leak, p_dead_unseen, p_result, p_told, p_progress, p_bound,
+    p_watched, p_killed, p_enough, p_files;
+extern bool first_only; /* end the test at the first violation */
 extern uint64_t longest_operation_ns;
 extern size_t longest_operation;
 
@@ -208,12 +221,14 @@ extern size_t longest_operation;
 struct trail {
     uint64_t *address, *changed_at;
     uint64_t stops, changes;
-    uint64_t alone; /* up to here nobody else had a part in it: neither its keeper nor who wakes a sleeper */
+    uint64_t told;  /* the stop at which a sleeper was told of a change; 0: none was */
+    uint64_t alone; /* up to here its keeper had no part in it */
 };
 extern struct trail trail;
-extern world_t worlds[2];
 extern bool plant; /* spoil every copy before it is audited */
 extern uint64_t worst_steps[16];
+
+uint64_t instructions_seen(void); /* how many different ones victims were stopped at */
 
 void runs_begin(const char *dir);
 void runs_end(void);
@@ -221,12 +236,19 @@ void add_up(tally_t *sum, const tally_t *more);
 /* Steps through the whole call and judges. others_often: how often others make each operation at 1 % of the stops. */
 void judge_all(const scene_t *scene, tally_t *tally, uint32_t others_often);
 void kill_at(const scene_t *scene, tally_t *tally, uint64_t stop);
+/* Who works in the real region while a victim is stopped. */
+typedef struct company {
+    uint32_t times;     /* each operation */
+    bool takes_subject; /* and unregisters the subject at last */
+    bool count;         /* and is stepped through all once */
+} company_t;
 /* The victim is stopped, others work where it stands, and it goes on to its end in what they left. */
-void stop_at(const scene_t *scene, tally_t *tally, uint64_t stop, uint32_t times, bool count);
+void stop_at(const scene_t *scene, tally_t *tally, uint64_t stop, const company_t *company);
 
 /* -------------------------------------------------------------------- files.c */
 
 /* Returns how many of its pairs the slice leaves out. */
-uint32_t files_run(const char *in, bool full, void (*print)(const char *call, const char *state, const tally_t *tally));
+uint32_t files_run(const char *in, bool full, bool (*wanted)(const char *call, const char *state),
+                   void (*print)(const char *call, const char *state, const tally_t *tally));
 
 #endif /* COMMY_TESTS_KILL_H */

@@ -1,7 +1,7 @@
 /*
  * Death and stopping at every instruction, for real.
  *
- * Usage: kill [full] [--seed N] [--call NAME] [--state NAME] [--plant | --catch]
+ * Usage: kill [full] [--seed N] [--call NAME] [--state NAME] [--first] [--plant | --catch]
  *
  * A tracer single-steps a victim through every call that changes a region, from every starting state. At each stop at which
  * the region's bytes differ from those at the stop before, it judges them (verdict.c): as they are, as they would be had
@@ -13,7 +13,7 @@
  * operation a thousand times in the real region, and then run to their end.
  *
  * Without arguments this is a slice for CI, which audits all changes of all calls from a few states each and kills at a
- * sample. "full" does everything; see docs/reliability.md for its figures. --plant spoils every copy before it is audited,
+ * sample. "full" does everything; see docs/reliability.md for its figures. --first ends at the first violation. --plant spoils every copy before it is audited,
  * to show that the audit is looked at: the test then ends with 1. --catch does so from one state, and passes if that fault
  * and nothing else was seen, at every audit.
  */
@@ -24,6 +24,10 @@ static struct plan {
     const char *call, *state;
     uint64_t seed;
 } plan;
+
+property_t p_enough = {"there were stops enough, and kills enough that hit where they should", 0, 0};
+
+#define STOPS_LEAST 10000u
 
 static tally_t total;
 static uint64_t pairs, left_out;
@@ -51,8 +55,10 @@ typedef struct effort {
     uint32_t each_change; /* kill behind every nth; 0: none */
     uint32_t each_stop;   /* kill at one of n stops, by chance; 0: none */
     uint32_t kills_most;  /* of these */
-    uint32_t beside;      /* how often others make each operation in the real region, at one stop; 0: never */
-    bool count;           /* and are stepped there */
+    uint32_t beside;      /* how often others make each operation in the real region at a stop */
+    uint32_t beside_at;   /* at so many stops, by chance */
+    bool count;           /* and are stepped at the first of these */
+    uint32_t go_on;       /* they do so once behind every nth change, and the victim goes on; 0: never */
 } effort_t;
 
 static bool takes_long(const call_t *call, size_t state)
@@ -71,9 +77,10 @@ static effort_t effort_of(size_t call, size_t state)
     const call_t *it = &calls[call];
     bool named = plan.call || plan.state, stores = it->flags & CALL_STORES, turn = state == call * 3 % states_count;
     if (plan.full)
-        return (effort_t){true, 1000, 1, 100, it->flags & CALL_SLEEPS ? 100 : UINT32_MAX, 200, turn};
+        return (effort_t){true, 1000, 1, 100, UINT32_MAX, 250, 4, turn, 1};
     if (takes_long(it, state))
-        return (effort_t){.judge = turn || named, .each_change = stores ? 8 : 0, .each_stop = 1000, .kills_most = 4};
+        return (effort_t){
+            .judge = turn || named, .each_change = stores ? 8 : 0, .each_stop = 1000, .kills_most = 4, .go_on = 4};
     effort_t some = {.judge = (state + call) % 3 != 0 || turn || named,
                      .each_stop = 100,
                      .kills_most = it->flags & CALL_BLOCKS ? 2 : 6};
@@ -81,7 +88,9 @@ static effort_t effort_of(size_t call, size_t state)
         some.each_change = 1;
     if (turn) {
         some.others = 100;
-        some.beside = it->flags & CALL_BLOCKS ? 0 : 20;
+        some.go_on = 1;
+        some.beside = 20;
+        some.beside_at = it->flags & CALL_BLOCKS ? 0 : 1;
         some.count = call % 8 == 1;
     }
     return some;
@@ -103,25 +112,35 @@ static void run_pair(size_t call, size_t state, uint64_t *random)
     for (uint64_t change = 1; effort.each_change && change <= trail.changes; change += effort.each_change)
         kill_at(&scene, &tally, trail.changed_at[change]);
     for (uint64_t i = 0; effort.each_stop && i <= stops / effort.each_stop && i < effort.kills_most; i++)
-        /* What lies behind a sleep can only be stepped to: few of these. */
-        kill_at(&scene, &tally, 1 + below(random, (uint32_t)(it->flags & CALL_SLEEPS && i % 10 ? trail.alone : stops)));
-    if (effort.beside)
-        stop_at(&scene, &tally, 1 + below(random, (uint32_t)stops), effort.beside, effort.count);
+        kill_at(&scene, &tally, 1 + below(random, (uint32_t)stops));
+    for (uint32_t i = 0; i < effort.beside_at; i++) {
+        uint64_t change = trail.changes ? 1 + below(random, (uint32_t)trail.changes) : 0;
+        uint64_t stop = i % 2 && change ? trail.changed_at[change] : 1 + below(random, (uint32_t)stops);
+        const company_t company = {effort.beside, i % 2, effort.count && i == 0};
+        stop_at(&scene, &tally, stop, &company);
+    }
+    /* In front of every store, and behind the last. */
+    for (uint64_t change = 0; effort.go_on && change <= trail.changes; change += effort.go_on)
+        for (int takes = 0; takes < 2; takes++) {
+            const company_t company = {1, takes, false};
+            stop_at(&scene, &tally, change ? trail.changed_at[change] : 1, &company);
+        }
     tell(it->name, states[state], &tally);
     scene_free(&scene);
+}
+
+static bool wanted(const char *call, const char *state)
+{
+    return (!plan.call || strcmp(plan.call, call) == 0) && (!plan.state || strcmp(plan.state, state) == 0);
 }
 
 static void run_all(void)
 {
     uint64_t random = plan.seed;
     for (size_t call = 0; call < calls_count; call++)
-        for (size_t state = 0; state < states_count; state++) {
-            if (plan.call && strcmp(plan.call, calls[call].name) != 0)
-                continue;
-            if (plan.state && strcmp(plan.state, states[state]) != 0)
-                continue;
-            run_pair(call, state, &random);
-        }
+        for (size_t state = 0; state < states_count; state++)
+            if (wanted(calls[call].name, states[state]))
+                run_pair(call, state, &random);
 }
 
 static void print_summary(void)
@@ -130,15 +149,35 @@ static void print_summary(void)
     print_row("all", "", &total);
     if (left_out)
         printf("the slice leaves %" PRIu64 " pairs of a call and a state to the full run\n", left_out);
-    printf("%" PRIu64 " pairs of a call and a state, %" PRIu64 " distinct stops, at %" PRIu64
-           " of which the region had changed\n%" PRIu64 " audits, %" PRIu64 " kills (%.2f %% of the stops; %" PRIu64
+    printf("%" PRIu64 " pairs of a call and a state, %" PRIu64 " distinct stops at %" PRIu64
+           " instructions; the region had changed at %" PRIu64 "\n",
+           pairs, total.stops, instructions_seen(), total.changes);
+    printf("%" PRIu64 " audits, %" PRIu64 " kills (%.2f %% of the stops; %" PRIu64
            " more missed their stop, and killed nobody)\n",
-           pairs, total.stops, total.changes, total.audits, total.kills, percent, total.missed);
-    printf("others: %" PRIu64 " operations in copies, %" PRIu64 " in the real region; longest %" PRIu64
-           " us of the processor (%s); instructions at most, stepped:",
-           total.others, total.real_others, longest_operation_ns / 1000, operations[longest_operation]);
+           total.audits, total.kills, percent, total.missed);
+    printf("others: %" PRIu64 " operations in copies (%d of each at %" PRIu64 " stops, %.2f %%), %" PRIu64
+           " in the real region, after which %" PRIu64 " victims went on; longest %" PRIu64
+           " us of the processor (%s)\ninstructions at most, stepped, with a look before and after:",
+           total.others, plan.full ? 1000 : 100, total.many,
+           total.stops ? 100.0 * (double)total.many / (double)total.stops : 0, total.real_others, total.beside,
+           longest_operation_ns / 1000, operations[longest_operation]);
     for (size_t i = 0; i < operations_count; i++)
         printf(" %s %" PRIu64 "%s", operations[i], worst_steps[i], i + 1 < operations_count ? "," : "\n");
+}
+
+/* A test that stepped nobody, or whose victims were never where they were to be killed, has shown nothing. */
+static void judge_effort(void)
+{
+    bool all = !plan.call && !plan.state;
+    hold(&p_enough, total.stops >= (all ? STOPS_LEAST : 1), "%" PRIu64 " stops", total.stops);
+    hold(&p_enough, total.missed <= 1 + total.kills / 50,
+         "%" PRIu64 " of %" PRIu64 " victims were not there to be killed", total.missed, total.kills + total.missed);
+    if (plan.full)
+        hold(&p_enough, total.kills * 100 >= total.stops, "%" PRIu64 " kills at %" PRIu64 " stops", total.kills,
+             total.stops);
+    if (plan.full && all)
+        hold(&p_enough, pairs >= calls_count * states_count && left_out == 0 && total.many * 101 >= total.stops,
+             "%" PRIu64 " pairs; others made a thousand of each at %" PRIu64 " stops", pairs, total.many);
 }
 
 static void read_arguments(int count, char **argument)
@@ -148,6 +187,8 @@ static void read_arguments(int count, char **argument)
         bool value = i + 1 < count;
         if (strcmp(argument[i], "full") == 0)
             plan.full = true;
+        else if (strcmp(argument[i], "--first") == 0)
+            first_only = true;
         else if (strcmp(argument[i], "--plant") == 0)
             plan.plant = true;
         else if (strcmp(argument[i], "--catch") == 0) {
@@ -161,7 +202,7 @@ static void read_arguments(int count, char **argument)
         else if (strcmp(argument[i], "--seed") == 0 && value)
             plan.seed = strtoull(argument[++i], NULL, 10) | 1;
         else {
-            fprintf(stderr, "usage: %s [full] [--seed N] [--call NAME] [--state NAME] [--plant | --catch]\n",
+            fprintf(stderr, "usage: %s [full] [--seed N] [--call NAME] [--state NAME] [--first] [--plant | --catch]\n",
                     argument[0]);
             exit(64);
         }
@@ -182,6 +223,16 @@ static int verdict_on_plant(const property_t *all, size_t count)
     return seen && others_hold ? 0 : 1;
 }
 
+/* Keeps the properties that a part of the test has looked at: not every call can hurt each of them. */
+static size_t looked_at(property_t *all, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++)
+        if (all[i].looked > 0)
+            all[kept++] = all[i];
+    return kept;
+}
+
 int main(int count, char **argument)
 {
     read_arguments(count, argument);
@@ -195,16 +246,19 @@ int main(int count, char **argument)
     printf("%-21s %-17s %8s %7s %8s %6s %9s %7s %4s\n", "call", "state", "stops", "changes", "audits", "kills",
            "others", "real", "bad");
     run_all();
-    if (!plan.call && !plan.state)
-        left_out += files_run(test_dir, plan.full, tell);
+    left_out += files_run(test_dir, plan.full || plan.call || plan.state, wanted, tell);
     print_summary();
+    judge_effort();
+    runs_end();
     kill(holder, SIGKILL);
     while (waitpid(-1, NULL, __WALL) > 0)
         ;
-    runs_end();
-    const property_t all[] = {p_audit,    p_whole, p_unhurt,  p_no_leak, p_dead_unseen, p_result,
-                              p_progress, p_bound, p_watched, p_killed,  p_files};
+    property_t all[] = {p_audit,    p_whole, p_unhurt,  p_no_leak, p_dead_unseen, p_result, p_told,
+                        p_progress, p_bound, p_watched, p_killed,  p_enough,      p_files};
+    size_t properties = sizeof all / sizeof all[0];
     if (plan.catches)
-        return verdict_on_plant(all, sizeof all / sizeof all[0] - 1);
-    return verdict(all, sizeof all / sizeof all[0] - (plan.call || plan.state)); /* files are the last */
+        return verdict_on_plant(all, properties - 1); /* no files */
+    if (plan.call || plan.state)
+        properties = looked_at(all, properties);
+    return verdict(all, properties);
 }

@@ -2,7 +2,7 @@
  * Runs of one call from one scene: judged at every stop, killed at one, stopped at one while others work.
  *
  * The first run notes where the victim stood at each stop. Later ones get there at full speed, by a breakpoint on that
- * instruction, and pass it as often as the first one did; only what lies behind a part of somebody else's is stepped again.
+ * instruction, and pass it as often as the first one did; only what lies behind a part of its keeper's is stepped again.
  */
 #include "kill.h"
 
@@ -16,7 +16,7 @@ struct trail trail;
 static image_t images[2];
 static watch_t watches[2];
 
-#define STEPS_MOST 5000000u
+#define STEPS_MOST 1000000u /* more than any call takes, by far */
 
 /* --------------------------------------------------------------------- victims */
 
@@ -76,6 +76,8 @@ void add_up(tally_t *sum, const tally_t *more)
     sum->violations += more->violations;
     sum->stepped += more->stepped;
     sum->missed += more->missed;
+    sum->many += more->many;
+    sum->beside += more->beside;
 }
 
 /* Somebody who waits for the subject's name is woken. */
@@ -88,15 +90,35 @@ static void announce(const void *argument)
 }
 
 /* A victim that is about to sleep is told of a change, so that it goes on; it has noted that it sleeps by then. */
-static bool tell_sleeper(const run_t *run, const victim_t *victim, bool *told)
+static void tell_sleeper(const run_t *run, const victim_t *victim)
 {
-    if (!(run->scene->call->flags & CALL_SLEEPS) || *told || run->change == 0 || !victim_calls(victim))
-        return false;
+    if (!(run->scene->call->flags & CALL_SLEEPS) || trail.told != 0 || run->change == 0 || !victim_calls(victim))
+        return;
     announce(run->scene);
-    return *told = true;
+    trail.told = run->stop;
 }
 
 /* ---------------------------------------------------------------- first: judging */
+
+/* Where victims were stopped, each address once: 0 is none, and there is always room. */
+#define ADDRESSES (1u << 20)
+static uint64_t seen[ADDRESSES], seen_count;
+
+uint64_t instructions_seen(void)
+{
+    return seen_count;
+}
+
+static void note_address(uint64_t address)
+{
+    uint64_t at = address * 0x9e3779b97f4a7c15u >> 44;
+    while (seen[at] != 0 && seen[at] != address)
+        at = (at + 1) % ADDRESSES;
+    if (seen[at] == 0 && seen_count < ADDRESSES / 2) {
+        seen[at] = address;
+        seen_count++;
+    }
+}
 
 static void note_stop(const victim_t *victim, bool changed, bool alone)
 {
@@ -109,6 +131,8 @@ static void note_stop(const victim_t *victim, bool changed, bool alone)
             exit(2);
     }
     trail.address[++trail.stops] = victim->main_runs ? 0 : victim_address(victim);
+    if (!victim->main_runs)
+        note_address(trail.address[trail.stops]);
     if (alone && trail.alone == trail.stops - 1)
         trail.alone = trail.stops;
     if (changed)
@@ -117,10 +141,22 @@ static void note_stop(const victim_t *victim, bool changed, bool alone)
 
 static void note_start(const victim_t *victim)
 {
-    trail.stops = trail.changes = trail.alone = 0;
+    trail.stops = trail.changes = trail.alone = trail.told = 0;
     note_stop(victim, false, false);
     trail.stops = 0;
     trail.address[0] = 0;
+}
+
+/* What others do at a stop: in copies of the region, and, where that takes a real one, in the region itself, which then
+ * becomes what it was. */
+static void let_others(run_t *run, const watch_t *watch, uint32_t times)
+{
+    const char *why = "";
+    judge_others(run, watch->shadow, times);
+    run->tally.real_others++;
+    run_holds(run, &p_progress, other_lifecycle(run->scene->world, &why),
+              "to attach, join, leave, create and remove: %s", why);
+    world_restore(run->scene->world, watch->shadow);
 }
 
 /* Steps through the whole call and judges. others_often: how often others make each operation at 1 % of the stops. */
@@ -129,32 +165,37 @@ void judge_all(const scene_t *scene, tally_t *tally, uint32_t others_often)
     run_t run = new_run(scene);
     victim_t victim;
     watch_t *watch = &watches[scene->world - worlds];
-    uint64_t tried = UINT64_MAX; /* the last change at which others were let loose */
+    uint64_t tried = UINT64_MAX; /* the last change at which others were let loose so often */
     start(scene, &victim);
     watch_begin(watch);
     run.victim_pid = victim.pid;
     run_begin(&run, watch->shadow);
     judge_image(&run, watch->shadow);
+    let_others(&run, watch, 1);
     note_start(&victim);
     pid_t keeper = victim.keeper;
     step_t step = STEP_STOPPED;
-    bool told = false;
     while (run.stop < STEPS_MOST && (step = victim_step(&victim)) == STEP_STOPPED) {
         run.stop++;
-        tell_sleeper(&run, &victim, &told);
         bool changed = watch_changed(watch);
-        note_stop(&victim, changed, victim.keeper == keeper && !victim.main_runs && !told);
+        note_stop(&victim, changed, victim.keeper == keeper && !victim.main_runs);
         if (changed) {
             run.change++;
             judge_image(&run, watch->shadow);
-            judge_others(&run, watch->shadow, 1);
+            let_others(&run, watch, 1);
         }
-        if (others_often > 1 && run.stop % 100 == 50 && tried != run.change) {
-            judge_others(&run, watch->shadow, others_often);
+        if (others_often > 1 && run.stop % 100 == 50) {
+            if (tried != run.change) /* else it would be the same again, byte by byte */
+                judge_others(&run, watch->shadow, others_often);
             tried = run.change;
+            run.tally.many++;
         }
+        tell_sleeper(&run, &victim);
     }
-    run_holds(&run, &p_killed, step == STEP_DONE, "%s", step == STEP_STUCK ? "it waits for nobody" : "it crashed");
+    run_holds(&run, &p_killed, step == STEP_DONE, "%s",
+              step == STEP_STUCK     ? "it waits for nobody"
+              : step == STEP_STOPPED ? "it does not come to its end"
+                                     : "it crashed");
     watch_changed(watch);
     run_holds(&run, &p_watched, watch_complete(watch), "something changed where nobody looked");
     judge_end(&run, watch->shadow, board->status);
@@ -166,38 +207,59 @@ void judge_all(const scene_t *scene, tally_t *tally, uint32_t others_often)
 
 /* --------------------------------------------------------------- second: killing */
 
-/*
- * Brings a fresh victim to a stop of the trail. The calling thread runs there at full speed: to that instruction, as many
- * times as the trail came by. Where somebody else has a part in the call it is stepped. False where it does not get there: a
- * clock that was read twice comes by once more or less.
- */
-static bool bring_to(const scene_t *scene, victim_t *victim, run_t *run, uint64_t stop)
+/* At full speed from one stop of the trail to a later one: to that instruction, as many times as the trail came by. */
+static bool run_on(const victim_t *victim, uint64_t from, uint64_t to)
+{
+    uint64_t address = trail.address[to], times = 0;
+    /* An instruction that repeats itself is one to a breakpoint. */
+    for (uint64_t i = from + 1; i <= to; i++)
+        times += trail.address[i] == address && trail.address[i - 1] != address;
+    return victim_run_to(victim, address, times);
+}
+
+/* Step by step: where the keeper has a part in it, or to an instruction that a run at full speed does not come by, as where
+ * a clock is read in another second. */
+static bool step_on(run_t *run, victim_t *victim, uint64_t stop)
+{
+    for (run->stop = 0; run->stop < stop;) {
+        if (victim_step(victim) != STEP_STOPPED)
+            return false;
+        if (++run->stop == trail.told)
+            announce(run->scene);
+    }
+    return true;
+}
+
+static bool try_to_bring(const scene_t *scene, victim_t *victim, run_t *run, uint64_t stop, bool stepping)
 {
     watch_t *watch = &watches[scene->world - worlds];
-    uint64_t address = trail.address[stop], times = 0;
     start(scene, victim);
     watch_begin(watch);
     run->victim_pid = victim->pid;
     run->stop = stop;
     run_begin(run, watch->shadow);
-    if (stop > trail.alone) {
-        bool told = false;
-        for (run->stop = 0; run->stop < stop; run->stop++) {
-            if (victim_step(victim) != STEP_STOPPED)
-                return false;
-            run->change += watch_changed(watch);
-            tell_sleeper(run, victim, &told);
-        }
+    bool there;
+    if (stepping || stop > trail.alone) {
+        there = step_on(run, victim, stop);
+    } else if (trail.told != 0 && stop > trail.told) {
+        there = run_on(victim, 0, trail.told);
+        announce(scene);
+        there = there && run_on(victim, trail.told, stop);
     } else {
-        /* An instruction that repeats itself is one to a breakpoint. */
-        for (uint64_t i = 1; i <= stop; i++)
-            times += trail.address[i] == address && trail.address[i - 1] != address;
-        if (!victim_run_to(victim, address, times))
-            return false;
+        there = run_on(victim, 0, stop);
     }
     watch_changed(watch);
     image_load(run->image, watch->shadow);
-    return true;
+    return there;
+}
+
+/* Brings a fresh victim to a stop of the trail, at full speed if it gets there. */
+static bool bring_to(const scene_t *scene, victim_t *victim, run_t *run, uint64_t stop)
+{
+    if (try_to_bring(scene, victim, run, stop, false))
+        return true;
+    finish(scene, victim);
+    return try_to_bring(scene, victim, run, stop, true);
 }
 
 void kill_at(const scene_t *scene, tally_t *tally, uint64_t stop)
@@ -215,17 +277,18 @@ void kill_at(const scene_t *scene, tally_t *tally, uint64_t stop)
 
 /* ------------------------------------------------- third: others in the real region */
 
-static void let_others_work(run_t *run, uint32_t times)
+static void let_others_work(run_t *run, const company_t *company)
 {
     const world_t *world = run->scene->world;
     others_t others = {.call = run->scene->call};
     const char *why = "";
-    for (uint32_t turn = 0; turn < times; turn++) {
+    for (uint32_t turn = 1; turn <= company->times; turn++) {
+        others.last = turn == company->times && company->takes_subject;
         for (size_t operation = 0; operation < operations_count; operation++, run->tally.real_others++)
             run_holds(run, &p_progress, other_operation(world->mesh, &others, operation, &why), "%s: %s",
                       operations[operation], why);
         run->tally.real_others++;
-        run_holds(run, &p_progress, other_joins(world, &why), "join and leave: %s", why);
+        run_holds(run, &p_progress, other_lifecycle(world, &why), "to attach, join, leave, create and remove: %s", why);
     }
 }
 
@@ -234,7 +297,7 @@ static void make_operations(const void *argument)
 {
     const scene_t *scene = argument;
     commy_mesh_t *mesh = attach_to(scene->world->dir, scene->world->name, COMMY_OPEN_MUST_EXIST);
-    others_t others = {.call = scene->call};
+    others_t others = {.call = scene->call, .last = true};
     const char *why;
     mesh->actor.owner = scene->world->mesh->actor.owner;
     atomic_store(&mesh->phase, CMY_MESH_JOINED);
@@ -273,25 +336,32 @@ static void count_steps(run_t *run)
     victim_kill(&other);
 }
 
+/* At rest, with the victim dead and reaped. */
+static void judge_rest(run_t *run)
+{
+    const world_t *world = run->scene->world;
+    run_holds(run, &p_progress, commy_mesh_reap(world->mesh, NULL) == COMMY_STATUS_SUCCESS, "reap: %s",
+              commy_last_error_message());
+    judge_remains(run, world->mesh);
+}
+
 /* The victim is stopped, others work where it stands, and it goes on to its end in what they left. */
-void stop_at(const scene_t *scene, tally_t *tally, uint64_t stop, uint32_t times, bool count)
+void stop_at(const scene_t *scene, tally_t *tally, uint64_t stop, const company_t *company)
 {
     run_t run = new_run(scene);
     victim_t victim;
     if (bring_to(scene, &victim, &run, stop)) {
-        if (count)
+        if (company->count)
             count_steps(&run);
         atomic_store(&board->done, 0);
-        let_others_work(&run, times);
-        run_holds(&run, &p_progress, victim_finish(&victim, announce, scene),
-                  "the victim itself does not come to its end");
+        let_others_work(&run, company);
+        bool ended = victim_finish(&victim, announce, scene);
+        run_holds(&run, &p_progress, ended, "the victim itself does not come to its end");
+        if (ended)
+            judge_answer(&run, board->status, company->takes_subject);
         victim_kill(&victim);
-        run_holds(&run, &p_progress, commy_mesh_reap(scene->world->mesh, NULL) == COMMY_STATUS_SUCCESS, "reap: %s",
-                  commy_last_error_message());
-        uint64_t findings = 1;
-        cmy_check_region(scene->world->region, true, print_finding, NULL, &findings);
-        run_holds(&run, &p_audit, findings == 0, "%" PRIu64 " findings after others worked beside it", findings);
-        run.tally.audits++;
+        judge_rest(&run);
+        run.tally.beside++;
         world_restore(scene->world, scene->world->calm);
     } else {
         run.tally.missed++;
@@ -310,10 +380,12 @@ void runs_begin(const char *dir)
         image_open(&images[i], &worlds[i]);
         watch_open(&watches[i], &worlds[i]);
     }
+    helper_begin();
 }
 
 void runs_end(void)
 {
+    helper_end();
     for (int i = 0; i < 2; i++) {
         watch_close(&watches[i]);
         image_close(&images[i]);

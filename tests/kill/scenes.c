@@ -256,6 +256,9 @@ static void put_bystanders(image_t *image, const call_t *call, size_t state)
     char id[32];
     if (state != EMPTY)
         report(image, put_one(image, SLOT_B, "others", "other", small_text));
+    /* Whoever comes next gets records, blocks and cells that had another life. */
+    report(image, put_one(image, SLOT_B, "others", "past", large_text));
+    need(commy_service_unregister(&image->mesh, "past"));
     if (state == SAME_HOME)
         fill_home(image, call);
     if (state == MID_REAP)

@@ -10,8 +10,8 @@
  *   after one reap             the same; the exact audit, for which nothing may be in flight, finds nothing; and a count
  *                              of its own, of records, bits, links and slots, finds nothing that nobody has
  *
- * and of another copy in which others act first: each operation ends with a code that it may have, the victim then dies,
- * and the audit and the count are clean again.
+ * and of another copy in which others act first: each operation comes to its end as it must (others.c), the victim then
+ * dies, and the audit and the count are clean again.
  */
 #include "kill.h"
 
@@ -21,13 +21,15 @@ property_t p_unhurt = {"services that the call is not about stay as they were", 
 property_t p_no_leak = {"no record, block, bit or slot is left behind", 0, 0};
 property_t p_dead_unseen = {"lookups return nothing of the dead, before any reap", 0, 0};
 property_t p_result = {"the call returns what its starting state says", 0, 0};
+property_t p_told = {"who waits is told of what a call has changed, and counters are exact", 0, 0};
 property_t p_progress = {"others complete every operation while the victim is stopped", 0, 0};
 property_t p_bound = {"each within its bound of instructions and time", 0, 0};
 property_t p_watched = {"no store falls outside what is watched", 0, 0};
 uint64_t longest_operation_ns;
 size_t longest_operation;
+bool first_only;
 
-#define OPERATION_BOUND_NS 1000000000ull /* of the processor's time */
+#define OPERATION_BOUND_NS 100000000ull /* of the processor's time */
 
 bool run_holds(run_t *run, property_t *property, bool holds, const char *format, ...)
 {
@@ -44,6 +46,10 @@ bool run_holds(run_t *run, property_t *property, bool holds, const char *format,
     va_end(arguments);
     printf("  violated: %s: %s from \"%s\", stop %" PRIu64 ", change %" PRIu64 ": %s\n", property->what,
            run->scene->call->name, run->scene->state, run->stop, run->change, what);
+    if (first_only) {
+        printf("FAILED %s\n0 passed, 1 failed\n", property->what);
+        exit(1); /* victims end with their tracer */
+    }
     return false;
 }
 
@@ -62,6 +68,7 @@ static void look_at(const commy_mesh_t *mesh, const commy_view_t *view, sight_t 
     sight->text_hash = XXH3_64bits(text, bytes);
     sight->reference = view->reference;
     sight->requests = stats.total_requests;
+    sight->lease_end = cmy_load64_relaxed(&cmy_service_at(mesh->region, view->_index)->lease) >> 1;
 }
 
 static void look(const commy_mesh_t *mesh, panorama_t *panorama)
@@ -291,6 +298,15 @@ static void reap_image(image_t *image)
 
 static panorama_t now, then;
 
+/* Of the subject's name. */
+static uint64_t version_of(const run_t *run, const unsigned char *bytes)
+{
+    const char *name = run->scene->call->config->service_name;
+    uint64_t hash = XXH3_64bits_withSeed(name, strlen(name), run->image->region.seed);
+    image_load(run->image, bytes);
+    return cmy_wait_version(&run->image->region, &hash);
+}
+
 void run_begin(run_t *run, const unsigned char *bytes)
 {
     uint32_t bits[CMY_SLABS];
@@ -300,6 +316,7 @@ void run_begin(run_t *run, const unsigned char *bytes)
     reap_image(run->image);
     count_taken(&run->image->region, run->taken, bits);
     run->after = false;
+    run->version = version_of(run, bytes);
 }
 
 void judge_image(run_t *run, const unsigned char *bytes)
@@ -331,7 +348,8 @@ void judge_others(run_t *run, const unsigned char *bytes, uint32_t times)
     others_t others = {.call = run->scene->call};
     image_t *image = run->image;
     image_load(image, bytes);
-    for (uint32_t turn = 0; turn < times; turn++)
+    for (uint32_t turn = 1; turn <= times; turn++) {
+        others.last = turn == times;
         for (size_t operation = 0; operation < operations_count; operation++) {
             const char *why = "";
             uint64_t began = worked_ns();
@@ -345,6 +363,7 @@ void judge_others(run_t *run, const unsigned char *bytes, uint32_t times)
             run_holds(run, &p_progress, good, "%s: %s", operations[operation], why);
             run_holds(run, &p_bound, took < OPERATION_BOUND_NS, "%s took %" PRIu64 " ns", operations[operation], took);
         }
+    }
     image_kill(image, SLOT_VICTIM);
     reap_image(image);
     judge_audit(run, &image->mesh);
@@ -368,14 +387,64 @@ void judge_real(run_t *run)
     judge_leaks(run, world->mesh, 1, 2);
 }
 
+/* Of a victim that went on beside others: what it was told is what they may have made of it. */
+void judge_answer(run_t *run, int status, bool subject_was_taken)
+{
+    const scene_t *scene = run->scene;
+    bool good = status == (int)scene->expected;
+    /* Its subject was registered, or taken away, by others meanwhile; or what filled the region was. */
+    if (is_registering(scene->call))
+        good = good || status == COMMY_STATUS_EXISTS || status == COMMY_STATUS_FULL ||
+               (subject_was_taken && status == COMMY_STATUS_SUCCESS);
+    else if (scene->call->judge && !(scene->call->flags & CALL_ENDS))
+        good = good || (subject_was_taken && status == COMMY_STATUS_NOT_FOUND);
+    run_holds(run, &p_result, good, "beside others it returned %d (%s)", status, commy_status_string(status));
+}
+
+/* Everybody but A and B is gone, and so may be what others took away. */
+void judge_remains(run_t *run, const commy_mesh_t *mesh)
+{
+    judge_audit(run, mesh);
+    judge_leaks(run, mesh, 2, 2);
+}
+
+/* What can be seen of the subject has changed, but for its counters. */
+static bool shows(const sight_t *was, const sight_t *is)
+{
+    if (!was || !is)
+        return was || is;
+    sight_t set = *is;
+    set.requests = was->requests;
+    set.lease_end = was->lease_end;
+    set.info.response_time_ms = was->info.response_time_ms;
+    return !sight_same(was, &set);
+}
+
+/* Of a call that has returned and is not counted among the dead: announced if it shows, and counted once. */
+static void judge_told(run_t *run, const unsigned char *bytes, int status)
+{
+    const call_t *call = run->scene->call;
+    const sight_t *was = sight_of(&run->before, call->config->service_id);
+    const sight_t *is = sight_of(&now, call->config->service_id);
+    uint64_t reported = strncmp(call->name, "report", 6) == 0 && status == COMMY_STATUS_SUCCESS;
+    uint64_t successes = now.successes - run->before.successes, latency = now.latency_ns - run->before.latency_ns;
+    run_holds(run, &p_told, !shows(was, is) || version_of(run, bytes) != run->version,
+              "the subject is not what it was, and the version of its name is");
+    run_holds(run, &p_told, successes == reported && latency == 1000 * reported && now.failures == run->before.failures,
+              "the mesh counts %" PRIu64 " successes and %" PRIu64 " ns more for %" PRIu64 " reports", successes,
+              latency, reported);
+    if (was && is)
+        run_holds(run, &p_told, is->requests == was->requests + reported,
+                  "the subject has %" PRIu64 " requests after %" PRIu64, is->requests, was->requests);
+}
+
 /* The call has returned. */
 void judge_end(run_t *run, const unsigned char *bytes, int status)
 {
     const call_t *call = run->scene->call;
     image_t *image = run->image;
-    uint32_t mine = 0, slots = 2;
-    if (call->flags & (WANT_JOINED | CALL_BLOCKS) && !(call->flags & CALL_ENDS))
-        slots = 3;
+    uint32_t mine = 0;
+    bool joined = call->flags & (WANT_JOINED | CALL_BLOCKS) && !(call->flags & CALL_ENDS);
     image_load(image, bytes);
     look(&image->mesh, &now);
     judge_stopped(run, &image->mesh, &now);
@@ -392,11 +461,15 @@ void judge_end(run_t *run, const unsigned char *bytes, int status)
         run_holds(run, &p_result, run->after == (status == COMMY_STATUS_SUCCESS) || alike, "it returned %d, and %s",
                   status, run->after ? "has taken effect" : "has had no effect");
     }
-    /* Alive and at rest: a reap takes what the scene's dead left, nothing of the victim, and all is clean. */
-    reap_image(image);
+    judge_told(run, bytes, status);
+    /* Alive and at rest: a reap takes what the scene's dead left, nothing of the victim, and all is clean. After a call
+     * that itself reaps it is so at once. */
+    image_load(image, bytes);
+    if (!(call->flags & CALL_CLEANS))
+        reap_image(image);
     look(&image->mesh, &then);
     run_holds(run, &p_result, then.count == now.count, "a reap takes %u services of the living",
               now.count - then.count);
     judge_audit(run, &image->mesh);
-    judge_leaks(run, &image->mesh, 1, slots);
+    judge_leaks(run, &image->mesh, 1, joined ? 3 : 2);
 }

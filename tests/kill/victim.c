@@ -13,6 +13,7 @@
  */
 #include "kill.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <stddef.h>
@@ -46,7 +47,8 @@ static void child(void (*body)(const void *argument), const void *argument)
         pause();
 }
 
-#define ASLEEP (-1) /* no wait status */
+#define ASLEEP (-1)                /* no wait status */
+#define PATIENCE_NS 30000000000ull /* with a machine that is busy with other things */
 
 /* What a resumed thread came to; handles the birth of a keeper. Returns its wait status; ASLEEP where it has not stopped
  * and the options say not to wait. */
@@ -174,14 +176,16 @@ static bool sleeps(pid_t pid, pid_t tid)
 static int stopped_or_asleep(victim_t *victim, pid_t tid)
 {
     int status;
-    for (uint64_t until = now_ns() + 5000000000u; now_ns() < until;) {
+    for (uint64_t until = now_ns() + PATIENCE_NS; now_ns() < until;) {
         if ((status = wait_for(victim, tid, WNOHANG)) != ASLEEP)
             return status;
         if (sleeps(victim->pid, tid) && sleeps(victim->pid, tid))
             return wait_for(victim, tid, WNOHANG);
         sched_yield();
     }
-    return 0;
+    errno = ETIMEDOUT;
+    impossible("a thread that neither runs nor sleeps");
+    return ASLEEP;
 }
 
 static uint64_t address_of(pid_t tid)
@@ -197,52 +201,57 @@ static uint16_t instruction_of(pid_t tid)
     return errno ? 0 : (uint16_t)word;
 }
 
-/* Makes a step. Only in a system call can a thread fall asleep, and for long only where it waits for its keeper. */
-static int step_or_sleep(victim_t *victim, pid_t tid)
+/* Makes a step. Only in a system call can a thread fall asleep, and for long only where it waits for its keeper. runs: it
+ * was resumed already, and had not stopped. */
+static int step_or_sleep(victim_t *victim, pid_t tid, bool *runs)
 {
     int status;
     do {
-        bool enters = victim->blocks && instruction_of(tid) == 0x050f;
-        resume(PTRACE_SINGLESTEP, tid, 0);
+        bool enters = *runs || (victim->blocks && instruction_of(tid) == 0x050f);
+        if (!*runs)
+            resume(PTRACE_SINGLESTEP, tid, 0);
         status = enters ? stopped_or_asleep(victim, tid) : wait_for(victim, tid, 0);
+        *runs = status == ASLEEP;
     } while (is_job_control(status));
     return status;
 }
 
-/* The calling thread waits for its keeper: a step of the keeper. */
+/*
+ * The calling thread waits for its keeper: a step of the keeper, unless the former has been woken meanwhile. A thread that
+ * was woken still sleeps until it gets a processor, and the keeper sleeps for a tenth of a second at most: only if both are
+ * found asleep for long do they wait for each other.
+ */
 static step_t step_keeper(victim_t *victim)
 {
     int status;
-    if ((status = wait_for(victim, victim->pid, WNOHANG)) != ASLEEP) {
-        victim->main_runs = false;
-        return judge_stop(status);
+    for (uint64_t until = now_ns() + PATIENCE_NS; now_ns() < until; sched_yield()) {
+        status = wait_for(victim, victim->pid, WNOHANG);
+        if (status != ASLEEP) {
+            victim->main_runs = false;
+            return judge_stop(status);
+        }
+        if (!victim->keeper || victim->keeper_gone)
+            continue;
+        status = step_or_sleep(victim, victim->keeper, &victim->keeper_runs);
+        if (status == ASLEEP)
+            continue;
+        victim->keeper_gone = WIFEXITED(status) || WIFSIGNALED(status);
+        return STEP_STOPPED;
     }
-    if (!victim->keeper || victim->keeper_gone) {
-        status = stopped_or_asleep(victim, victim->pid);
-        victim->main_runs = status == ASLEEP;
-        return status == ASLEEP ? STEP_STUCK : judge_stop(status);
-    }
-    status = step_or_sleep(victim, victim->keeper);
-    if (status == ASLEEP)
-        return STEP_STUCK; /* both sleep */
-    if (WIFEXITED(status) || WIFSIGNALED(status))
-        victim->keeper_gone = true;
-    return STEP_STOPPED;
+    return STEP_STUCK;
 }
 
 step_t victim_step(victim_t *victim)
 {
-    int status;
     if (victim->main_runs)
         return step_keeper(victim);
-    status = step_or_sleep(victim, victim->pid);
-    victim->main_runs = status == ASLEEP;
+    int status = step_or_sleep(victim, victim->pid, &victim->main_runs);
     return status == ASLEEP ? step_keeper(victim) : judge_stop(status);
 }
 
 bool victim_finish(victim_t *victim, void (*wake)(const void *argument), const void *argument)
 {
-    if (victim->keeper && !victim->keeper_gone) /* stopped, whichever of the two was stepped */
+    if (victim->keeper && !victim->keeper_gone && !victim->keeper_runs)
         resume(PTRACE_CONT, victim->keeper, 0);
     if (!victim->main_runs)
         resume(PTRACE_CONT, victim->pid, 0);
@@ -270,14 +279,29 @@ bool victim_finish(victim_t *victim, void (*wake)(const void *argument), const v
     return false;
 }
 
+/* Waits for the ends of all threads but the first, whoever of them is known: that one's end is told last. */
+static void bury_threads(pid_t pid)
+{
+    char path[32];
+    struct dirent *entry;
+    int status;
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    DIR *tasks = opendir(path);
+    if (!tasks)
+        return;
+    while ((entry = readdir(tasks)) != NULL) {
+        pid_t tid = (pid_t)atoi(entry->d_name);
+        while (tid > 0 && tid != pid && waitpid(tid, &status, __WALL) >= 0 && WIFSTOPPED(status))
+            ;
+    }
+    closedir(tasks);
+}
+
 void victim_kill(victim_t *victim)
 {
     int status;
     kill(victim->pid, SIGKILL);
-    /* The first thread's end is told last. */
-    if (victim->keeper && !victim->keeper_gone)
-        while (waitpid(victim->keeper, &status, __WALL) >= 0 && WIFSTOPPED(status))
-            ;
+    bury_threads(victim->pid);
     while (waitpid(victim->pid, &status, __WALL) >= 0 && WIFSTOPPED(status))
         ;
     *victim = (victim_t){0};

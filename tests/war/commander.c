@@ -261,7 +261,7 @@ static void tend(uint32_t number, uint64_t now)
 static void fight(uint64_t for_ns)
 {
     uint64_t began = now_ns(), now;
-    while ((now = now_ns()) - began < for_ns) {
+    while ((now = now_ns()) - began < for_ns && !war_is_decided()) {
         if (!mesh && test_dir_count(war->dir) > 0)
             mesh = war_attach(COMMY_OPEN_READ_ONLY, 0);
         for (uint32_t p = 0; p < PLACES; p++)
@@ -396,7 +396,7 @@ void war_battle(uint64_t ns, uint64_t random, war_plant_t plant)
     active = sizes[number % 6];
     war->roomy = number % 2 == 0;
     war->names = war->roomy ? NAMES : MANY_NAMES;
-    war->capacity = war->roomy ? 4096 : 16 + below(&random_state, 300);
+    war->capacity = war->roomy ? 4096 : 16 + below(&random_state, number % 4 == 1 ? 300 : 1200);
     war_log_clear();
     atomic_store(&war->guests, 0);
     atomic_store(&war->closing, 0);

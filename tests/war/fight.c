@@ -92,7 +92,8 @@ static void enlist(war_fighter_t *f, uint32_t e)
                                            .ttl_ms = ttl_ms,
                                            .port = service.port};
     uint64_t before = look_before(f, e, word, &which), began = now_ns();
-    bool done = war_called(commy_service_register(f->mesh, &config, NULL), "register", e);
+    uint64_t *reference = &f->held[e % ENTRIES];
+    bool done = war_called(commy_service_register(f->mesh, &config, reference), "register", e);
     if (done) {
         atomic_store(&entry->lasts_until_ns, began + ttl_ms * 1000000);
         atomic_store(&entry->ends_by_ns, now_ns() + ttl_ms * 1000000);
@@ -121,6 +122,7 @@ static void discharge(war_fighter_t *f, uint32_t e)
     commy_status_t status = commy_service_unregister(f->mesh, id);
     if (!may_be_gone(entry, sure ? lasts : 0, status) && war_called(status, "unregister", e))
         moved(f, which, before, "unregister");
+    f->gone[e % ENTRIES] = f->held[e % ENTRIES]; /* what an earlier process left here is not among them */
     step(entry, word, WAR_NONE);
 }
 
@@ -225,6 +227,15 @@ static bool count(_Atomic uint64_t *word, uint32_t registration)
     return false;
 }
 
+commy_status_t war_report(war_fighter_t *f, uint64_t reference, bool success)
+{
+    war_cell_t *cell = cell_of(f);
+    atomic_fetch_add(&cell->begun[success], 1);
+    commy_status_t status = commy_service_report(f->mesh, reference, below(&f->random, 5000000), success);
+    atomic_fetch_add(status == COMMY_STATUS_SUCCESS ? &cell->done[success] : &cell->refused[success], 1);
+    return status;
+}
+
 /* Reports to anybody's service. */
 static void report(war_fighter_t *f)
 {
@@ -243,55 +254,13 @@ static void report(war_fighter_t *f)
     if (!war_is_in(word) || !war_is_in(again) || war_registration(word) != war_registration(again))
         return; /* nobody knows whose reference it is */
     bool success = below(&f->random, 3) != 0;
-    war_cell_t *cell = cell_of(f);
     for (uint32_t n = 1 + below(&f->random, 4); n > 0 && count(&entry->tried, war_registration(word)); n--) {
-        atomic_fetch_add(&cell->begun[success], 1);
-        commy_status_t status = commy_service_report(f->mesh, target.reference, below(&f->random, 5000000), success);
-        atomic_fetch_add(status == COMMY_STATUS_SUCCESS ? &cell->done[success] : &cell->refused[success], 1);
+        commy_status_t status = war_report(f, target.reference, success);
         if (status == COMMY_STATUS_NOT_FOUND)
             return;
         if (war_called(status, "report", e))
             count(&entry->reports, war_registration(word));
     }
-}
-
-/* ---------------------------------------------------------- ids for everybody */
-
-/* Who holds an id: place and thread, epoch; dead where its process is doomed or another one's time has begun. */
-static uint64_t holder(const war_fighter_t *f)
-{
-    return (uint64_t)(f->place * THREADS + f->thread + 1) << 32 | f->epoch;
-}
-static bool is_dead(uint64_t who)
-{
-    return who == 0 || atomic_load(&war->place[((who >> 32) - 1) / THREADS].doom) != (uint32_t)who * 2;
-}
-
-static void contend(war_fighter_t *f)
-{
-    char id[32];
-    commy_service_info_t info;
-    uint32_t i = below(&f->random, SHARED);
-    snprintf(id, sizeof id, i % 2 ? "shared-%u" : "shared-%u-with-an-id-for-the-cold", i);
-    const commy_service_config_t config = {.size = sizeof config,
-                                           .service_name = war_name(below(&f->random, war->names)),
-                                           .service_id = id,
-                                           .endpoint = "shared",
-                                           .port = 1};
-    commy_status_t status = commy_service_register(f->mesh, &config, NULL);
-    if (status == COMMY_STATUS_EXISTS || !war_called(status, "register shared", i))
-        return;
-    uint64_t before = atomic_exchange(&war->holder[i], holder(f));
-    war_hold(WAR_UNIQUE, is_dead(before), "%s was given to %" PRIx64 " while %" PRIx64 " held it", id, holder(f),
-             before);
-    for (uint32_t n = below(&f->random, 4); n > 0; n--) {
-        war_hold(WAR_FOUND,
-                 commy_service_get(f->mesh, id, &info) == COMMY_STATUS_SUCCESS && info.owner_pid == (uint32_t)getpid(),
-                 "%s: %s", id, commy_last_error_message());
-        war_hold(WAR_UNIQUE, commy_service_register(f->mesh, &config, NULL) == COMMY_STATUS_EXISTS, "%s twice", id);
-    }
-    atomic_store(&war->holder[i], 0);
-    war_called(commy_service_unregister(f->mesh, id), "unregister shared", i);
 }
 
 /* ------------------------------------------------------------------- looking */
@@ -325,7 +294,7 @@ void war_act(war_fighter_t *f)
     case 0:
     case 1:
     case 2:
-        contend(f);
+        war_brawl(f);
         break;
     case 3:
     case 4:

@@ -149,6 +149,7 @@ void war_fight(uint32_t number, war_kind_t kind, uint64_t random)
         atomic_store(&place->joined, 1);
     else
         _exit(0);
+    war_brawl_begin(mesh);
     for (uint32_t t = 0; t < threads; t++)
         fighter[t] = (war_fighter_t){.mesh = mesh,
                                      .place = number,

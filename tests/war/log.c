@@ -35,6 +35,19 @@ bool war_hold(war_property_t property, bool holds, const char *format, ...)
     return holds;
 }
 
+bool war_is_lost(void)
+{
+    for (int i = 0; i < WAR_PROPERTY_COUNT; i++)
+        if (atomic_load(&war->violated[i]) > 0)
+            return true;
+    return false;
+}
+
+bool war_is_decided(void)
+{
+    return war->first && war_is_lost();
+}
+
 int war_verdict(void)
 {
     property_t all[WAR_PROPERTY_COUNT];
@@ -89,6 +102,8 @@ void war_log_clear(void)
     }
     for (uint32_t i = 0; i < SHARED; i++)
         atomic_store(&war->holder[i], 0);
+    for (uint32_t i = 0; i < BRINKS; i++)
+        atomic_store(&war->brink[i], 0);
 }
 
 void war_place_clear(uint32_t number)

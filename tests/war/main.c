@@ -2,6 +2,7 @@
  * The random war: 8 to 64 processes of many kinds work in one region and are killed, and stopped, at random.
  *
  * Usage: war [--seconds N] [--seed S]          30 seconds; a seed tells the commander's choices, not the kernel's
+ *        war --first ...                       ends soon after the first violation
  *        war --plant lost|ghost|leak|counter   with a fault put in, which must make it exit 1
  *        war --catch                           wages a short war with each fault, and passes if that very fault is found
  *
@@ -43,16 +44,17 @@ static int tell(double seconds, uint64_t seed)
     return war_verdict();
 }
 
-static int wage(uint32_t seconds, uint64_t seed, war_plant_t plant)
+static int wage(uint32_t seconds, uint64_t seed, war_plant_t plant, bool first)
 {
     test_begin(seconds * 2 + 180);
     war_log_make();
+    war->first = first;
     snprintf(war->dir, sizeof war->dir, "%s", test_dir);
     war->commander = getpid();
     prctl(PR_SET_CHILD_SUBREAPER, 1); /* children of fighters that were killed come to us */
     uint64_t began = now_ns(), ns = seconds * 1000 * MS, random = seed | 1;
     uint32_t battles = (seconds + 7) / 8;
-    for (uint32_t i = 0; i < battles; i++) {
+    for (uint32_t i = 0; i < battles && !war_is_decided(); i++) {
         uint64_t gone = now_ns() - began;
         if (gone < ns)
             war_battle((ns - gone) / (battles - i), chance(&random), plant);
@@ -114,7 +116,7 @@ static int catch_all(void)
 
 static int usage(void)
 {
-    fputs("usage: war [--seconds N] [--seed S] [--plant lost|ghost|leak|counter] | --catch\n", stderr);
+    fputs("usage: war [--seconds N] [--seed S] [--first] [--plant lost|ghost|leak|counter] | --catch\n", stderr);
     return 64;
 }
 
@@ -123,16 +125,22 @@ int main(int argc, char **argv)
     uint32_t seconds = 30;
     uint64_t seed = now_ns();
     war_plant_t plant = WAR_PLANT_NOTHING;
+    bool first = false;
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (argc == 2 && strcmp(argv[1], "--catch") == 0)
         return catch_all();
-    for (int i = 1; i + 1 < argc; i += 2) {
-        if (strcmp(argv[i], "--seconds") == 0)
-            seconds = (uint32_t)strtoul(argv[i + 1], NULL, 10);
+    for (int i = 1; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+        if (strcmp(argv[i], "--first") == 0)
+            first = true;
+        else if (!value)
+            return usage();
+        else if (strcmp(argv[i], "--seconds") == 0)
+            seconds = (uint32_t)strtoul(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--seed") == 0)
-            seed = strtoull(argv[i + 1], NULL, 0);
-        else if (strcmp(argv[i], "--plant") != 0 || !war_plant_named(argv[i + 1], &plant))
+            seed = strtoull(argv[++i], NULL, 0);
+        else if (strcmp(argv[i], "--plant") != 0 || !war_plant_named(argv[++i], &plant))
             return usage();
     }
-    return argc % 2 == 1 && seconds > 0 ? wage(seconds, seed, plant) : usage();
+    return seconds > 0 ? wage(seconds, seed, plant, first) : usage();
 }

@@ -6,6 +6,7 @@
  *     log.c         the log that all processes of a war share: places, entries, properties
  *     expect.c      what one entry, or one name, of the log lets anybody expect of the registry
  *     fight.c       what a thread of a fighter does
+ *     brawl.c       what many fight for at once, and what comes and goes in crowds
  *     lives.c       what lives they lead: for a millisecond, with many threads, as forked children
  *     strangers.c   fighters that know nothing of the log or are written in another language; read-only watchers
  *     audit.c       audits while the war goes on, and exact ones while it rests
@@ -44,6 +45,7 @@
 #define NAMES 12u          /* the names of most battles; the first of */
 #define MANY_NAMES 600u    /* those of battles in which there is no room for so many */
 #define SHARED 6u          /* ids that everybody wants */
+#define BRINKS 8u          /* ids of leases that end all the time */
 #define ALL (PLACES * ENTRIES)
 
 /* --------------------------------------------------------------- properties */
@@ -58,6 +60,7 @@
     X(BURIED, "nothing of a process is found after its waitpid()", 1)                                                  \
     X(LEASE, "a detached service is found until its lease ends and not after, whoever died", 1)                        \
     X(UNIQUE, "an id that many want has one holder at a time", 1)                                                      \
+    X(STALE, "a reference to what was unregistered is refused", 1)                                                     \
     X(CALLS, "calls succeed, or are refused for a reason that holds", 1)                                               \
     X(ROOM, "a region with room refuses nothing", 1)                                                                   \
     X(FORKED, "a forked child gets code 15 from the handle it inherited, and may attach anew", 1)                      \
@@ -89,6 +92,8 @@ typedef enum war_property {
 /* Looks at a property once, from any process. The first few violations are printed. Returns `holds`. */
 bool war_hold(war_property_t property, bool holds, const char *format, ...) __attribute__((format(printf, 3, 4)));
 int war_verdict(void);
+bool war_is_lost(void);    /* something was violated */
+bool war_is_decided(void); /* and the war ends with that */
 
 /* -------------------------------------------------------------------- the log */
 
@@ -148,9 +153,11 @@ typedef struct war_log {
     _Atomic uint32_t calm;    /* auditors ask the commander to stop nobody */
     _Atomic uint32_t closing; /* the battle ends: the auditor goes home */
     _Atomic uint64_t holder[SHARED];
+    _Atomic uint64_t brink[BRINKS]; /* until when each lasts at least */
     _Atomic uint64_t audits, exact_audits, version_moves;
     _Atomic uint32_t battle, guests; /* guests: participants that have no place */
     uint32_t capacity, names;
+    bool first; /* the war is over when something was violated */
     bool roomy; /* the region has room for all, so that nothing may be refused */
     pid_t commander;
     int memory; /* descriptor of the log itself, for those that cannot inherit its mapping */
@@ -227,10 +234,15 @@ typedef struct war_fighter {
     uint32_t place, epoch, thread, threads;
     uint64_t random;
     uint64_t version[NAMES + 1]; /* last seen; the mesh's behind those of the names */
+    uint64_t held[ENTRIES];      /* references to its own services, */
+    uint64_t gone[ENTRIES];      /* and to some that it has unregistered */
 } war_fighter_t;
 
-bool war_called(commy_status_t status, const char *what, uint32_t entry); /* what any call may come to */
-void war_act(war_fighter_t *fighter);                                     /* one thing or another */
+bool war_called(commy_status_t status, const char *what, uint32_t entry);            /* what any call may come to */
+void war_act(war_fighter_t *fighter);                                                /* one thing or another */
+commy_status_t war_report(war_fighter_t *fighter, uint64_t reference, bool success); /* counted in the log */
+void war_brawl_begin(const commy_mesh_t *mesh);                                      /* once in a process */
+void war_brawl(war_fighter_t *fighter);
 void war_settle(war_fighter_t *fighter); /* takes away what the last one here left detached and in doubt */
 void war_desert(war_fighter_t *fighter); /* leaves the mesh and joins it again */
 
