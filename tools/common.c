@@ -59,7 +59,8 @@ void refuse(const struct argp_state *state, const char *format, ...)
     va_start(arguments, format);
     int length = vasprintf(&sentence, format, arguments);
     va_end(arguments);
-    argp_error(state, "%s", length >= 0 ? sentence : format);
+    char *shown = escape_text(length >= 0 ? sentence : format); /* it quotes what was given, and that may be anything */
+    argp_error(state, "%s", shown);
     exit(EXIT_USAGE);
 }
 
