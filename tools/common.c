@@ -51,34 +51,16 @@ bool behind_dashes(const struct argp_state *state)
     return state->quoted != 0 && state->next > state->quoted;
 }
 
-/* A copy that can be printed, as print_text() would print it; to be freed. Null where memory is short. */
-static char *printable(const char *text)
-{
-    char *copy = NULL;
-    size_t bytes;
-    FILE *out = open_memstream(&copy, &bytes);
-
-    if (out == NULL)
-        return NULL;
-    print_text(out, text);
-    if (fclose(out) == 0)
-        return copy;
-    free(copy);
-    return NULL;
-}
-
-/* Sentences here quote what somebody typed, or what a script passed on. */
 void refuse(const struct argp_state *state, const char *format, ...)
 {
-    char *sentence = NULL, *shown = NULL;
+    char *sentence = NULL;
     va_list arguments;
 
     va_start(arguments, format);
     int length = vasprintf(&sentence, format, arguments);
     va_end(arguments);
-    if (length >= 0)
-        shown = printable(sentence);
-    argp_error(state, "%s", shown != NULL ? shown : format);
+    char *shown = escape_text(length >= 0 ? sentence : format); /* it quotes what was given, and that may be anything */
+    argp_error(state, "%s", shown);
     exit(EXIT_USAGE);
 }
 

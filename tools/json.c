@@ -55,21 +55,39 @@ void json_put_time(json_t *object, const char *key, uint64_t unix_ns)
     json_put_text(object, key, time_text(unix_ns, buffer));
 }
 
+/* An object as text; frees it. JSON lets DEL and the controls above it (U+0080 to U+009F) stand as they are, and a
+ * terminal acts on them. */
+static char *as_text(json_t *object, size_t flags)
+{
+    char *text = must_have(json_dumps(object, flags)), *escaped = NULL;
+    size_t bytes;
+    FILE *out = must_have(open_memstream(&escaped, &bytes));
+
+    json_decref(object);
+    for (const unsigned char *at = (const unsigned char *)text; *at != '\0'; at++) {
+        if (*at == 0x7f)
+            fputs("\\u007f", out);
+        else if (at[0] == 0xc2 && at[1] < 0xa0)
+            fprintf(out, "\\u%04x", *++at);
+        else
+            fputc(*at, out);
+    }
+    fclose(out);
+    free(text);
+    return must_have(escaped);
+}
+
 void json_print(json_t *object)
 {
-    char *text = must_have(json_dumps(object, JSON_INDENT(2)));
+    char *text = as_text(object, JSON_INDENT(2));
 
     puts(text);
     free(text);
-    json_decref(object);
 }
 
 char *json_line(json_t *object)
 {
-    char *text = must_have(json_dumps(object, JSON_COMPACT));
-
-    json_decref(object);
-    return text;
+    return as_text(object, JSON_COMPACT);
 }
 
 void json_list_open(struct json_list *list)

@@ -60,6 +60,16 @@ void print_text(FILE *out, const char *text)
     }
 }
 
+char *escape_text(const char *text)
+{
+    char *copy = NULL;
+    size_t bytes;
+    FILE *out = must_have(open_memstream(&copy, &bytes));
+    print_text(out, text);
+    fclose(out);
+    return must_have(copy);
+}
+
 char *utf8_repair(const char *text)
 {
     static const char replacement[] = "\xef\xbf\xbd";

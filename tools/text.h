@@ -15,6 +15,9 @@ size_t utf8_length(const char *text);
 /* Prints text with control characters and bytes that are not UTF-8 as \xNN. */
 void print_text(FILE *out, const char *text);
 
+/* The same as a copy; to be freed. */
+char *escape_text(const char *text);
+
 /* A copy in which every byte that is not UTF-8 is U+FFFD; to be freed. */
 char *utf8_repair(const char *text);
 

@@ -40,7 +40,7 @@ static inline void mark(long which)
 
 /* ------------------------------------------------------------------------ sites */
 
-#define MOST_ERRORS 8
+#define MOST_ERRORS 11
 typedef struct kind {
     long number;
     const char *name;
@@ -49,8 +49,8 @@ typedef struct kind {
 
 static const kind_t kinds[] = {
     {SYS_open, "open", {EACCES, EMFILE, ENFILE, ENOMEM, EINTR, EPERM}},
-    {SYS_openat, "openat", {EACCES, EPERM, EMFILE, ENFILE, ENOMEM, ENOSPC, EDQUOT, EINTR}},
-    {SYS_mkdir, "mkdir", {EACCES, EPERM, ENOSPC, EDQUOT, ENOMEM}},
+    {SYS_openat, "openat", {EACCES, EPERM, EMFILE, ENFILE, ENOMEM, ENOSPC, EDQUOT, EINTR, ENOENT, ELOOP}},
+    {SYS_mkdir, "mkdir", {EACCES, EPERM, ENOSPC, EDQUOT, ENOMEM, ENOENT}},
     {SYS_mkdirat, "mkdirat", {EACCES, EPERM, ENOSPC, EDQUOT, ENOMEM}},
     {SYS_fstat, "fstat", {ENOMEM, EACCES}},
     {SYS_newfstatat, "newfstatat", {EACCES, ENOMEM, EPERM}},
@@ -64,7 +64,7 @@ static const kind_t kinds[] = {
     {SYS_fallocate, "fallocate", {ENOSPC, EDQUOT, ENOSYS, EINTR, EPERM, ENOMEM, EOPNOTSUPP}},
     {SYS_fchmod, "fchmod", {EPERM, EACCES}},
     {SYS_fchown, "fchown", {EPERM, EDQUOT}},
-    {SYS_linkat, "linkat", {ENOSPC, EDQUOT, EACCES, EPERM, ENOMEM}},
+    {SYS_linkat, "linkat", {ENOSPC, EDQUOT, EACCES, EPERM, ENOMEM, ENOENT}},
     {SYS_unlinkat, "unlinkat", {EACCES, EPERM, ENOMEM}},
     {SYS_mmap, "mmap", {ENOMEM, EPERM, EACCES, ENFILE}},
     {SYS_mremap, "mremap", {ENOMEM}},
@@ -119,6 +119,8 @@ static inline bool plausible(const call_t *call, int error)
     if (call->number == SYS_mmap)
         return error == ENOMEM ||
                (call->args[3] & MAP_ANONYMOUS ? error == ENFILE && (call->args[3] & MAP_SHARED) : error != ENFILE);
+    if (error == ELOOP) /* a link in a region's place */
+        return (call->args[2] & (O_NOFOLLOW | O_NONBLOCK)) == (O_NOFOLLOW | O_NONBLOCK);
     if (call->number == SYS_openat && (call->args[2] & O_TMPFILE) != O_TMPFILE)
         return error != ENOSPC && error != EDQUOT;
     return true;

@@ -110,6 +110,10 @@ static uint64_t codes_for(const kind_t *kind, int error)
         /* Threads: what pthread_create(3) was refused does not say what there was too little of. Reserving: memory is
          * space. */
         return CODE(COMMY_STATUS_NO_MEMORY) | CODE(COMMY_STATUS_NO_SPACE) | CODE(COMMY_STATUS_LIMIT);
+    case ENOENT: /* a mesh, or a directory, or /proc, that was there a moment ago */
+        return CODE(COMMY_STATUS_MESH_NOT_FOUND) | CODE(COMMY_STATUS_KERNEL) | CODE(COMMY_STATUS_REMOVED);
+    case ELOOP: /* somebody put a link there a moment ago */
+        return CODE(COMMY_STATUS_NOT_A_REGION) | CODE(COMMY_STATUS_REMOVED);
     case EACCES:
     case EPERM:
         return CODE(COMMY_STATUS_PERMISSION) |

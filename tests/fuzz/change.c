@@ -3,8 +3,6 @@
 
 #include "property.h"
 
-enum { CHANGES = 40 };
-
 typedef struct changer {
     commy_mesh_t *mesh;
     const fuzz_plan_t *plan;
@@ -14,7 +12,7 @@ typedef struct changer {
 
 static const char *some_id(changer_t *changer)
 {
-    return fuzz_ids[fuzz_below(&changer->chance, FUZZ_IDS)];
+    return fuzz_ids[fuzz_below(&changer->chance, FUZZ_ID_COUNT)];
 }
 
 /* "", a small one, a large one. */
@@ -42,7 +40,7 @@ static void enroll(changer_t *changer)
     const commy_service_config_t config = {
         .size = sizeof config,
         .flags = detached ? COMMY_SERVICE_DETACHED : 0,
-        .service_name = fuzz_names[fuzz_below(chance, FUZZ_NAMES)],
+        .service_name = fuzz_names[fuzz_below(chance, FUZZ_NAME_COUNT)],
         .service_id = some_id(changer),
         .endpoint = endpoints[fuzz_below(chance, 3)],
         .metadata = some_metadata(changer),
@@ -137,10 +135,11 @@ void fuzz_changes(commy_mesh_t *mesh, const fuzz_plan_t *plan)
     changer_t changer = {.mesh = mesh, .plan = plan, .chance = plan->chance, .reference = 1};
     commy_reap_report_t reaped;
     CALL(CALL_JOIN, commy_mesh_join(mesh, NULL, 4242));
-    for (int i = 0; i < CHANGES; i++)
+    for (uint32_t i = 0; i < plan->changes; i++)
         change(&changer);
     sweep();
     CALL(CALL_REAP, commy_mesh_reap(mesh, &reaped));
-    fuzz_queries(mesh, plan);
+    if (plan->parts & FUZZ_AGAIN)
+        fuzz_queries(mesh, plan);
     CALL(CALL_LEAVE, commy_mesh_leave(mesh));
 }

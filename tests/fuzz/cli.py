@@ -66,6 +66,14 @@ def is_json(text, lines):
         return False
 
 
+def is_utf8(text):
+    try:
+        text.decode()
+        return True
+    except UnicodeDecodeError:
+        return False
+
+
 def run(directory, arguments, seconds=1):
     """One call. What does not end by itself is told to stop, as a person would with ^C."""
     environment = {"PATH": os.environ["PATH"], "COMMY_DIR": directory, "COMMY_MESH": "m", "LC_ALL": "C.UTF-8"}
@@ -97,8 +105,10 @@ def run(directory, arguments, seconds=1):
     ran_other = any(os.fsencode(word) == b"--" for word in arguments)
     for name, stream in ("stdout", out), ("stderr", err):
         if not ran_other and not any(part in err for part in LIBC_SAYS):
-            hold("no control character comes out", not any(byte < 32 and byte != 10 or byte == 127 for byte in stream),
+            hold("no control character comes out", not any(ord(char) < 32 and char != "\n" or 127 <= ord(char) < 160
+                                                           for char in stream.decode(errors="replace")),
                  f"{name} of {where}: {stream[:200]!r}")
+            hold("what comes out is UTF-8", is_utf8(stream), f"{name} of {where}: {stream[:200]!r}")
     if "--json" in arguments and code in (0, 1) and out and not ran_other and not {"--help", "--usage"} & set(arguments):
         hold("JSON is JSON", is_json(out, "watch" in arguments), f"{where} {out[:200]!r}")
     return code, out
@@ -114,9 +124,13 @@ WORDS = (b"", b"m", b"web", b"web-1", b"-", b"--", b".", b"..", b"/", b"/dev/nul
          b"-1", b"16", b"65535", b"65536", b"4294967296", b"18446744073709551616", b"1e3", b"0x10", b" 7", b"7 ", b"+7",
          b"nan", b"0600", b"0660", b"0777", b"root", b"nobody-of-that-name", b"enabled", b"healthy", b"\xff\xfe",
          b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc3\xa9t\xc3\xa9", b"\xe2\x80\xae", b"\x1b[31m", b"a\nb",
-         b"a\tb", b"\x7f", b"\xc2\x9b", b"%s%n%d", b"$(id)", b"'", b'"', b"{}", b'{"a":1}', b"[", b"null", b"a" * 63,
+         b"a\tb", b"\x7f", b"\xc2\x9b", b"\xc2\x80q\xc2\x9f", b"%s%n%d", b"$(id)", b"'", b'"', b"{}", b'{"a":1}', b"[", b"null", b"a" * 63,
          b"a" * 64, b"a" * 127, b"a" * 128, b"a" * 255, b"a" * 256, b"a" * 4096, b"a" * 4097, b"a" * 100000,
          b"unix:/x", b"true", b"sh", b"/no/such/program")
+
+# What was found once.
+FOUND = (["wait", "web", b"\x1b[31m", "1"], ["set", "web-1", b"\xc2\x9b31m", "7"],
+         ["wait", "web", "--timeout", b"\xeb\t\xd1"], ["stat", "--json", b"\x7f"], ["stat", "--json", b"\xc2\x9b"])
 
 
 def odd_word(chance):
@@ -221,6 +235,8 @@ def main():
         set_up(directory)
         with open(f"{directory}/m", "rb") as file:
             sound = file.read()
+        for arguments in FOUND:
+            run(directory, arguments)
         for number in range(wanted.cases):
             chance = random.Random(wanted.seed * 1000003 + number)
             if number % 4 == 3:

@@ -1,7 +1,7 @@
 /*
  * From an input to an image: edits that know what the words of a region mean.
  *
- *     input   seed | how to go about it | chance (8) | edit (12) | edit (12) | ...
+ *     input   seed | how to go about it | parts | changes | chance (8) | edit (12) | edit (12) | ...
  *     edit    field | how | record | element | value (8)
  *
  * Random bytes thrown at half a megabyte hit nothing, and a bit flipped in a state word seldom gives another state that
@@ -258,7 +258,16 @@ void fuzz_scribble(const fuzz_seed_t *seed, uint64_t *chance)
 
 fuzz_plan_t fuzz_plan_for(fuzz_seed_t *seed, uint64_t chance)
 {
-    return (fuzz_plan_t){.seed = seed, .chance = chance, .file_bytes = seed->layout.region_bytes};
+    return (fuzz_plan_t){
+        .seed = seed, .parts = FUZZ_ALL, .changes = 40, .chance = chance, .file_bytes = seed->layout.region_bytes};
+}
+
+/* Most pages are as they were, and to look is cheaper than to write. */
+static void restore(const fuzz_seed_t *seed)
+{
+    for (uint64_t at = 0; at < seed->layout.region_bytes; at += CMY_PAGE)
+        if (memcmp(seed->stage + at, seed->image + at, CMY_PAGE) != 0)
+            memcpy(seed->stage + at, seed->image + at, CMY_PAGE);
 }
 
 void fuzz_decode(const uint8_t *input, size_t bytes, fuzz_plan_t *plan)
@@ -266,7 +275,10 @@ void fuzz_decode(const uint8_t *input, size_t bytes, fuzz_plan_t *plan)
     uint8_t head[FUZZ_HEAD_BYTES] = {0};
     memcpy(head, input, bytes < sizeof head ? bytes : sizeof head);
     fuzz_seed_t *seed = &fuzz_seeds[head[0] >= 248 ? FUZZ_LARGE : head[0] % FUZZ_LARGE];
-    *plan = fuzz_plan_for(seed, edit_load(head + 2, 8));
+    *plan = fuzz_plan_for(seed, edit_load(head + 4, 8));
+    plan->parts = head[2];
+    plan->changes = head[3] & FUZZ_MOST_CHANGES;
+    plan->few = head[3] >> 6;
     plan->header_is_hostile = (head[1] & 7) == 7;
     switch (head[1] >> 3) {
     case 1:
@@ -287,7 +299,7 @@ void fuzz_decode(const uint8_t *input, size_t bytes, fuzz_plan_t *plan)
 
     fuzz_file_ensure(seed);
     editor_t editor = {seed, &seed->layout, seed->stage};
-    memcpy(editor.image, seed->image, seed->layout.region_bytes);
+    restore(seed);
     fuzz_header_mend(seed, editor.image);
     for (size_t at = FUZZ_HEAD_BYTES, edits = 0; at + FUZZ_EDIT_BYTES <= bytes && edits < FUZZ_EDITS; edits++) {
         const edit_t edit = {input[at], input[at + 1], input[at + 2], input[at + 3], edit_load(input + at + 4, 8)};

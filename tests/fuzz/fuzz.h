@@ -73,21 +73,39 @@ void fuzz_file_ensure(fuzz_seed_t *seed);
 void fuzz_file_fill(const fuzz_seed_t *seed);
 
 /* Ids and names that occur in the seeds, and some that do not. */
-enum { FUZZ_IDS = 12, FUZZ_NAMES = 8 };
-extern const char *const fuzz_ids[FUZZ_IDS], *const fuzz_names[FUZZ_NAMES];
+enum { FUZZ_ID_COUNT = 12, FUZZ_NAME_COUNT = 8 };
+extern const char *const fuzz_ids[FUZZ_ID_COUNT], *const fuzz_names[FUZZ_NAME_COUNT];
 
 /* ------------------------------------------------------------------ inputs */
 
 enum {
-    FUZZ_HEAD_BYTES = 10,
+    FUZZ_HEAD_BYTES = 12,
     FUZZ_EDIT_BYTES = 12,
     FUZZ_EDITS = 64,
     FUZZ_INPUT_BYTES = FUZZ_HEAD_BYTES + FUZZ_EDITS * FUZZ_EDIT_BYTES
 };
 
+/* Parts of the property. Most executions of a fuzzer take some of them, so that there can be many; a share takes all,
+ * and so does every other driver. */
+enum {
+    FUZZ_READ = 1,   /* ask on a read-only attachment; else all is asked on one that may write */
+    FUZZ_MESH = 2,   /* ask about the mesh */
+    FUZZ_AUDIT = 4,  /* the audit, the longest of all calls */
+    FUZZ_IDS = 8,    /* ask by id */
+    FUZZ_NAMES = 16, /* ask by name */
+    FUZZ_WHOLE = 32, /* walk all, find many */
+    FUZZ_CHANGE = 64,
+    FUZZ_AGAIN = 128, /* ask again after the changes */
+    FUZZ_ALL = 255
+};
+enum { FUZZ_MOST_CHANGES = 63 };
+
 /* What an input asks for besides its edits. */
 typedef struct fuzz_plan {
     fuzz_seed_t *seed;
+    uint32_t parts;
+    uint32_t changes;       /* so many */
+    uint32_t few;           /* asks only by so many ids and names, which chance chooses; 0: by all */
     uint64_t chance;        /* of the calls that change something */
     size_t file_bytes;      /* what the file is cut or extended to; its own size in most */
     bool header_is_hostile; /* else it is put right after the edits */

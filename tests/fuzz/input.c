@@ -16,17 +16,34 @@ void fuzz_random_edit(uint8_t edit[FUZZ_EDIT_BYTES], uint64_t *chance)
         edit[1] &= 0x3f; /* among the first records, where they are in use */
 }
 
+/* One in eight asks for everything; the others for a quarter of it, less often for the audit, and few changes. */
+static void choose_parts(uint8_t *head, uint64_t *chance)
+{
+    if (fuzz_below(chance, 8) == 0) {
+        head[2] = FUZZ_ALL;
+        head[3] = 40;
+        return;
+    }
+    head[2] = (uint8_t)(fuzz_chance(chance) & fuzz_chance(chance));
+    if (fuzz_below(chance, 2))
+        head[2] &= (uint8_t)~FUZZ_AUDIT;
+    head[3] = (uint8_t)(fuzz_below(chance, 4) << 6 | (fuzz_chance(chance) & fuzz_chance(chance) & FUZZ_MOST_CHANGES));
+}
+
 static void change_head(uint8_t *head, uint64_t *chance)
 {
-    switch (fuzz_below(chance, 4)) {
+    switch (fuzz_below(chance, 5)) {
     case 0:
         head[0] = (uint8_t)fuzz_chance(chance);
         break;
     case 1:
         head[1] = (uint8_t)(fuzz_below(chance, 8) | fuzz_below(chance, 24) << 3);
         break;
+    case 2:
+        choose_parts(head, chance);
+        break;
     default:
-        head[2 + fuzz_below(chance, 8)] = (uint8_t)fuzz_chance(chance);
+        head[4 + fuzz_below(chance, 8)] = (uint8_t)fuzz_chance(chance);
     }
 }
 
@@ -44,6 +61,8 @@ size_t fuzz_mutate(uint8_t *input, size_t bytes, size_t room, uint64_t chance)
     if (edits > FUZZ_EDITS)
         edits = FUZZ_EDITS;
     uint8_t *list = input + FUZZ_HEAD_BYTES;
+    if (fuzz_below(&chance, 4) != 0)
+        choose_parts(input, &chance);
     for (uint32_t turns = 1 + fuzz_below(&chance, 4); turns > 0; turns--) {
         size_t which = edits ? fuzz_below(&chance, (uint32_t)edits) * FUZZ_EDIT_BYTES : 0;
         switch (fuzz_below(&chance, 8)) {

@@ -57,7 +57,7 @@ static const char *const names[CALLS] = {
 };
 
 static struct {
-    uint64_t calls, successes, longest_ns;
+    uint64_t calls, successes, all_ns, longest_ns;
 } tally[CALLS];
 
 fuzz_figures_t fuzz_figures;
@@ -113,6 +113,7 @@ commy_status_t fuzz_end(call_t call, commy_status_t status)
     uint64_t ns = took();
     tally[call].calls++;
     tally[call].successes += status == COMMY_STATUS_SUCCESS;
+    tally[call].all_ns += ns;
     fuzz_figures.calls++;
     if (ns > tally[call].longest_ns)
         tally[call].longest_ns = ns;
@@ -132,9 +133,9 @@ void fuzz_print_calls(FILE *out)
 {
     for (int call = 0; call < CALLS; call++)
         if (tally[call].calls > 0)
-            fprintf(out, "  %-18s %10llu calls %10llu with success, longest %8.3f ms\n", names[call],
-                    (unsigned long long)tally[call].calls, (unsigned long long)tally[call].successes,
-                    (double)tally[call].longest_ns / 1e6);
+            fprintf(out, "  %-18s %10llu calls %10llu with success, %9.3f us on average, longest %8.3f ms\n",
+                    names[call], (unsigned long long)tally[call].calls, (unsigned long long)tally[call].successes,
+                    (double)tally[call].all_ns / (double)tally[call].calls / 1e3, (double)tally[call].longest_ns / 1e6);
 }
 
 unsigned fuzz_calls_without_success(void)
@@ -225,17 +226,20 @@ void fuzz_property(const fuzz_plan_t *plan)
         fuzz_broken("the file cannot be cut");
     fuzz_mark();
     fuzz_keeper_is_real(plan->real_keeper);
-    commy_mesh_t *mesh = attach(plan, CALL_ATTACH_READ_ONLY);
+    commy_mesh_t *mesh = attach(plan, plan->parts & FUZZ_READ ? CALL_ATTACH_READ_ONLY : CALL_ATTACH);
     fuzz_figures.attached += mesh != NULL;
-    if (mesh) {
+    if (mesh)
         fuzz_queries(mesh, plan);
-        detach(&mesh);
-        mesh = attach(plan, CALL_ATTACH);
+    if (mesh && plan->parts & FUZZ_CHANGE) {
+        if (plan->parts & FUZZ_READ) {
+            detach(&mesh);
+            mesh = attach(plan, CALL_ATTACH);
+        }
+        if (mesh)
+            fuzz_changes(mesh, plan);
     }
-    if (mesh) {
-        fuzz_changes(mesh, plan);
+    if (mesh)
         detach(&mesh);
-    }
     fuzz_keeper_is_real(true);
     if (plan->removes)
         remove_it(plan);

@@ -73,7 +73,6 @@ static void ask_mesh(const commy_mesh_t *mesh, const fuzz_plan_t *plan)
     commy_mesh_info_t info;
     commy_mesh_stats_t stats;
     size_t count = 0, again = 0;
-    uint64_t told = 0, findings = 0;
     CALL(CALL_INFO, commy_mesh_info(mesh, &info));
     if (CALL(CALL_PARTICIPANTS, commy_mesh_participants(mesh, NULL, 0, &count)) == COMMY_STATUS_SUCCESS) {
         if (count > COMMY_LIMIT_PARTICIPANTS)
@@ -89,6 +88,11 @@ static void ask_mesh(const commy_mesh_t *mesh, const fuzz_plan_t *plan)
          stats.healthy_services + stats.unhealthy_services > stats.total_services))
         fuzz_broken("%u services of %u, %u healthy, %u not", stats.total_services, plan->seed->capacity,
                     stats.healthy_services, stats.unhealthy_services);
+}
+
+static void audit(const commy_mesh_t *mesh)
+{
+    uint64_t told = 0, findings = 0;
     commy_status_t status = CALL(CALL_CHECK, commy_mesh_check(mesh, finding, &told, &findings));
     if ((status == COMMY_STATUS_SUCCESS || status == COMMY_STATUS_CORRUPT) &&
         (told != findings || (status == COMMY_STATUS_SUCCESS) != (findings == 0)))
@@ -147,11 +151,12 @@ static void ask_id(const commy_mesh_t *mesh, const char *id)
 
 static void ask_many(const commy_mesh_t *mesh)
 {
-    int32_t codes[FUZZ_IDS];
-    commy_target_t *targets = fuzz_exactly(FUZZ_IDS * sizeof *targets);
-    commy_status_t status = CALL(CALL_FIND_MANY, commy_service_find_many(mesh, fuzz_ids, FUZZ_IDS, targets, codes));
+    int32_t codes[FUZZ_ID_COUNT];
+    commy_target_t *targets = fuzz_exactly(FUZZ_ID_COUNT * sizeof *targets);
+    commy_status_t status =
+        CALL(CALL_FIND_MANY, commy_service_find_many(mesh, fuzz_ids, FUZZ_ID_COUNT, targets, codes));
     bool asked = status == COMMY_STATUS_SUCCESS || status == COMMY_STATUS_NOT_FOUND;
-    for (int i = 0; asked && i < FUZZ_IDS; i++)
+    for (int i = 0; asked && i < FUZZ_ID_COUNT; i++)
         if (codes[i] == COMMY_STATUS_SUCCESS)
             judge_target(&targets[i]);
     free(targets);
@@ -202,17 +207,28 @@ static void ask_name(const commy_mesh_t *mesh, const fuzz_plan_t *plan, const ch
     ask_wait(mesh, plan, name);
 }
 
-void fuzz_queries(const commy_mesh_t *mesh, const fuzz_plan_t *plan)
+static void ask_whole(const commy_mesh_t *mesh, const fuzz_plan_t *plan)
 {
     commy_iterator_t iterator;
-    ask_mesh(mesh, plan);
-    ask_wait(mesh, plan, NULL);
-    for (int i = 0; i < FUZZ_IDS; i++)
-        ask_id(mesh, fuzz_ids[i]);
     ask_many(mesh);
-    for (int i = 0; i < FUZZ_NAMES; i++)
-        ask_name(mesh, plan, fuzz_names[i]);
     if (CALL(CALL_ITERATE_ALL, commy_iterate_all(mesh, &iterator)) == COMMY_STATUS_SUCCESS)
         walk(mesh, plan, &iterator);
     discover(mesh, plan, NULL, CALL_DISCOVER_ALL);
+}
+
+void fuzz_queries(const commy_mesh_t *mesh, const fuzz_plan_t *plan)
+{
+    uint32_t from = (uint32_t)(plan->chance >> 32);
+    if (plan->parts & FUZZ_MESH) {
+        ask_mesh(mesh, plan);
+        ask_wait(mesh, plan, NULL);
+    }
+    if (plan->parts & FUZZ_AUDIT)
+        audit(mesh);
+    for (uint32_t i = 0; plan->parts & FUZZ_IDS && i < (plan->few ? plan->few : FUZZ_ID_COUNT); i++)
+        ask_id(mesh, fuzz_ids[(from + i) % FUZZ_ID_COUNT]);
+    for (uint32_t i = 0; plan->parts & FUZZ_NAMES && i < (plan->few ? plan->few : FUZZ_NAME_COUNT); i++)
+        ask_name(mesh, plan, fuzz_names[(from + i) % FUZZ_NAME_COUNT]);
+    if (plan->parts & FUZZ_WHOLE)
+        ask_whole(mesh, plan);
 }

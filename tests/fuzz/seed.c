@@ -23,9 +23,9 @@
 #define MOST_NAME B16 B16 B16 "0123456789abcde"
 #define MOST_ENDPOINT MOST_ID MOST_ID "x"
 
-const char *const fuzz_ids[FUZZ_IDS] = {"auth-1", "auth-2",  "mail-1", "dead-1", LONG_ID, MOST_ID,
-                                        "many-0", "many-29", "leased", "gone-1", "fresh", "never"};
-const char *const fuzz_names[FUZZ_NAMES] = {"auth", "mail", "dead", "many", "gone", MOST_NAME, "fresh", "never"};
+const char *const fuzz_ids[FUZZ_ID_COUNT] = {"auth-1", "auth-2",  "mail-1", "dead-1", LONG_ID, MOST_ID,
+                                             "many-0", "many-29", "leased", "gone-1", "fresh", "never"};
+const char *const fuzz_names[FUZZ_NAME_COUNT] = {"auth", "mail", "dead", "many", "gone", MOST_NAME, "fresh", "never"};
 
 fuzz_seed_t fuzz_seeds[FUZZ_SEEDS];
 char fuzz_dir[64];

@@ -13,6 +13,7 @@ size_t LLVMFuzzerMutate(uint8_t *input, size_t bytes, size_t room) __attribute__
 
 static void print_figures(void)
 {
+    /* scripts/fuzz adds them up */
     fprintf(stderr, "figures: %llu images, %llu past the header's checks (%.1f %%), %llu calls\n",
             (unsigned long long)fuzz_figures.images, (unsigned long long)fuzz_figures.attached,
             fuzz_figures.images ? 100.0 * (double)fuzz_figures.attached / (double)fuzz_figures.images : 0.0,

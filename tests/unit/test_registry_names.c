@@ -324,3 +324,41 @@ Test(names, a_walk_gives_what_is_there_throughout_exactly_once_while_others_come
     cr_assert_eq(numbers_of(mesh).total_services, STABLE);
     audit();
 }
+
+/*
+ * A line names the one container that links to it, so that a chain which begins at a group leads back to nothing while
+ * its bytes stand still. Here they are bent into a ring behind somebody who is on his way through them.
+ */
+Test(names, a_walk_ends_though_its_lines_are_bent_into_a_ring_meanwhile)
+{
+    char id[16];
+    begin(64);
+    for (int i = 0; i < 60; i++) {
+        snprintf(id, sizeof id, "web-%d", i);
+        add(mesh, "web", id);
+    }
+    commy_iterator_t iterator;
+    commy_view_t view;
+    cr_assert_eq(commy_iterate_name(mesh, "web", &iterator), COMMY_STATUS_SUCCESS);
+    for (int i = 0; i < 30; i++)
+        cr_assert(commy_iterate_next(mesh, &iterator, &view));
+    uint32_t here = iterator._container, first = here >> 1;
+    cr_assert(here & 1, "it stands in a line");
+    cmy_line_shm_t *one = cmy_line_at(mesh->region, first);
+    uint32_t second = cmy_next_line(cmy_load64_relaxed(&one->next));
+    cmy_line_shm_t *other = cmy_line_at(mesh->region, second);
+    cmy_store64_relaxed(&one->state, cmy_state(0, cmy_container_of_line(second), CMY_LIVE));
+    cmy_store64_relaxed(&other->next, cmy_next(CMY_NEXT_LINE, first, 0, 0));
+    uint32_t more = 0;
+    while (commy_iterate_next(mesh, &iterator, &view))
+        more++;
+    cr_assert_leq(more, 64 * (mesh->region->layout.slab[CMY_LINES].limit + 1));
+    cr_assert_not(commy_iterate_next(mesh, &iterator, &view), "an end is an end");
+}
+
+Test(names, a_group_that_there_is_not_is_not_collected)
+{
+    begin(16);
+    cr_assert_not(cmy_group_collect(&mesh->actor, cmy_region_reserved_again(mesh->region, CMY_GROUPS)));
+    cr_assert_not(cmy_group_collect(&mesh->actor, 1u << 30));
+}

@@ -1,0 +1,180 @@
+/* Odd hosts: names that are no names, a /proc that is not there or tells nonsense, programs with large threads, others
+ * that write where nobody should. */
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/resource.h>
+
+#include "base/fork.h"
+#include "base/node.h"
+#include "base/text.h"
+#include "life/life.h"
+#include "life/sign.h"
+#include "support_region.h"
+
+TestSuite(host, .init = setup, .fini = teardown, .timeout = 60);
+
+/* ------------------------------------------------------------------- names */
+
+static void expect_node(const char *host, const char *wanted)
+{
+    char node[COMMY_LIMIT_MESH_BYTES + 1], whole[128];
+    cr_assert_eq(sethostname(host, strlen(host)), 0);
+    cmy_node_default(node);
+    snprintf(whole, sizeof whole, "%s-%d", wanted, (int)getpid());
+    cr_assert_str_eq(node, whole);
+    cr_assert_eq(cmy_text_check_token("node id", node, NULL), COMMY_STATUS_SUCCESS, "%s", node);
+}
+
+Test(host, a_node_has_a_name_whatever_the_host_is_called)
+{
+    char longest[64], cut[64];
+    need_root();
+    if (unshare(CLONE_NEWUTS) != 0)
+        cr_skip_test("this environment lets nobody name a host");
+    expect_node("alpha.example", "alpha.example");
+    expect_node("a b/c\n", "a-b-c-");
+    expect_node("", "localhost");
+    memset(longest, 'x', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    int suffix = snprintf(NULL, 0, "-%d", (int)getpid());
+    snprintf(cut, sizeof cut, "%.*s", COMMY_LIMIT_MESH_BYTES - suffix, longest);
+    expect_node(longest, cut);
+}
+
+Test(host, a_file_system_without_a_name_is_shown_by_its_number)
+{
+    char name_of[CMY_FILE_SYSTEM_BYTES];
+    int file = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC); /* nsfs, which holds no files that people make */
+    cr_assert(file >= 0);
+    cr_assert_str_eq(cmy_file_system(file, name_of), "file system type 0x6e736673");
+    close(file);
+    cr_assert_str_eq(cmy_file_system(-1, name_of), "an unknown file system");
+}
+
+/* -------------------------------------------------------------------- /proc */
+
+static void hide(const char *type, const char *from, const char *path)
+{
+    need_root();
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount(from, path, type, type ? 0 : MS_BIND, NULL) != 0)
+        cr_skip_test("this environment lets nobody mount a file system");
+}
+
+static void write_boot(const char *text)
+{
+    int file = open(test_path("boot"), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
+    cr_assert(file >= 0);
+    cr_assert_eq(write(file, text, strlen(text)), (ssize_t)strlen(text));
+    close(file);
+}
+
+Test(host, what_is_no_boot_id_is_not_taken_for_one)
+{
+    write_boot("none\n");
+    hide(NULL, test_path("boot"), "/proc/sys/kernel/random/boot_id");
+    static const char *const none[] = {"none\n", "", "01234567-89ab-cdef-0123-456789abcde\n",
+                                       "01234567-89ab-cdef-0123-456789ABCDEF\n"};
+    for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
+        write_boot(none[i]);
+        cr_assert_eq(try_make(), COMMY_STATUS_KERNEL);
+        cr_assert(strstr(commy_last_error_message(), "holds no boot id"), "%s", commy_last_error_message());
+    }
+    write_boot("01234567-89ab-cdef-0123-456789abcdef\n");
+    cr_assert_eq(try_make(), COMMY_STATUS_SUCCESS, "%s", commy_last_error_message());
+}
+
+Test(host, nobody_is_taken_for_dead_where_proc_cannot_be_read)
+{
+    uint32_t pid = (uint32_t)getpid();
+    struct rlimit none = {0, 0}, before;
+    cr_assert_eq(getrlimit(RLIMIT_NOFILE, &before), 0);
+    none.rlim_max = before.rlim_max;
+    cr_assert_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    cmy_life_sign_t without_descriptors = cmy_life_sign(pid, pid);
+    bool only_keepers = cmy_life_only_keepers();
+    setrlimit(RLIMIT_NOFILE, &before);
+    cr_assert_eq(without_descriptors, CMY_SIGN_NONE);
+    cr_assert_not(only_keepers);
+
+    hide("tmpfs", "none", "/proc");
+    cr_assert_eq(cmy_life_sign(pid, pid), CMY_SIGN_NONE);
+    cr_assert_not(cmy_life_only_keepers());
+}
+
+/* ------------------------------------------------------------------ threads */
+
+/* More than the stack that a keeper asks for. */
+static _Thread_local char large[1 << 20];
+
+Test(host, a_program_whose_threads_need_much_room_can_join)
+{
+    cmy_participant_t *participant;
+    large[sizeof large - 1] = 1;
+    make(COMMY_LIMIT_SERVICES_MIN);
+    cmy_region_t *region = map(true);
+    cr_assert_eq(cmy_life_join(region, "node", 0, NULL, NULL, &participant), COMMY_STATUS_SUCCESS, "%s",
+                 commy_last_error_message());
+    cr_assert(cmy_life_alive(region, cmy_life_owner(participant)));
+    cmy_life_leave(&participant);
+    cmy_region_unmap(&region);
+}
+
+typedef struct thief {
+    cmy_word64_t *phase;
+    _Atomic bool stop;
+} thief_t;
+
+/* Takes a slot away from whoever has just begun to join. */
+static void *steal(void *argument)
+{
+    thief_t *thief = argument;
+    while (!atomic_load_explicit(&thief->stop, memory_order_relaxed)) {
+        uint64_t phase = cmy_load64_relaxed(thief->phase);
+        if (cmy_life_phase(phase) == CMY_SLOT_JOINING)
+            cmy_swap64_acq_rel(thief->phase, phase, cmy_life_word(CMY_SLOT_FREE, 0, 7, 0));
+    }
+    return NULL;
+}
+
+Test(host, who_loses_his_slot_while_he_joins_is_told_and_keeps_nothing)
+{
+    pthread_t thread;
+    make(COMMY_LIMIT_SERVICES_MIN);
+    cmy_region_t *region = map(true);
+    thief_t thief = {.phase = &region->life[0].phase};
+    cr_assert_eq(pthread_create(&thread, NULL, steal, &thief), 0);
+    int told = 0;
+    for (int i = 0; i < 3000 && told < 3; i++) {
+        cmy_participant_t *participant;
+        commy_status_t status = cmy_life_join(region, "node", 0, NULL, NULL, &participant);
+        cr_assert(status == COMMY_STATUS_SUCCESS || status == COMMY_STATUS_CORRUPT, "%s", commy_last_error_message());
+        cr_assert_eq(status == COMMY_STATUS_SUCCESS, participant != NULL);
+        if (participant)
+            cmy_life_leave(&participant);
+        else
+            cr_assert(strstr(commy_last_error_message(), "was taken away while it was being filled"));
+        told += status == COMMY_STATUS_CORRUPT;
+        cmy_store64_relaxed(&region->life[0].phase, cmy_life_word(CMY_SLOT_FREE, 0, (uint32_t)i + 8, 0));
+    }
+    atomic_store(&thief.stop, true);
+    pthread_join(thread, NULL);
+    if (told == 0)
+        cr_skip_test("on this machine the thief always came too late");
+    cmy_region_unmap(&region);
+}
+
+/* --------------------------------------------------------------- generations */
+
+Test(host, a_process_is_of_one_generation_however_often_it_asks)
+{
+    uint64_t generation = cmy_fork_generation();
+    cr_assert_neq(generation, 0);
+    cr_assert_eq(cmy_fork_generation_new(), generation);
+    pid_t child = fork();
+    if (child == 0)
+        _exit(cmy_fork_generation() != generation && cmy_fork_generation_new() == cmy_fork_generation() ? 0 : 1);
+    cr_assert_eq(wait_for(child), 0);
+}
