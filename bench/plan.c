@@ -3,7 +3,7 @@
  */
 #include "plan.h"
 
-#define EVERY (CROWD_ONE | CROWD_MORE | CROWD_ALL | CROWD_OVER)
+#define EVERY (CROWD_ONE | CROWD_MORE | ENDS | CROWD_OVER)
 #define ENDS (CROWD_ONE | CROWD_ALL)
 
 #define LOOKUP(name, op, check, crowds, quick)                                                                         \
@@ -28,8 +28,8 @@ const bench_workload_t bench_plan[] = {
     LOOKUP("get", OP_GET, CHECK_ANSWERS, CROWD_ONE, CROWD_ONE),
     MIDDLE("register", OP_REGISTER, CHECK_EACH, EVERY, ENDS),
     MIDDLE("register-same", OP_REGISTER_SAME, CHECK_EACH, EVERY, ENDS),
-    MIDDLE("mix-99-1", OP_MIX_99, CHECK_EACH, EVERY, CROWD_ALL | CROWD_OVER),
-    MIDDLE("mix-90-10", OP_MIX_90, CHECK_EACH, EVERY, CROWD_ALL | CROWD_OVER),
+    MIDDLE("mix-99-1", OP_MIX_99, CHECK_EACH, EVERY, ENDS | CROWD_OVER),
+    MIDDLE("mix-90-10", OP_MIX_90, CHECK_EACH, EVERY, ENDS | CROWD_OVER),
     MIDDLE("report", OP_REPORT, CHECK_EACH, EVERY, ENDS),
     MIDDLE("report-spread", OP_REPORT_SPREAD, CHECK_EACH, EVERY, CROWD_ALL),
     MIDDLE("atomic-add", OP_ADD, CHECK_EACH, CROWD_ONE, CROWD_ONE),
