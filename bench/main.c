@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #include "crew.h"
+#include "latency.h"
+#include "probe.h"
 #include "session.h"
 
 static char base[] = "/dev/shm/commy-bench-XXXXXX";
@@ -146,12 +148,29 @@ static void run_sizes(const bench_options_t *options, results_t *results)
     }
 }
 
+static void run_events(const bench_options_t *options, results_t *results)
+{
+    char dir[BENCH_PATH_BYTES];
+
+    snprintf(dir, sizeof dir, "%s/events", base);
+    if (mkdir(dir, 0700) != 0)
+        bench_die("%s: %s", dir, strerror(errno));
+    if (bench_listed(options->only, "wake"))
+        latency_wake(results, dir, options->quick ? 1000 : 10000);
+    if (bench_listed(options->only, "kill"))
+        latency_kill(results, dir, options->quick ? 300 : 2000);
+}
+
 int main(int argc, char **argv)
 {
     static const struct argp argp = {.options = known, .parser = parse, .doc = "Measures commy and its peers."};
     bench_options_t options = {.seed = 1};
     const struct sigaction action = {.sa_handler = stop};
 
+    int code;
+
+    if (probe_run(argc, argv, &code))
+        return code;
     argp_parse(&argp, argc, argv, 0, NULL, &options);
     options.repeats = options.repeats ? options.repeats : options.quick ? 5 : 15;
     options.turn_ms = options.turn_ms ? options.turn_ms : options.quick ? 25 : 100;
@@ -166,6 +185,8 @@ int main(int argc, char **argv)
     for (unsigned i = 0; bench_left_out[i]; i += 2)
         results_skip(results, bench_left_out[i], bench_left_out[i + 1]);
     run_sizes(&options, results);
+    if (bench_listed(options.contenders, "commy"))
+        run_events(&options, results);
     results_write(&results, options.output);
     return 0;
 }

@@ -13,6 +13,8 @@
 #include <sys/stat.h>
 
 #include "crew.h"
+#include "latency.h"
+#include "probe.h"
 
 #define MOST_CREWS 16u
 #define MOST_TURNS 64u
@@ -238,7 +240,8 @@ static bool useful(const session_t *session, const bench_contender_t *contender)
     for (unsigned i = 0; i < bench_plan_length; i++)
         if (wanted(session, &bench_plan[i]) && contender->ops[bench_plan[i].op])
             return true;
-    return false;
+    return session->place.profile == PROFILE_PLAIN && strcmp(contender->name, "commy") == 0 &&
+           (bench_listed(session->options->only, "process") || bench_listed(session->options->only, "lines"));
 }
 
 static void start_crew(session_t *session, const bench_contender_t *contender)
@@ -282,6 +285,19 @@ static void measure_crowds(session_t *session, const bench_workload_t *workload)
         measure(session, workload, all * 4);
 }
 
+/* What processes that come for once find; they need a mesh that is filled. */
+static void run_probes(session_t *session)
+{
+    const bench_options_t *options = session->options;
+
+    if (session->crew_count == 0)
+        return;
+    if (bench_listed(options->only, "process"))
+        latency_process(session->results, &session->place, options->quick ? 100 : 1000);
+    if (bench_listed(options->only, "lines"))
+        probe_lines(session->results, &session->place);
+}
+
 void session_run(const bench_options_t *options, results_t *results, uint64_t size, bench_profile_t profile,
                  const char *dir)
 {
@@ -295,6 +311,8 @@ void session_run(const bench_options_t *options, results_t *results, uint64_t si
     for (unsigned i = 0; session.crew_count > 0 && i < bench_plan_length; i++)
         if (wanted(&session, &bench_plan[i]))
             measure_crowds(&session, &bench_plan[i]);
+    if (profile == PROFILE_PLAIN && bench_listed(options->contenders, "commy"))
+        run_probes(&session);
     while (session.crew_count > 0)
         crew_stop(&session.crews[--session.crew_count]);
     bench_keys_free(keys);
