@@ -7,8 +7,9 @@
 #include <commy/commy.h>
 
 #include "contender.h"
+#include "probe.h"
 
-#define COMMY_BENCH_MESH "bench"
+#define COMMY_BENCH_MESH PROBE_MESH
 #define COMMY_BENCH_ROOM 2048u /* beyond the services of the keys: named ones, and those that come and go */
 
 /* Names with a known number of instances. */

@@ -307,26 +307,38 @@ void latency_kill(results_t *results, const char *dir, unsigned samples)
 
 /* ------------------------------------------------------------------------------ process */
 
+const char *latency_probe(void)
+{
+    static char path[512];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof path - sizeof "commy-probe");
+
+    if (length < 0)
+        bench_die("readlink: %s", strerror(errno));
+    path[length] = '\0';
+    strcpy(strrchr(path, '/') + 1, "commy-probe");
+    return path;
+}
+
 static uint64_t run_probe(const char *const *arguments)
 {
     pid_t child;
     int status = -1;
     uint64_t began = bench_now_ns();
 
-    if (posix_spawn(&child, "/proc/self/exe", NULL, NULL, (char *const *)arguments, environ) != 0)
+    if (posix_spawn(&child, latency_probe(), NULL, NULL, (char *const *)arguments, environ) != 0)
         bench_die("the probe could not be started");
     while (waitpid(child, &status, 0) < 0 && errno == EINTR)
         ;
     uint64_t took = bench_now_ns() - began;
     if (status != 0)
-        bench_die("the probe %s ended badly (status 0x%x)", arguments[1], (unsigned)status);
+        bench_die("commy-probe ended badly (status 0x%x)", (unsigned)status);
     return took;
 }
 
 void latency_process(results_t *results, const bench_place_t *place, unsigned samples)
 {
-    const char *const bare[] = {"commy-bench", PROBE_BARE, NULL};
-    const char *const attached[] = {"commy-bench", PROBE_ATTACH, place->dir, place->keys->ids[0].text, NULL};
+    const char *const bare[] = {"commy-probe", NULL};
+    const char *const attached[] = {"commy-probe", PROBE_ATTACH, place->dir, place->keys->ids[0].text, NULL};
     uint64_t *bare_ns = calloc(samples, sizeof *bare_ns), *commy_ns = calloc(samples, sizeof *commy_ns);
 
     bench_pin(0);

@@ -12,7 +12,16 @@
 void latency_wake(results_t *results, const char *dir, unsigned samples);
 void latency_kill(results_t *results, const char *dir, unsigned samples);
 
-/* Starts this program again and again, as a probe (probe.h) that does nothing, and as one that attaches and looks. */
+/* Starts commy-probe again and again, which does nothing, or attaches and looks. */
 void latency_process(results_t *results, const bench_place_t *place, unsigned samples);
+
+/*
+ * Counts the cache lines of the region that a find touches. Lines that all finds touch (the header, the owner's life word)
+ * stay in the cache and are counted apart.
+ */
+void latency_lines(results_t *results, const bench_place_t *place);
+
+/* The path of commy-probe, which lies beside this program. */
+const char *latency_probe(void);
 
 #endif /* BENCH_LATENCY_H */

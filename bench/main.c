@@ -18,7 +18,6 @@
 
 #include "crew.h"
 #include "latency.h"
-#include "probe.h"
 #include "session.h"
 
 static char base[] = "/dev/shm/commy-bench-XXXXXX";
@@ -167,10 +166,6 @@ int main(int argc, char **argv)
     bench_options_t options = {.seed = 1};
     const struct sigaction action = {.sa_handler = stop};
 
-    int code;
-
-    if (probe_run(argc, argv, &code))
-        return code;
     argp_parse(&argp, argc, argv, 0, NULL, &options);
     options.repeats = options.repeats ? options.repeats : options.quick ? 5 : 15;
     options.turn_ms = options.turn_ms ? options.turn_ms : options.quick ? 25 : 100;

@@ -1,24 +1,15 @@
 /*
- * probe.h - what commy-bench does when it was started by itself: as little as a program can, or attach to a mesh and look
- * something up.
+ * probe.h - commy-probe, a program of its own that commy-bench starts: as little as a program can do, or attach to a mesh and
+ * look something up. It is linked with nothing but the library.
  */
 #ifndef BENCH_PROBE_H
 #define BENCH_PROBE_H
 
-#include "contender.h"
-#include "results.h"
+/* No argument: return from main(). */
+#define PROBE_ATTACH "attach" /* DIR ID: attach, find, detach */
+#define PROBE_LINES "lines"   /* DIR SIZE SEED: attach read-only and find many, for lines.c to look at */
 
-#define PROBE_BARE "--probe-bare"     /* return from main() */
-#define PROBE_ATTACH "--probe-attach" /* DIR ID: attach, find, detach */
-#define PROBE_LINES "--probe-lines"   /* DIR SIZE SEED: attach read-only, find many; for probe_lines() to look at */
-
-/* Whether the program was started as a probe, which has then done its work; *code is what main() returns. */
-bool probe_run(int argc, char **argv, int *code);
-
-/*
- * Counts the cache lines of the region that a find touches, by running the probe under valgrind's lackey, which prints every
- * load's address. Lines that all finds touch (the header, the owner's life word) stay in the cache and are counted apart.
- */
-void probe_lines(results_t *results, const bench_place_t *place);
+#define PROBE_MESH "bench" /* commy_mesh.h's */
+#define PROBE_FINDS 400u
 
 #endif /* BENCH_PROBE_H */

@@ -14,7 +14,6 @@
 
 #include "crew.h"
 #include "latency.h"
-#include "probe.h"
 
 #define MOST_CREWS 16u
 #define MOST_TURNS 64u
@@ -294,8 +293,8 @@ static void run_probes(session_t *session)
         return;
     if (bench_listed(options->only, "process"))
         latency_process(session->results, &session->place, options->quick ? 100 : 1000);
-    if (bench_listed(options->only, "lines"))
-        probe_lines(session->results, &session->place);
+    if (options->only ? bench_listed(options->only, "lines") : session->place.keys->size >= SIZE_LARGE)
+        latency_lines(session->results, &session->place);
 }
 
 void session_run(const bench_options_t *options, results_t *results, uint64_t size, bench_profile_t profile,
