@@ -41,15 +41,14 @@ static void fill_in(const char *name, const bench_id_t *id, const bench_keys_t *
 
 static void fill_hot(const bench_keys_t *keys)
 {
+    static const unsigned instances[] = {1, 10, 1000, 10000};
     char name[HOT_NAME_BYTES];
     bench_id_t id;
     uint64_t number = BENCH_SPARE_OF(4096);
 
-    for (unsigned instances = 1; instances <= MOST_INSTANCES; instances *= 10) {
-        if (instances == 100)
-            continue;
-        commy_hot_name(name, instances);
-        for (unsigned i = 0; i < instances; i++) {
+    for (unsigned k = 0; k < sizeof instances / sizeof instances[0]; k++) {
+        commy_hot_name(name, instances[k]);
+        for (unsigned i = 0; i < instances[k]; i++) {
             bench_write_id(&id, keys->seed, ++number);
             fill_in(name, &id, keys, number);
         }

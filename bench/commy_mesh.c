@@ -23,11 +23,13 @@ void commy_spread_name(char name[SPREAD_NAME_BYTES], uint64_t i)
 
 commy_open_options_t commy_bench_options(const bench_place_t *place, uint32_t flags)
 {
+    uint32_t hot = place->profile == PROFILE_NAMES ? HOT_SERVICES : 0;
+
     return (commy_open_options_t){.size = sizeof(commy_open_options_t),
                                   .flags = flags,
                                   .mesh = COMMY_BENCH_MESH,
                                   .dir = place->dir,
-                                  .capacity = (uint32_t)place->keys->size + COMMY_BENCH_ROOM};
+                                  .capacity = (uint32_t)place->keys->size + COMMY_BENCH_ROOM + hot};
 }
 
 void commy_change_make(commy_change_t *change, const bench_place_t *place, unsigned worker)

@@ -43,7 +43,7 @@ typedef enum bench_op {
 /* What a mesh looks like. */
 typedef enum bench_profile {
     PROFILE_PLAIN, /* ten services a name */
-    PROFILE_NAMES  /* and besides, names with 1, 10 and 1,000 instances */
+    PROFILE_NAMES  /* and besides, names with 1, 10, 1,000 and 10,000 instances */
 } bench_profile_t;
 
 #define BENCH_BATCH 16u
@@ -56,6 +56,7 @@ typedef struct bench_place {
     bench_profile_t profile;
     char dir[BENCH_PATH_BYTES]; /* its own, in memory; removed by the runner with all that lies in it */
     unsigned workers;           /* at most */
+    const char *plant;          /* a contender whose answers are made wrong, to see that it is noticed; or null */
 } bench_place_t;
 
 typedef struct bench_job {
@@ -68,12 +69,13 @@ typedef struct bench_job {
 typedef uint64_t bench_op_fn(void *self, const bench_job_t *job, uint64_t first, uint64_t count);
 
 typedef struct bench_contender {
-    const char *name;  /* "ck_ht" */
-    const char *about; /* version, flavour, how it is used: goes into the results */
-    bool threads;      /* workers are threads of the host */
-    bool yardstick;    /* the machine itself: its operations return how many there were, not a sum over answers */
-    uint64_t most;     /* sizes above it are left out */
-    const char *why;   /* they are */
+    const char *name;      /* "ck_ht" */
+    const char *about;     /* version, flavour, how it is used: goes into the results */
+    bool threads;          /* workers are threads of the host */
+    bool yardstick;        /* the machine itself: its operations return how many there were, not a sum over answers */
+    uint64_t most;         /* sizes above it are left out */
+    const char *why;       /* they are */
+    unsigned most_workers; /* 0: any number */
     /* Makes it, empty. Null, or the reason why this host has none of it, which is printed. */
     const char *(*open)(const bench_place_t *place);
     void (*fill)(const bench_place_t *place);

@@ -4,7 +4,7 @@
 #include "contender.h"
 
 extern const bench_contender_t bench_commy, bench_commy_ffi, bench_ck, bench_lfht, bench_boost, bench_lmdb, bench_redis,
-    bench_chase;
+    bench_etcd, bench_chase;
 
 /* clang-format off */
 const bench_contender_t *const bench_contenders[] = {
@@ -23,6 +23,7 @@ const bench_contender_t *const bench_contenders[] = {
 #ifdef BENCH_REDIS
     &bench_redis,
 #endif
+    &bench_etcd,
     &bench_chase,
     NULL,
 };

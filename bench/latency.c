@@ -177,6 +177,7 @@ void latency_wake(results_t *results, const char *dir, unsigned samples)
     pid_t bare_waiter = start(wait_bare, bare), commy_waiter = start(wait_commy, belled);
     bench_pin(1);
     for (unsigned i = 0; i < samples; i++) {
+        bench_go_on();
         bare_ns[i] = wake_once(ring_bare, mesh, bare, i + 1);
         commy_ns[i] = wake_once(ring_commy, mesh, belled, i + 1);
     }
@@ -293,6 +294,7 @@ void latency_kill(results_t *results, const char *dir, unsigned samples)
     attach(dir, 0, &mesh);
     bench_pin(0);
     for (unsigned i = 0; i < samples; i++) {
+        bench_go_on();
         bare_ns[i] = kill_bare(victim);
         commy_ns[i] = kill_registered(mesh, victim);
     }
@@ -343,6 +345,7 @@ void latency_process(results_t *results, const bench_place_t *place, unsigned sa
 
     bench_pin(0);
     for (unsigned i = 0; i < samples; i++) {
+        bench_go_on();
         bare_ns[i] = run_probe(bare);
         commy_ns[i] = run_probe(attached);
     }

@@ -42,17 +42,15 @@ static void kill_and_clean(void)
     clean_up();
 }
 
-static volatile sig_atomic_t stopping;
-
 static void stop(int number)
 {
     /* The second time there is nobody left who would answer. */
-    if (stopping++)
+    if (bench_stopping++)
         _exit(128 + number);
     crew_kill_all();
 }
 
-enum { KEY_QUICK = 256, KEY_ONLY, KEY_CONTENDERS, KEY_SIZES, KEY_REPEATS, KEY_TURN, KEY_SEED, KEY_CPU_TIME };
+enum { KEY_QUICK = 256, KEY_ONLY, KEY_CONTENDERS, KEY_SIZES, KEY_REPEATS, KEY_TURN, KEY_SEED, KEY_CPU_TIME, KEY_PLANT };
 
 static const struct argp_option known[] = {
     {"quick", KEY_QUICK, NULL, 0, "Shorter turns, fewer of them, fewer numbers of workers", 0},
@@ -63,6 +61,7 @@ static const struct argp_option known[] = {
     {"turn-ms", KEY_TURN, "MS", 0, "Length of a turn", 0},
     {"seed", KEY_SEED, "N", 0, "Of keys, records and questions", 0},
     {"cpu-time", KEY_CPU_TIME, NULL, 0, "Count only the time that workers ran, on a machine that others use, too", 0},
+    {"plant", KEY_PLANT, "CONTENDER", OPTION_HIDDEN, "Make its answers wrong, which must end the run", 0},
     {"output", 'o', "FILE", 0, "Where the results go, as JSON", 0},
     {0},
 };
@@ -105,6 +104,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_CPU_TIME:
         options->cpu_time = true;
+        return 0;
+    case KEY_PLANT:
+        options->plant = arg;
         return 0;
     case 'o':
         options->output = arg;

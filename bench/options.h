@@ -15,6 +15,7 @@ typedef struct bench_options {
     const char *only;       /* workloads, with commas; null: all */
     const char *contenders; /* names, with commas; null: all */
     const char *sizes;      /* with commas; null: the plan's */
+    const char *plant;      /* a contender whose answers are made wrong; null: none */
     const char *output;
 } bench_options_t;
 

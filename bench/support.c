@@ -29,6 +29,14 @@ void bench_die(const char *format, ...)
     exit(1);
 }
 
+volatile sig_atomic_t bench_stopping;
+
+void bench_go_on(void)
+{
+    if (bench_stopping)
+        bench_die("told to stop");
+}
+
 uint64_t bench_now_ns(void)
 {
     struct timespec now;

@@ -4,6 +4,7 @@
 #ifndef BENCH_SUPPORT_H
 #define BENCH_SUPPORT_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -14,6 +15,10 @@ extern "C" {
 
 /* Prints a sentence on stderr and ends the process with 1: a benchmark that went wrong has no result. */
 void bench_die(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* Set by a signal; bench_go_on() ends the process then. To be called now and then by whatever takes long. */
+extern volatile sig_atomic_t bench_stopping;
+void bench_go_on(void);
 
 /* CLOCK_MONOTONIC. */
 uint64_t bench_now_ns(void);
