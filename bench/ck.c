@@ -91,13 +91,20 @@ static uint64_t bytes(const bench_place_t *place)
     return after - before;
 }
 
-static void *begin(const bench_place_t *place, unsigned worker)
-{
-    entry_t *own = aligned_alloc(64, 2 * 64);
+typedef struct worker {
+    entry_t own; /* what it adds and takes away */
+    bool there;  /* for mixes: whether its own entry stands */
+    uint64_t steps;
+} worker_t;
 
-    bench_write_id(&own->id, place->keys->seed, BENCH_SPARE_OF(worker));
-    bench_write_record(&own->record, place->keys->seed, BENCH_SPARE_OF(worker));
-    return own;
+static void *begin(const bench_place_t *place, unsigned number)
+{
+    worker_t *worker = aligned_alloc(64, (sizeof *worker + 63) / 64 * 64);
+
+    memset(worker, 0, sizeof *worker);
+    bench_write_id(&worker->own.id, place->keys->seed, BENCH_SPARE_OF(number));
+    bench_write_record(&worker->own.record, place->keys->seed, BENCH_SPARE_OF(number));
+    return worker;
 }
 
 static inline bool get(const char *id, bench_record_t *record)
@@ -172,12 +179,43 @@ static bool take_away_locked(entry_t *own)
 
 static uint64_t change(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
 {
+    entry_t *own = &((worker_t *)self)->own;
     uint64_t sum = 0;
 
     (void)job, (void)first;
     for (uint64_t i = 0; i < count; i++)
-        sum += add_locked(self) & take_away_locked(self);
+        sum += add_locked(own) && take_away_locked(own);
     return sum;
+}
+
+static inline uint64_t half_change(worker_t *worker)
+{
+    bool done = worker->there ? take_away_locked(&worker->own) : add_locked(&worker->own);
+
+    worker->there = !worker->there;
+    return done;
+}
+
+static inline uint64_t mix(worker_t *worker, const bench_keys_t *keys, uint64_t first, uint64_t count, unsigned every)
+{
+    bench_record_t record;
+    uint64_t sum = 0;
+
+    for (uint64_t i = 0; i < count; i++)
+        sum += ++worker->steps % every == 0 ? half_change(worker) : get(bench_hit(keys, first + i), &record);
+    if (worker->there)
+        half_change(worker); /* the next turn may be another workload's */
+    return sum;
+}
+
+static uint64_t mix_99(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
+{
+    return mix(self, job->place->keys, first, count, 100);
+}
+
+static uint64_t mix_90(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
+{
+    return mix(self, job->place->keys, first, count, 10);
 }
 
 const bench_contender_t bench_ck = {
@@ -190,6 +228,11 @@ const bench_contender_t bench_ck = {
     .fill = fill,
     .bytes = bytes,
     .begin = begin,
-    .ops = {[OP_FIND] = find, [OP_MISS] = miss, [OP_DEPENDENT] = dependent, [OP_REGISTER] = change},
+    .ops = {[OP_FIND] = find,
+            [OP_MISS] = miss,
+            [OP_DEPENDENT] = dependent,
+            [OP_REGISTER] = change,
+            [OP_MIX_99] = mix_99,
+            [OP_MIX_90] = mix_90},
     .end = free,
 };

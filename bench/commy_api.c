@@ -131,7 +131,7 @@ static uint64_t miss(void *self, const bench_job_t *job, uint64_t first, uint64_
     return sum;
 }
 
-/* A view has no weight: what it lacks is taken from the target that it leads to only where the sum is checked. */
+/* A view has no weight, so that its answers cannot be summed up as the others are: they are counted. */
 static uint64_t view(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
 {
     const commy_mesh_t *mesh = ((worker_t *)self)->mesh;

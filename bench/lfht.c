@@ -85,13 +85,18 @@ static uint64_t bytes(const bench_place_t *place)
     return after - before;
 }
 
+typedef struct worker {
+    entry_t *own; /* for mixes: what it has added, or null */
+    uint64_t steps;
+} worker_t;
+
 /* A thread is online only while it has a turn, so that those who sleep do not hold up grace periods. */
-static void *begin(const bench_place_t *place, unsigned worker)
+static void *begin(const bench_place_t *place, unsigned number)
 {
-    (void)place, (void)worker;
+    (void)place, (void)number;
     urcu_qsbr_register_thread();
     urcu_qsbr_thread_offline();
-    return NULL;
+    return calloc(1, sizeof(worker_t));
 }
 
 static inline bool get(const char *id, bench_record_t *record)
@@ -171,17 +176,22 @@ static void free_entry(struct rcu_head *head)
     free(caa_container_of(head, entry_t, head));
 }
 
-static bool change_once(const bench_job_t *job)
+/* Null: its id is there already. */
+static entry_t *add_own(const bench_job_t *job)
 {
     entry_t *entry = aligned_alloc(64, sizeof *entry);
 
     cds_lfht_node_init(&entry->node);
     bench_write_id(&entry->id, seed, BENCH_SPARE_OF(job->worker));
     memset(&entry->record, 1, sizeof entry->record);
-    if (!add(entry)) {
-        free(entry);
-        return false;
-    }
+    if (add(entry))
+        return entry;
+    free(entry);
+    return NULL;
+}
+
+static bool take_away(entry_t *entry)
+{
     urcu_qsbr_read_lock();
     bool gone = cds_lfht_del(table, &entry->node) == 0;
     urcu_qsbr_read_unlock();
@@ -198,16 +208,53 @@ static uint64_t change(void *self, const bench_job_t *job, uint64_t first, uint6
     urcu_qsbr_thread_online();
     for (uint64_t i = 0; i < count; i++) {
         breathe(i);
-        sum += change_once(job);
+        entry_t *own = add_own(job);
+        sum += own && take_away(own);
     }
     urcu_qsbr_thread_offline();
     return sum;
 }
 
+static inline uint64_t half_change(worker_t *worker, const bench_job_t *job)
+{
+    if (!worker->own)
+        return (worker->own = add_own(job)) != NULL;
+    bool gone = take_away(worker->own);
+    worker->own = NULL;
+    return gone;
+}
+
+static inline uint64_t mix(worker_t *worker, const bench_job_t *job, uint64_t first, uint64_t count, unsigned every)
+{
+    bench_record_t record;
+    uint64_t sum = 0;
+
+    urcu_qsbr_thread_online();
+    for (uint64_t i = 0; i < count; i++) {
+        breathe(i);
+        sum += ++worker->steps % every == 0 ? half_change(worker, job)
+                                            : get(bench_hit(job->place->keys, first + i), &record);
+    }
+    if (worker->own)
+        half_change(worker, job); /* the next turn may be another workload's */
+    urcu_qsbr_thread_offline();
+    return sum;
+}
+
+static uint64_t mix_99(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
+{
+    return mix(self, job, first, count, 100);
+}
+
+static uint64_t mix_90(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
+{
+    return mix(self, job, first, count, 10);
+}
+
 static void end(void *self)
 {
-    (void)self;
     urcu_qsbr_unregister_thread();
+    free(self);
 }
 
 const bench_contender_t bench_lfht = {
@@ -220,6 +267,11 @@ const bench_contender_t bench_lfht = {
     .fill = fill,
     .bytes = bytes,
     .begin = begin,
-    .ops = {[OP_FIND] = find, [OP_MISS] = miss, [OP_DEPENDENT] = dependent, [OP_REGISTER] = change},
+    .ops = {[OP_FIND] = find,
+            [OP_MISS] = miss,
+            [OP_DEPENDENT] = dependent,
+            [OP_REGISTER] = change,
+            [OP_MIX_99] = mix_99,
+            [OP_MIX_90] = mix_90},
     .end = end,
 };

@@ -3,8 +3,9 @@
  */
 #include "plan.h"
 
-#define EVERY (CROWD_ONE | CROWD_MORE | ENDS | CROWD_OVER)
+#define EVERY (CROWD_ONE | CROWD_TWO | CROWD_MORE | ENDS | CROWD_OVER)
 #define ENDS (CROWD_ONE | CROWD_ALL)
+#define PAIR (ENDS | CROWD_TWO)
 
 #define LOOKUP(name, op, check, crowds, quick)                                                                         \
     {                                                                                                                  \
@@ -26,11 +27,11 @@ const bench_workload_t bench_plan[] = {
     LOOKUP("dependent", OP_DEPENDENT, CHECK_ANSWERS, ENDS, CROWD_ONE),
     LOOKUP("view", OP_VIEW, CHECK_EACH, CROWD_ONE, CROWD_ONE),
     LOOKUP("get", OP_GET, CHECK_ANSWERS, CROWD_ONE, CROWD_ONE),
-    MIDDLE("register", OP_REGISTER, CHECK_EACH, EVERY, ENDS),
+    MIDDLE("register", OP_REGISTER, CHECK_EACH, EVERY, PAIR),
     MIDDLE("register-same", OP_REGISTER_SAME, CHECK_EACH, EVERY, ENDS),
     MIDDLE("mix-99-1", OP_MIX_99, CHECK_EACH, EVERY, ENDS | CROWD_OVER),
     MIDDLE("mix-90-10", OP_MIX_90, CHECK_EACH, EVERY, ENDS | CROWD_OVER),
-    MIDDLE("report", OP_REPORT, CHECK_EACH, EVERY, ENDS),
+    MIDDLE("report", OP_REPORT, CHECK_EACH, EVERY, PAIR),
     MIDDLE("report-spread", OP_REPORT_SPREAD, CHECK_EACH, EVERY, CROWD_ALL),
     MIDDLE("atomic-add", OP_ADD, CHECK_EACH, CROWD_ONE, CROWD_ONE),
     LOOKUP("iterate-all", OP_ALL, CHECK_ALL, CROWD_ONE, CROWD_ONE),

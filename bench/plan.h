@@ -19,7 +19,8 @@ typedef enum bench_crowd {
     CROWD_ONE = 1,  /* one worker */
     CROWD_MORE = 2, /* two, four, ... below all */
     CROWD_ALL = 4,  /* one a CPU */
-    CROWD_OVER = 8  /* four a CPU */
+    CROWD_OVER = 8, /* four a CPU */
+    CROWD_TWO = 16  /* two */
 } bench_crowd_t;
 
 typedef struct bench_workload {

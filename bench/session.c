@@ -271,19 +271,18 @@ static void start_crew(session_t *session, const bench_contender_t *contender)
     print_checksum(session, crew);
 }
 
-/* One worker, two, four, ... up to all, and four times as many. */
+/* One worker, two, four, ... up to all, and four times as many; each number once. */
 static void measure_crowds(session_t *session, const bench_workload_t *workload)
 {
     unsigned all = bench_cpus(), crowds = session->options->quick ? workload->quick_crowds : workload->crowds;
 
-    if (crowds & CROWD_ONE)
-        measure(session, workload, 1);
-    for (unsigned workers = 2; crowds & CROWD_MORE && workers < all; workers *= 2)
-        measure(session, workload, workers);
-    if (crowds & CROWD_ALL && (all > 1 || !(crowds & CROWD_ONE)))
-        measure(session, workload, all);
-    if (crowds & CROWD_OVER)
-        measure(session, workload, all * 4);
+    for (unsigned workers = 1; workers <= all * 4; workers++) {
+        bool doubled = (workers & (workers - 1)) == 0 && workers > 1 && workers < all;
+        if ((crowds & CROWD_ONE && workers == 1) || (crowds & CROWD_TWO && workers == 2) ||
+            (crowds & CROWD_MORE && doubled) || (crowds & CROWD_ALL && workers == all) ||
+            (crowds & CROWD_OVER && workers == all * 4))
+            measure(session, workload, workers);
+    }
 }
 
 /* What processes that come for once find; they need a mesh that is filled. */
