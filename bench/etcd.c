@@ -58,7 +58,7 @@ static void encode(char *out, const void *data, size_t bytes)
 
 static uint32_t value_of(char digit)
 {
-    const char *at = memchr(digits, digit, 64);
+    const char *at = strchr(digits, digit);
 
     return at ? (uint32_t)(at - digits) : 0;
 }

@@ -23,8 +23,6 @@
 
 #define ASLEEP_US 300u /* between a waiter's last sign and the change: it is asleep by then */
 
-extern char **environ;
-
 static int compare(const void *a, const void *b)
 {
     uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;

@@ -94,7 +94,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         options->sizes = arg;
         return 0;
     case KEY_REPEATS:
-        options->repeats = (unsigned)number(state, arg, 64);
+        options->repeats = (unsigned)number(state, arg, BENCH_MOST_TURNS);
         return 0;
     case KEY_TURN:
         options->turn_ms = (unsigned)number(state, arg, 10000);

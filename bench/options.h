@@ -7,6 +7,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#define BENCH_MOST_TURNS 64u
+
 typedef struct bench_options {
     bool quick;
     bool cpu_time; /* ns are those that the workers ran: for a machine that others use, too */

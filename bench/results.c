@@ -51,9 +51,10 @@ static json_t *describe_machine(void)
     struct utsname host;
     char when[32];
     time_t now = time(NULL);
+    struct tm utc;
 
     uname(&host);
-    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime(&now));
+    strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &utc));
     return json_pack("{s:s, s:o, s:I, s:s, s:s, s:o, s:o, s:s}", "date", when, "cpu",
                      line_of("/proc/cpuinfo", "model name"), "cpus", (json_int_t)bench_cpus(), "kernel", host.release,
                      "arch", host.machine, "transparent_hugepage",
@@ -105,7 +106,7 @@ static json_t *all_of(const double *values, unsigned n)
 
 static double median_of(const double *values, unsigned n)
 {
-    double copy[n];
+    double copy[BENCH_MOST_TURNS];
 
     memcpy(copy, values, n * sizeof *values);
     return bench_median(copy, n);

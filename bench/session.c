@@ -17,7 +17,6 @@
 
 #define MOST_CREWS 16u
 #define CHECKED 4096u /* questions; a slow contender takes a second or two for them */
-#define MOST_TURNS 64u
 #define CALIBRATE_NS 1000000u
 #define WORTH_TIMING_NS 300.0 /* an operation; below it the clock would be a tenth of what it shows */
 
@@ -33,7 +32,7 @@ typedef struct session {
 typedef struct part {
     crew_t *crew;
     turn_t turn;
-    double ns[MOST_TURNS], million_per_s[MOST_TURNS];
+    double ns[BENCH_MOST_TURNS], million_per_s[BENCH_MOST_TURNS];
 } part_t;
 
 bool bench_listed(const char *list, const char *word)
@@ -165,7 +164,7 @@ static void conclude(const session_t *session, const bench_workload_t *workload,
                        .million_per_s = part->million_per_s,
                        .turns = turns,
                        .count = part->turn.count};
-    double copy[MOST_TURNS];
+    double copy[BENCH_MOST_TURNS];
     uint64_t *sorted = NULL;
 
     memcpy(copy, part->ns, turns * sizeof *copy);
