@@ -301,7 +301,7 @@ def print_head(run):
 # --------------------------------------------------------------------------------------------------------------- plots
 
 PLOT = """
-set terminal svg size 800,500 dynamic background '#ffffff' font 'sans,13'
+set terminal svg size 860,500 dynamic noenhanced background '#ffffff' font 'sans,13'
 set output '{output}'
 set title '{title}'
 set xlabel '{x}'
@@ -311,6 +311,19 @@ set grid
 {settings}
 plot {curves}
 """
+
+
+COLORS = {
+    "commy": "#c00000",
+    "commy-ffi": "#e88080",
+    "ck_ht": "#1f77b4",
+    "cds_lfht": "#17a2b8",
+    "boost": "#2ca02c",
+    "lmdb": "#8c6d31",
+    "redis": "#9467bd",
+    "etcd": "#404040",
+}
+GREY = "#999999"
 
 
 def curve_block(points):
@@ -324,7 +337,8 @@ def plot(output, title, x, y, settings, curves):
         return None
     data = "".join(f"$data{i} << EOD\n{curve_block(points)}\nEOD\n" for i, (_, points) in enumerate(curves))
     lines = ", ".join(
-        f"$data{i} using 1:2 with linespoints linewidth 2 pointtype 7 pointsize 0.6 title '{name}'"
+        f"$data{i} using 1:2 with linespoints linewidth {3 if name == 'commy' else 1.5} pointtype 7 pointsize 0.6 "
+        f"linecolor rgb '{COLORS.get(name, GREY)}' {'' if name in COLORS else 'dashtype 2 '}title '{name}'"
         for i, (name, _) in enumerate(curves)
     )
     script = data + PLOT.format(output=output, title=title, x=x, y=y, settings=settings, curves=lines)
@@ -342,7 +356,7 @@ def draw(run, path):
         for name in CONTENDERS
     ]
     cost.append(
-        ("memory (dependent)", [(s, ns) for s in run.sizes("dependent") if (ns := run.ns("dependent", "memory", s))])
+        ("a chain of loads", [(s, ns) for s in run.sizes("dependent") if (ns := run.ns("dependent", "memory", s))])
     )
     crowds = run.crowds("find", MIDDLE)
     throughput = [
@@ -358,15 +372,15 @@ def draw(run, path):
             "Finding a service by id, one worker",
             "services",
             "ns for a lookup",
-            "set logscale xy\nset format x '10^{%T}'",
+            "set logscale xy\nset format '%.0f'",
             cost,
         ),
         plot(
             f"{stem}-throughput.svg",
             f"Finding a service by id among {MIDDLE}, on {run.cpus} CPUs",
-            "workers (processes; threads for ck\\\\_ht and cds\\\\_lfht)",
+            "workers (processes; threads for ck_ht and cds_lfht)",
             "million lookups a second",
-            "set logscale y\nset xtics (" + ", ".join(map(str, crowds)) + ")",
+            "set logscale y\nset format y '%g'\nset xtics (" + ", ".join(map(str, crowds)) + ")",
             throughput,
         ),
     ]
