@@ -2,9 +2,9 @@
  * lfht.c - liburcu's cds_lfht, in one process: a lock-free hash table, whose readers are protected by RCU.
  *
  * The flavour is QSBR, the fastest for readers: entering and leaving a read-side section costs nothing, and each thread
- * says every 256 lookups that it holds nothing. The table has two to four buckets for each entry (with one to two it
- * is slower), does not resize, and keeps its buckets in one piece (the mmap scheme, which it takes where a maximum is given). Keys are
- * compared in full, records of 64 bytes are copied out. The hash is XXH3. Nodes that were taken away are freed by
+ * says every 256 lookups that it holds nothing. The table has two to four buckets for each entry (with one to two it is
+ * slower), does not resize, and keeps its buckets in one piece (the mmap scheme, which it takes where a maximum is given).
+ * Keys are compared in full, records of 64 bytes are copied out. The hash is XXH3. Nodes that were taken away are freed by
  * call_rcu().
  */
 #define _LGPL_SOURCE
