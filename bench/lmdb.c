@@ -38,6 +38,7 @@ static void open_env(const bench_place_t *place, worker_t *worker)
     snprintf(path, sizeof path, "%s/lmdb", place->dir);
     must(mdb_env_create(&worker->env), "mdb_env_create");
     must(mdb_env_set_mapsize(worker->env, (64u << 20) + place->keys->size * BYTES_PER_SERVICE), "mdb_env_set_mapsize");
+    must(mdb_env_set_maxreaders(worker->env, place->workers + 8), "mdb_env_set_maxreaders");
     must(mdb_env_open(worker->env, path, MDB_NOSUBDIR | MDB_NOSYNC | MDB_WRITEMAP | MDB_NORDAHEAD, 0600),
          "mdb_env_open");
     must(mdb_txn_begin(worker->env, NULL, 0, &txn), "mdb_txn_begin");

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "crew.h"
@@ -120,6 +121,23 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
+/* What all contenders together put there, for each service and besides. */
+#define ROOM_PER_SERVICE 2500u
+#define ROOM_ANYHOW (200u << 20)
+
+/* Whether there is room for so many services; says so where there is not. */
+static bool has_room(results_t *results, uint64_t size)
+{
+    struct statvfs room;
+    char what[64];
+
+    if (statvfs(base, &room) == 0 && (uint64_t)room.f_bavail * room.f_frsize >= ROOM_ANYHOW + size * ROOM_PER_SERVICE)
+        return true;
+    snprintf(what, sizeof what, "%llu services", (unsigned long long)size);
+    results_skip(results, what, "/dev/shm has no room for all contenders");
+    return false;
+}
+
 /* Each mesh has a directory of its own, which is removed before the next one takes the memory. */
 static void run_mesh(const bench_options_t *options, results_t *results, uint64_t size, bench_profile_t profile)
 {
@@ -142,8 +160,10 @@ static void run_sizes(const bench_options_t *options, results_t *results)
         uint64_t size = strtoull(list, &end, 10);
         if (end == list || size < 100 || size > 1000000 || (*end != ',' && *end != '\0'))
             bench_die("--sizes %s: numbers from 100 to 1000000, with commas", options->sizes);
-        run_mesh(options, results, size, PROFILE_PLAIN);
-        if (size <= SIZE_MIDDLE)
+        bool fits = has_room(results, size);
+        if (fits)
+            run_mesh(options, results, size, PROFILE_PLAIN);
+        if (fits && size <= SIZE_MIDDLE)
             run_mesh(options, results, size, PROFILE_NAMES);
         list = end + (*end == ',');
     }

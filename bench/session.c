@@ -270,16 +270,25 @@ static void start_crew(session_t *session, const bench_contender_t *contender)
     print_checksum(session, crew);
 }
 
+/* So many a CPU, as far as a crew goes. */
+static unsigned most_workers(unsigned each)
+{
+    unsigned workers = bench_cpus() * each;
+
+    return workers < CREW_WORKERS ? workers : CREW_WORKERS;
+}
+
 /* One worker, two, four, ... up to all, and four times as many; each number once. */
 static void measure_crowds(session_t *session, const bench_workload_t *workload)
 {
-    unsigned all = bench_cpus(), crowds = session->options->quick ? workload->quick_crowds : workload->crowds;
+    unsigned all = most_workers(1), over = most_workers(4);
+    unsigned crowds = session->options->quick ? workload->quick_crowds : workload->crowds;
 
-    for (unsigned workers = 1; workers <= all * 4; workers++) {
+    for (unsigned workers = 1; workers <= over; workers++) {
         bool doubled = (workers & (workers - 1)) == 0 && workers > 1 && workers < all;
         if ((crowds & CROWD_ONE && workers == 1) || (crowds & CROWD_TWO && workers == 2) ||
             (crowds & CROWD_MORE && doubled) || (crowds & CROWD_ALL && workers == all) ||
-            (crowds & CROWD_OVER && workers == all * 4))
+            (crowds & CROWD_OVER && workers == over))
             measure(session, workload, workers);
     }
 }
@@ -304,7 +313,7 @@ void session_run(const bench_options_t *options, results_t *results, uint64_t si
     bench_keys_t *keys = bench_keys_make(size, options->seed);
 
     session.place =
-        (bench_place_t){.keys = keys, .profile = profile, .workers = bench_cpus() * 4, .plant = options->plant};
+        (bench_place_t){.keys = keys, .profile = profile, .workers = most_workers(4), .plant = options->plant};
     snprintf(session.place.dir, sizeof session.place.dir, "%s", dir);
     for (unsigned i = 0; bench_contenders[i]; i++)
         start_crew(&session, bench_contenders[i]);
