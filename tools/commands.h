@@ -4,6 +4,7 @@
 #ifndef COMMY_TOOL_COMMANDS_H
 #define COMMY_TOOL_COMMANDS_H
 
+int cmd_bench(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_create(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);

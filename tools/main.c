@@ -32,6 +32,7 @@ static const struct command {
     {"reap", cmd_reap, "Give back what the dead left"},
     {"check", cmd_check, "Audit a region"},
     {"doctor", cmd_doctor, "Tell what on this host would hurt commy"},
+    {"bench", cmd_bench, "Measure what commy costs on this host"},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

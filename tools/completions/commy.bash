@@ -39,6 +39,7 @@ _commy_options() {
     set) echo '--weight --meta --health --admin' ;;
     wait) echo '-n --count --healthy --timeout' ;;
     dump) echo '--records --check' ;;
+    bench) echo '--services --seconds' ;;
     esac
     echo '--mesh --dir --json --help'
 }
@@ -55,7 +56,7 @@ _commy_value() {
     --mode) mapfile -t COMPREPLY < <(compgen -W '0600 0640 0660' -- "$cur") ;;
     --health) mapfile -t COMPREPLY < <(compgen -W 'unknown healthy unhealthy degraded' -- "$cur") ;;
     --admin) mapfile -t COMPREPLY < <(compgen -W 'enabled draining maintenance' -- "$cur") ;;
-    --capacity | --endpoint | --port | --weight | --zone | --tag | --meta | --ttl | --timeout | --count | -n) ;;
+    --capacity | --endpoint | --port | --weight | --zone | --tag | --meta | --ttl | --timeout | --count | -n | --services | --seconds) ;;
     --version) [[ -n $command ]] ;;
     *) return 1 ;;
     esac
@@ -66,7 +67,7 @@ _commy() {
     local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' word
     local -a _commy_where=()
     local commands='create rm meshes ls get stat nodes register unregister heartbeat set run wait watch dump reap check'
-    commands+=' doctor help'
+    commands+=' doctor bench help'
     local i
     COMPREPLY=()
 

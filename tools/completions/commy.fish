@@ -1,7 +1,7 @@
 # fish completion for commy(1). Silent about everything that goes wrong: no mesh, no permission, no commy.
 
 set -l commands create rm meshes ls get stat nodes register unregister heartbeat set run wait watch dump reap check \
-    doctor help
+    doctor bench help
 
 # The --mesh and --dir of the command line so far.
 function __commy_where
@@ -68,6 +68,7 @@ complete -c commy -n "not __fish_seen_subcommand_from $commands" -a dump -d 'Sho
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a reap -d 'Give back what the dead left'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a check -d 'Audit a region'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a doctor -d 'Tell what would hurt commy'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a bench -d 'Measure what commy costs'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a help -d 'Tell more about a command'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -l version -d 'Print the version'
 
@@ -83,6 +84,8 @@ complete -c commy -n '__fish_seen_subcommand_from create' -l capacity -x -d 'Roo
 complete -c commy -n '__fish_seen_subcommand_from create' -l group -x -a '(__fish_complete_groups)' -d 'Share it'
 complete -c commy -n '__fish_seen_subcommand_from create' -l mode -x -a '0600 0640 0660' -d 'Mode of the file'
 
+complete -c commy -n '__fish_seen_subcommand_from bench' -l services -x -d 'Among so many services'
+complete -c commy -n '__fish_seen_subcommand_from bench' -l seconds -x -d 'For so many seconds'
 complete -c commy -n '__fish_seen_subcommand_from ls stat wait watch' -a '(__commy_names)'
 complete -c commy -n '__fish_seen_subcommand_from get unregister heartbeat set' -a '(__commy_ids)'
 complete -c commy -n '__fish_seen_subcommand_from dump' -F

@@ -1,0 +1,240 @@
+/*
+ * boost.cpp - Boost.Interprocess: an unordered_map in shared memory under an interprocess_sharable_mutex, as its
+ * documentation builds it, in processes.
+ *
+ * Readers share the mutex, writers have it alone. The map has a bucket for each entry from the start. The hash is XXH3,
+ * and records of 64 bytes are copied out under the lock.
+ */
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include <boost/interprocess/allocators/allocator.hpp>
+#include <boost/interprocess/managed_mapped_file.hpp>
+#include <boost/interprocess/sync/interprocess_sharable_mutex.hpp>
+#include <boost/interprocess/sync/scoped_lock.hpp>
+#include <boost/interprocess/sync/sharable_lock.hpp>
+#include <boost/unordered_map.hpp>
+#include <boost/version.hpp>
+
+#include <string>
+
+#include "contender.h"
+
+namespace ipc = boost::interprocess;
+
+namespace
+{
+
+struct IdHash {
+    std::size_t operator()(const bench_id_t &id) const
+    {
+        return XXH3_64bits(id.text, BENCH_ID_BYTES);
+    }
+};
+
+struct IdEqual {
+    bool operator()(const bench_id_t &a, const bench_id_t &b) const
+    {
+        return std::memcmp(a.text, b.text, BENCH_ID_BYTES) == 0;
+    }
+};
+
+using Pair = std::pair<const bench_id_t, bench_record_t>;
+using Memory = ipc::managed_mapped_file;
+using Allocator = ipc::allocator<Pair, Memory::segment_manager>;
+using Map = boost::unordered_map<bench_id_t, bench_record_t, IdHash, IdEqual, Allocator>;
+using Mutex = ipc::interprocess_sharable_mutex;
+
+constexpr std::size_t bytes_per_service = 256;
+
+std::string path_of(const bench_place_t *place)
+{
+    return std::string(place->dir) + "/boost";
+}
+
+struct Worker {
+    Memory memory;
+    Map *map;
+    Mutex *mutex;
+    bench_id_t own;
+    bench_record_t record;
+    bool there = false; /* for mixes: whether the worker's own id stands */
+    uint64_t steps = 0;
+
+    Worker(const bench_place_t *place, unsigned number)
+        : memory(ipc::open_only, path_of(place).c_str()), map(memory.find<Map>("map").first),
+          mutex(memory.find<Mutex>("mutex").first)
+    {
+        bench_write_id(&own, place->keys->seed, BENCH_SPARE_OF(number));
+        bench_write_record(&record, place->keys->seed, BENCH_SPARE_OF(number));
+    }
+
+    bool get(const char *id, bench_record_t *out)
+    {
+        ipc::sharable_lock<Mutex> lock(*mutex);
+        auto found = map->find(*reinterpret_cast<const bench_id_t *>(id));
+        if (found == map->end())
+            return false;
+        *out = found->second;
+        __asm__ volatile("" : : "r"(out) : "memory"); /* all 64 bytes are wanted */
+        return true;
+    }
+
+    bool add()
+    {
+        ipc::scoped_lock<Mutex> lock(*mutex);
+        return map->emplace(own, record).second;
+    }
+
+    bool take_away()
+    {
+        ipc::scoped_lock<Mutex> lock(*mutex);
+        return map->erase(own) == 1;
+    }
+
+    bool half_change()
+    {
+        bool done = there ? take_away() : add();
+        there = !there;
+        return done;
+    }
+};
+
+const char *open_map(const bench_place_t *place)
+{
+    Memory memory(ipc::create_only, path_of(place).c_str(), (16u << 20) + place->keys->size * bytes_per_service);
+    memory.construct<Mutex>("mutex")();
+    memory.construct<Map>("map")(place->keys->size, IdHash(), IdEqual(), memory.get_segment_manager());
+    return nullptr;
+}
+
+void fill(const bench_place_t *place)
+{
+    const bench_keys_t *keys = place->keys;
+    Worker filler(place, 0);
+    bench_record_t record;
+
+    for (uint64_t i = 0; i < keys->size; i++) {
+        bench_write_record(&record, keys->seed, i);
+        if (!filler.map->emplace(keys->ids[i], record).second)
+            bench_die("boost: id %s is there already", keys->ids[i].text);
+    }
+}
+
+uint64_t bytes(const bench_place_t *place)
+{
+    Memory memory(ipc::open_only, path_of(place).c_str());
+    return memory.get_size() - memory.get_free_memory();
+}
+
+void *begin(const bench_place_t *place, unsigned number)
+{
+    return new Worker(place, number);
+}
+
+void end(void *self)
+{
+    delete static_cast<Worker *>(self);
+}
+
+uint64_t find(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
+{
+    auto *worker = static_cast<Worker *>(self);
+    const bench_keys_t *keys = job->place->keys;
+    bench_record_t record;
+    uint64_t sum = 0;
+
+    for (uint64_t i = 0; i < count; i++)
+        if (worker->get(bench_hit(keys, first + i), &record))
+            sum += bench_record_answer(&record);
+    return sum;
+}
+
+uint64_t miss(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
+{
+    auto *worker = static_cast<Worker *>(self);
+    const bench_keys_t *keys = job->place->keys;
+    bench_record_t record;
+    uint64_t sum = 0;
+
+    for (uint64_t i = 0; i < count; i++)
+        sum += worker->get(bench_miss(keys, first + i), &record);
+    return sum;
+}
+
+uint64_t dependent(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
+{
+    auto *worker = static_cast<Worker *>(self);
+    const bench_keys_t *keys = job->place->keys;
+    bench_record_t record;
+    uint64_t sum = 0, answer = 0;
+
+    for (uint64_t i = 0; i < count; i++) {
+        if (!worker->get(bench_hit(keys, first + i + bench_nothing_of(answer)), &record))
+            break;
+        sum += answer = bench_record_answer(&record);
+    }
+    return sum;
+}
+
+uint64_t change(void *self, const bench_job_t *, uint64_t, uint64_t count)
+{
+    auto *worker = static_cast<Worker *>(self);
+    uint64_t sum = 0;
+
+    for (uint64_t i = 0; i < count; i++)
+        sum += worker->add() && worker->take_away();
+    return sum;
+}
+
+uint64_t mix(Worker *worker, const bench_keys_t *keys, uint64_t first, uint64_t count, unsigned every)
+{
+    bench_record_t record;
+    uint64_t sum = 0;
+
+    for (uint64_t i = 0; i < count; i++)
+        sum += ++worker->steps % every == 0 ? worker->half_change() : worker->get(bench_hit(keys, first + i), &record);
+    if (worker->there)
+        worker->half_change(); /* the next turn may be another workload's */
+    return sum;
+}
+
+uint64_t mix_99(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
+{
+    return mix(static_cast<Worker *>(self), job->place->keys, first, count, 100);
+}
+
+uint64_t mix_90(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
+{
+    return mix(static_cast<Worker *>(self), job->place->keys, first, count, 10);
+}
+
+/* The table of operations, which C++ before 2020 cannot fill in by name. */
+bench_contender_t describe()
+{
+    bench_contender_t boost = {};
+
+    boost.name = "boost";
+    boost.about = "Boost.Interprocess " BOOST_LIB_VERSION ", unordered_map under interprocess_sharable_mutex, "
+                  "managed_mapped_file in memory, processes, XXH3, a bucket for each entry";
+    boost.most = UINT64_MAX;
+    boost.open = open_map;
+    boost.fill = fill;
+    boost.bytes = bytes;
+    boost.begin = begin;
+    boost.ops[OP_FIND] = find;
+    boost.ops[OP_MISS] = miss;
+    boost.ops[OP_DEPENDENT] = dependent;
+    boost.ops[OP_REGISTER] = change;
+    boost.ops[OP_MIX_99] = mix_99;
+    boost.ops[OP_MIX_90] = mix_90;
+    boost.end = end;
+    return boost;
+}
+
+} // namespace
+
+extern "C" {
+extern const bench_contender_t bench_boost;
+const bench_contender_t bench_boost = describe();
+}
