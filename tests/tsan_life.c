@@ -18,6 +18,7 @@
 
 #define JOINERS 6
 #define LOOKERS 2
+#define SLOTS_IN_USE 32
 
 static cmy_region_t *region;
 static _Atomic bool over;
@@ -77,8 +78,7 @@ static void *joiner(void *seed)
 static void *looker(void *unused)
 {
     while (!over) {
-        /* All of them: on a busy machine joiners run ahead of those who free slots. */
-        for (uint32_t slot = 0; slot < COMMY_LIMIT_PARTICIPANTS; slot++) {
+        for (uint32_t slot = 0; slot < SLOTS_IN_USE; slot++) {
             commy_participant_t seen;
             free_if_dead(slot);
             if (cmy_life_describe(region, slot, &seen))
