@@ -15,8 +15,6 @@ typedef struct worker {
     commy_service_info_t *infos;         /* room for the instances of a name */
 } worker_t;
 
-#define MOST_INSTANCES 1000u
-
 static const char *open_mesh(const bench_place_t *place)
 {
     const commy_open_options_t options = commy_bench_options(place, COMMY_OPEN_MUST_NOT_EXIST);
@@ -25,47 +23,21 @@ static const char *open_mesh(const bench_place_t *place)
     return NULL;
 }
 
-static void fill_in(const char *name, const bench_id_t *id, const bench_keys_t *keys, uint64_t number)
+static void fill_in(void *user, const bench_name_t *name, const bench_instance_t *instance)
 {
-    bench_record_t record;
-
-    bench_write_record(&record, keys->seed, number);
     const commy_service_config_t config = {.size = sizeof config,
-                                           .service_name = name,
-                                           .service_id = id->text,
-                                           .endpoint = record.endpoint,
-                                           .weight = record.weight,
-                                           .port = record.port};
-    commy_must(commy_service_register(filler, &config, NULL), "registering");
-}
+                                           .service_name = name->text,
+                                           .service_id = instance->id.text,
+                                           .endpoint = instance->record.endpoint,
+                                           .weight = instance->record.weight,
+                                           .port = instance->record.port};
 
-static void fill_hot(const bench_keys_t *keys)
-{
-    static const unsigned instances[] = {1, 10, 1000, 10000};
-    char name[HOT_NAME_BYTES];
-    bench_id_t id;
-    uint64_t number = BENCH_SPARE_OF(4096);
-
-    for (unsigned k = 0; k < sizeof instances / sizeof instances[0]; k++) {
-        commy_hot_name(name, instances[k]);
-        for (unsigned i = 0; i < instances[k]; i++) {
-            bench_write_id(&id, keys->seed, ++number);
-            fill_in(name, &id, keys, number);
-        }
-    }
+    commy_must(commy_service_register(user, &config, NULL), "registering");
 }
 
 static void fill(const bench_place_t *place)
 {
-    const bench_keys_t *keys = place->keys;
-    char name[SPREAD_NAME_BYTES];
-
-    for (uint64_t i = 0; i < keys->size; i++) {
-        commy_spread_name(name, i);
-        fill_in(name, &keys->ids[i], keys, i);
-    }
-    if (place->profile == PROFILE_NAMES)
-        fill_hot(keys);
+    bench_each_instance(place, fill_in, filler);
 }
 
 static uint64_t bytes(const bench_place_t *place)
@@ -90,7 +62,7 @@ static void *begin(const bench_place_t *place, unsigned number)
 
     commy_must(commy_mesh_attach(&options, &worker->mesh), "attaching");
     commy_change_make(&worker->change, place, number);
-    worker->infos = calloc(MOST_INSTANCES, sizeof *worker->infos);
+    worker->infos = calloc(BENCH_MOST_DISCOVERED, sizeof *worker->infos);
     return worker;
 }
 
@@ -201,14 +173,13 @@ static uint64_t dependent(void *self, const bench_job_t *job, uint64_t first, ui
 static uint64_t count_instances(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
 {
     const commy_mesh_t *mesh = ((worker_t *)self)->mesh;
-    char name[HOT_NAME_BYTES];
+    const bench_name_t name = bench_hot_name(job->instances);
     uint64_t sum = 0;
 
     (void)first;
-    commy_hot_name(name, job->instances);
     for (uint64_t i = 0; i < count; i++) {
         size_t found;
-        if (commy_name_count(mesh, name, &found) == COMMY_STATUS_SUCCESS)
+        if (commy_name_count(mesh, name.text, &found) == COMMY_STATUS_SUCCESS)
             sum += found;
     }
     return sum;
@@ -217,14 +188,14 @@ static uint64_t count_instances(void *self, const bench_job_t *job, uint64_t fir
 static uint64_t discover(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
 {
     worker_t *worker = self;
-    char name[HOT_NAME_BYTES];
+    const bench_name_t name = bench_hot_name(job->instances);
     uint64_t sum = 0;
 
     (void)first;
-    commy_hot_name(name, job->instances);
     for (uint64_t i = 0; i < count; i++) {
         size_t found;
-        if (commy_name_discover(worker->mesh, name, worker->infos, MOST_INSTANCES, &found) != COMMY_STATUS_SUCCESS)
+        if (commy_name_discover(worker->mesh, name.text, worker->infos, BENCH_MOST_DISCOVERED, &found) !=
+            COMMY_STATUS_SUCCESS)
             continue;
         for (size_t k = 0; k < found; k++)
             sum += worker->infos[k].port != 0;
@@ -245,14 +216,13 @@ static inline uint64_t walk(const commy_mesh_t *mesh, commy_iterator_t *iterator
 static uint64_t iterate(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
 {
     const commy_mesh_t *mesh = ((worker_t *)self)->mesh;
-    char name[HOT_NAME_BYTES];
+    const bench_name_t name = bench_hot_name(job->instances);
     commy_iterator_t iterator;
     uint64_t sum = 0;
 
     (void)first;
-    commy_hot_name(name, job->instances);
     for (uint64_t i = 0; i < count; i++)
-        if (commy_iterate_name(mesh, name, &iterator) == COMMY_STATUS_SUCCESS)
+        if (commy_iterate_name(mesh, name.text, &iterator) == COMMY_STATUS_SUCCESS)
             sum += walk(mesh, &iterator);
     return sum;
 }
@@ -261,13 +231,12 @@ static uint64_t iterate_spread(void *self, const bench_job_t *job, uint64_t firs
 {
     const commy_mesh_t *mesh = ((worker_t *)self)->mesh;
     const bench_keys_t *keys = job->place->keys;
-    char name[SPREAD_NAME_BYTES];
     commy_iterator_t iterator;
     uint64_t sum = 0;
 
     for (uint64_t i = 0; i < count; i++) {
-        commy_spread_name(name, keys->numbers[(first + i) & (keys->stream - 1)]);
-        if (commy_iterate_name(mesh, name, &iterator) == COMMY_STATUS_SUCCESS)
+        const bench_name_t name = bench_spread_name(keys->numbers[(first + i) & (keys->stream - 1)]);
+        if (commy_iterate_name(mesh, name.text, &iterator) == COMMY_STATUS_SUCCESS)
             sum += walk(mesh, &iterator) > 0;
     }
     return sum;

@@ -13,7 +13,6 @@ typedef struct worker {
     commy_service_info_t *infos;
 } worker_t;
 
-#define MOST_INSTANCES 1000u
 #define FFI_WORKERS 1024u /* numbers of its workers, apart from those of commy_api.c */
 
 static const char *open_nothing(const bench_place_t *place)
@@ -32,7 +31,7 @@ static void *begin(const bench_place_t *place, unsigned number)
         commy_must(commy_last_error(), "opening");
     commy_must(commy_start_mesh(worker->handle), "starting");
     commy_change_make(&worker->change, place, FFI_WORKERS + number);
-    worker->infos = calloc(MOST_INSTANCES, sizeof *worker->infos);
+    worker->infos = calloc(BENCH_MOST_DISCOVERED, sizeof *worker->infos);
     return worker;
 }
 
@@ -122,13 +121,12 @@ static uint64_t dependent(void *self, const bench_job_t *job, uint64_t first, ui
 static uint64_t count_instances(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
 {
     commy_handle_t handle = ((worker_t *)self)->handle;
-    char name[HOT_NAME_BYTES];
+    const bench_name_t name = bench_hot_name(job->instances);
     uint64_t sum = 0;
 
     (void)first;
-    commy_hot_name(name, job->instances);
     for (uint64_t i = 0; i < count; i++) {
-        int32_t found = commy_discover_services_count(handle, name);
+        int32_t found = commy_discover_services_count(handle, name.text);
         sum += found > 0 ? (uint64_t)found : 0;
     }
     return sum;
@@ -137,14 +135,13 @@ static uint64_t count_instances(void *self, const bench_job_t *job, uint64_t fir
 static uint64_t discover(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
 {
     worker_t *worker = self;
-    char name[HOT_NAME_BYTES];
+    const bench_name_t name = bench_hot_name(job->instances);
     uint64_t sum = 0;
 
     (void)first;
-    commy_hot_name(name, job->instances);
     for (uint64_t i = 0; i < count; i++) {
         size_t found;
-        if (commy_discover_services(worker->handle, name, worker->infos, MOST_INSTANCES, &found) !=
+        if (commy_discover_services(worker->handle, name.text, worker->infos, BENCH_MOST_DISCOVERED, &found) !=
             COMMY_STATUS_SUCCESS)
             continue;
         for (size_t k = 0; k < found; k++)

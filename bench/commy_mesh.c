@@ -11,19 +11,9 @@ void commy_must(int32_t status, const char *what)
         bench_die("commy: %s: %s", what, commy_last_error_message());
 }
 
-void commy_hot_name(char name[HOT_NAME_BYTES], unsigned instances)
-{
-    snprintf(name, HOT_NAME_BYTES, "hot-%u", instances);
-}
-
-void commy_spread_name(char name[SPREAD_NAME_BYTES], uint64_t i)
-{
-    snprintf(name, SPREAD_NAME_BYTES, "name-%07u", (unsigned)(i / BENCH_PER_NAME));
-}
-
 commy_open_options_t commy_bench_options(const bench_place_t *place, uint32_t flags)
 {
-    uint32_t hot = place->profile == PROFILE_NAMES ? HOT_SERVICES : 0;
+    uint32_t hot = place->profile == PROFILE_NAMES ? BENCH_HOT_SERVICES : 0;
 
     return (commy_open_options_t){.size = sizeof(commy_open_options_t),
                                   .flags = flags,

@@ -6,20 +6,11 @@
 
 #include <commy/commy.h>
 
-#include "contender.h"
+#include "names.h"
 #include "probe.h"
 
 #define COMMY_BENCH_MESH PROBE_MESH
 #define COMMY_BENCH_ROOM 2048u /* beyond the services of the keys: for those that come and go */
-
-/* Names with a known number of instances: 1, 10, 1,000 and 10,000, in meshes of PROFILE_NAMES. */
-#define HOT_SERVICES 11011u
-#define HOT_NAME_BYTES 16u
-void commy_hot_name(char name[HOT_NAME_BYTES], unsigned instances);
-
-/* The name of service i: ten services each. */
-#define SPREAD_NAME_BYTES 16u
-void commy_spread_name(char name[SPREAD_NAME_BYTES], uint64_t i);
 
 commy_open_options_t commy_bench_options(const bench_place_t *place, uint32_t flags);
 

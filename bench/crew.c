@@ -270,6 +270,8 @@ crew_t *crew_start(const bench_contender_t *contender, const bench_place_t *plac
     if (crew->host == 0) {
         signal(SIGINT, SIG_DFL);
         signal(SIGTERM, SIG_DFL);
+        signal(SIGHUP, SIG_DFL);
+        signal(SIGPIPE, SIG_DFL);
         bench_die_with(self);
         host(crew);
         exit(0);

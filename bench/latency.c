@@ -57,6 +57,7 @@ static pid_t start(void (*body)(void *argument), void *argument)
         return child;
     signal(SIGINT, SIG_DFL);
     signal(SIGTERM, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
     bench_die_with(self);
     body(argument);
     _exit(0);

@@ -3,21 +3,24 @@
  *
  * The file lies in memory, and nothing is ever synced to it (MDB_NOSYNC, MDB_WRITEMAP): durability is no part of the
  * comparison. A lookup takes a fresh snapshot, as it must see what was changed before it, in the cheapest way there is: a
- * read transaction of the worker's own that is renewed and reset. A change is a transaction of its own.
+ * read transaction of the worker's own that is renewed and reset. A change is a transaction of its own. Ids lie in the
+ * unnamed database, which is found fastest; names are a database in which each key has many values of one size, the
+ * instances (MDB_DUPFIXED).
  */
 #include <lmdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "contender.h"
+#include "names.h"
 
 #define FILL_AT_ONCE 10000u
-#define BYTES_PER_SERVICE 400u /* address space for the map; backed only as it fills */
+#define BYTES_PER_SERVICE 1000u /* address space for the map; backed only as it fills */
 
 typedef struct worker {
     MDB_env *env;
-    MDB_dbi dbi;
+    MDB_dbi dbi, names;
     MDB_txn *read;
+    MDB_cursor *cursor; /* of names */
     bench_id_t own;
     bench_record_t record;
     bool there; /* for mixes: whether the worker's own id stands */
@@ -38,11 +41,14 @@ static void open_env(const bench_place_t *place, worker_t *worker)
     snprintf(path, sizeof path, "%s/lmdb", place->dir);
     must(mdb_env_create(&worker->env), "mdb_env_create");
     must(mdb_env_set_mapsize(worker->env, (64u << 20) + place->keys->size * BYTES_PER_SERVICE), "mdb_env_set_mapsize");
+    must(mdb_env_set_maxdbs(worker->env, 2), "mdb_env_set_maxdbs");
     must(mdb_env_set_maxreaders(worker->env, place->workers + 8), "mdb_env_set_maxreaders");
     must(mdb_env_open(worker->env, path, MDB_NOSUBDIR | MDB_NOSYNC | MDB_WRITEMAP | MDB_NORDAHEAD, 0600),
          "mdb_env_open");
     must(mdb_txn_begin(worker->env, NULL, 0, &txn), "mdb_txn_begin");
     must(mdb_dbi_open(txn, NULL, 0, &worker->dbi), "mdb_dbi_open");
+    if (place->profile == PROFILE_NAMES)
+        must(mdb_dbi_open(txn, "names", MDB_CREATE | MDB_DUPSORT | MDB_DUPFIXED, &worker->names), "mdb_dbi_open");
     must(mdb_txn_commit(txn), "mdb_txn_commit");
 }
 
@@ -59,26 +65,40 @@ static int put(MDB_txn *txn, MDB_dbi dbi, const bench_id_t *id, const bench_reco
     return mdb_put(txn, dbi, &key, &value, MDB_NOOVERWRITE);
 }
 
+typedef struct filler {
+    worker_t worker;
+    bool with_names;
+    MDB_txn *txn;
+    uint64_t count;
+} filler_t;
+
+static void fill_in(void *user, const bench_name_t *name, const bench_instance_t *instance)
+{
+    filler_t *filler = user;
+
+    if (!filler->txn)
+        must(mdb_txn_begin(filler->worker.env, NULL, 0, &filler->txn), "mdb_txn_begin");
+    must(put(filler->txn, filler->worker.dbi, &instance->id, &instance->record), "mdb_put");
+    if (filler->with_names) {
+        MDB_val key = {strlen(name->text), (void *)name->text}, value = {sizeof *instance, (void *)instance};
+        must(mdb_put(filler->txn, filler->worker.names, &key, &value, 0), "mdb_put");
+    }
+    if (++filler->count % FILL_AT_ONCE == 0) {
+        must(mdb_txn_commit(filler->txn), "mdb_txn_commit");
+        filler->txn = NULL;
+    }
+}
+
 /* An environment must not be used across a fork: the host closes its own before there are workers. */
 static void fill(const bench_place_t *place)
 {
-    const bench_keys_t *keys = place->keys;
-    worker_t filler = {0};
-    MDB_txn *txn = NULL;
-    bench_record_t record;
+    filler_t filler = {.with_names = place->profile == PROFILE_NAMES};
 
-    open_env(place, &filler);
-    for (uint64_t i = 0; i < keys->size; i++) {
-        if (!txn)
-            must(mdb_txn_begin(filler.env, NULL, 0, &txn), "mdb_txn_begin");
-        bench_write_record(&record, keys->seed, i);
-        must(put(txn, filler.dbi, &keys->ids[i], &record), "mdb_put");
-        if (i % FILL_AT_ONCE == FILL_AT_ONCE - 1 || i == keys->size - 1) {
-            must(mdb_txn_commit(txn), "mdb_txn_commit");
-            txn = NULL;
-        }
-    }
-    mdb_env_close(filler.env);
+    open_env(place, &filler.worker);
+    bench_each_instance(place, fill_in, &filler);
+    if (filler.txn)
+        must(mdb_txn_commit(filler.txn), "mdb_txn_commit");
+    mdb_env_close(filler.worker.env);
 }
 
 static uint64_t bytes(const bench_place_t *place)
@@ -95,6 +115,8 @@ static void *begin(const bench_place_t *place, unsigned number)
 
     open_env(place, worker);
     must(mdb_txn_begin(worker->env, NULL, MDB_RDONLY, &worker->read), "mdb_txn_begin");
+    if (place->profile == PROFILE_NAMES)
+        must(mdb_cursor_open(worker->read, worker->names, &worker->cursor), "mdb_cursor_open");
     mdb_txn_reset(worker->read);
     bench_write_id(&worker->own, place->keys->seed, BENCH_SPARE_OF(number));
     bench_write_record(&worker->record, place->keys->seed, BENCH_SPARE_OF(number));
@@ -105,6 +127,8 @@ static void end(void *self)
 {
     worker_t *worker = self;
 
+    if (worker->cursor)
+        mdb_cursor_close(worker->cursor);
     mdb_txn_abort(worker->read);
     mdb_env_close(worker->env);
     free(worker);
@@ -178,6 +202,50 @@ static uint64_t dependent(void *self, const bench_job_t *job, uint64_t first, ui
         if (!get(self, bench_hit(keys, first + i + bench_nothing_of(answer)), &record))
             break;
         sum += answer = bench_record_answer(&record);
+    }
+    return sum;
+}
+
+/* Pages of values, read in place. A single value is no page, but what the cursor was set to. */
+static inline uint64_t walk(worker_t *worker, const bench_name_t *name)
+{
+    MDB_val key = {strlen(name->text), (void *)name->text}, values;
+    uint64_t sum = 0;
+
+    must(mdb_txn_renew(worker->read), "mdb_txn_renew");
+    must(mdb_cursor_renew(worker->read, worker->cursor), "mdb_cursor_renew");
+    int code = mdb_cursor_get(worker->cursor, &key, &values, MDB_SET);
+    if (code == 0)
+        code = mdb_cursor_get(worker->cursor, &key, &values, MDB_GET_MULTIPLE);
+    while (code == 0) {
+        const bench_instance_t *instances = values.mv_data;
+        for (size_t i = 0; i < values.mv_size / sizeof *instances; i++)
+            sum += instances[i].record.port != 0;
+        code = mdb_cursor_get(worker->cursor, &key, &values, MDB_NEXT_MULTIPLE);
+    }
+    mdb_txn_reset(worker->read);
+    return sum;
+}
+
+static uint64_t iterate(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
+{
+    const bench_name_t name = bench_hot_name(job->instances);
+    uint64_t sum = 0;
+
+    (void)first;
+    for (uint64_t i = 0; i < count; i++)
+        sum += walk(self, &name);
+    return sum;
+}
+
+static uint64_t iterate_spread(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
+{
+    const bench_keys_t *keys = job->place->keys;
+    uint64_t sum = 0;
+
+    for (uint64_t i = 0; i < count; i++) {
+        const bench_name_t name = bench_spread_name(keys->numbers[(first + i) & (keys->stream - 1)]);
+        sum += walk(self, &name) > 0;
     }
     return sum;
 }
@@ -263,6 +331,8 @@ const bench_contender_t bench_lmdb = {
             [OP_MISS] = miss,
             [OP_BATCH] = batch,
             [OP_DEPENDENT] = dependent,
+            [OP_ITERATE] = iterate,
+            [OP_DISCOVER_SPREAD] = iterate_spread,
             [OP_REGISTER] = change,
             [OP_MIX_99] = mix_99,
             [OP_MIX_90] = mix_90},

@@ -22,6 +22,7 @@
 #include "session.h"
 
 static char base[] = "/dev/shm/commy-bench-XXXXXX";
+static bool base_made;
 static pid_t runner;
 
 static int remove_one(const char *path, const struct stat *st, int type, struct FTW *at)
@@ -32,7 +33,7 @@ static int remove_one(const char *path, const struct stat *st, int type, struct 
 
 static void clean_up(void)
 {
-    if (getpid() == runner && base[sizeof base - 2] != 'X')
+    if (getpid() == runner && base_made)
         nftw(base, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
@@ -196,8 +197,11 @@ int main(int argc, char **argv)
     atexit(kill_and_clean);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
+    sigaction(SIGHUP, &action, NULL);
+    signal(SIGPIPE, SIG_IGN); /* whoever reads along may go */
     if (!mkdtemp(base))
         bench_die("%s: %s", base, strerror(errno));
+    base_made = true;
     results_t *results = results_new(&options);
     for (unsigned i = 0; bench_left_out[i]; i += 2)
         results_skip(results, bench_left_out[i], bench_left_out[i + 1]);

@@ -2,7 +2,8 @@
  * redis.c - Redis over its Unix socket: a daemon and a round trip for each lookup.
  *
  * The host starts a redis-server that listens on a socket in the mesh's directory alone and saves nothing; it dies with
- * the host. Each worker has a connection. A service is a string of 64 bytes under its id. The server is bound to no CPU.
+ * the host. Each worker has a connection. A service is a string of 64 bytes under its id,
+ * and a member of its name's set. The server is bound to no CPU.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -13,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "contender.h"
+#include "names.h"
 
 #define FILL_AT_ONCE 1000u
 #define START_MS 10000u
@@ -85,22 +86,40 @@ static redisReply *reply_of(redisContext *context)
     return reply;
 }
 
+typedef struct filler {
+    redisContext *server;
+    bool with_names;
+    unsigned asked; /* and not answered yet */
+} filler_t;
+
+static void take_answers(filler_t *filler)
+{
+    for (; filler->asked > 0; filler->asked--)
+        freeReplyObject(reply_of(filler->server));
+}
+
+static void fill_in(void *user, const bench_name_t *name, const bench_instance_t *instance)
+{
+    filler_t *filler = user;
+
+    redisAppendCommand(filler->server, "SET %b %b", instance->id.text, (size_t)BENCH_ID_BYTES, &instance->record,
+                       sizeof instance->record);
+    filler->asked++;
+    if (filler->with_names) {
+        redisAppendCommand(filler->server, "SADD %s %b", name->text, instance, sizeof *instance);
+        filler->asked++;
+    }
+    if (filler->asked >= FILL_AT_ONCE)
+        take_answers(filler);
+}
+
 static void fill(const bench_place_t *place)
 {
-    const bench_keys_t *keys = place->keys;
-    redisContext *context = connect_to(place);
-    bench_record_t record;
+    filler_t filler = {.server = connect_to(place), .with_names = place->profile == PROFILE_NAMES};
 
-    for (uint64_t i = 0, asked = 0; i < keys->size; i++) {
-        bench_write_record(&record, keys->seed, i);
-        redisAppendCommand(context, "SET %b %b", keys->ids[i].text, (size_t)BENCH_ID_BYTES, &record, sizeof record);
-        asked++;
-        if (asked < FILL_AT_ONCE && i < keys->size - 1)
-            continue;
-        for (; asked > 0; asked--)
-            freeReplyObject(reply_of(context));
-    }
-    redisFree(context);
+    bench_each_instance(place, fill_in, &filler);
+    take_answers(&filler);
+    redisFree(filler.server);
 }
 
 static uint64_t bytes(const bench_place_t *place)
@@ -204,6 +223,42 @@ static uint64_t batch(void *self, const bench_job_t *job, uint64_t first, uint64
     return sum;
 }
 
+static uint64_t count_instances(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
+{
+    worker_t *worker = self;
+    const bench_name_t name = bench_hot_name(job->instances);
+    uint64_t sum = 0;
+
+    (void)first;
+    for (uint64_t i = 0; i < count; i++) {
+        redisAppendCommand(worker->server, "SCARD %s", name.text);
+        redisReply *reply = reply_of(worker->server);
+        sum += (uint64_t)reply->integer;
+        freeReplyObject(reply);
+    }
+    return sum;
+}
+
+static uint64_t discover(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
+{
+    worker_t *worker = self;
+    const bench_name_t name = bench_hot_name(job->instances);
+    bench_instance_t instance;
+    uint64_t sum = 0;
+
+    (void)first;
+    for (uint64_t i = 0; i < count; i++) {
+        redisAppendCommand(worker->server, "SMEMBERS %s", name.text);
+        redisReply *reply = reply_of(worker->server);
+        for (size_t k = 0; k < reply->elements; k++) {
+            memcpy(&instance, reply->element[k]->str, sizeof instance);
+            sum += instance.record.port != 0;
+        }
+        freeReplyObject(reply);
+    }
+    return sum;
+}
+
 static bool add(worker_t *worker)
 {
     redisAppendCommand(worker->server, "SET %b %b NX", worker->own.text, (size_t)BENCH_ID_BYTES, &worker->record,
@@ -241,7 +296,12 @@ const bench_contender_t bench_redis = {
     .fill = fill,
     .bytes = bytes,
     .begin = begin,
-    .ops = {[OP_FIND] = find, [OP_MISS] = miss, [OP_BATCH] = batch, [OP_REGISTER] = change},
+    .ops = {[OP_FIND] = find,
+            [OP_MISS] = miss,
+            [OP_BATCH] = batch,
+            [OP_REGISTER] = change,
+            [OP_COUNT] = count_instances,
+            [OP_DISCOVER] = discover},
     .end = end,
     .close = close_server,
 };

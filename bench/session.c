@@ -173,7 +173,7 @@ static void conclude(const session_t *session, const bench_workload_t *workload,
         sorted = time_each(session, workload, part, &figure.samples);
     figure.sorted_ns = sorted;
     results_add(session->results, &figure);
-    fprintf(stderr, "  %-14s %8llu services %3u workers %-10s %12.1f ns\n", workload->name,
+    fprintf(stderr, "  %-14s %4.0u %8llu services %3u workers %-10s %12.1f ns\n", workload->name, figure.instances,
             (unsigned long long)figure.size, figure.workers, figure.contender, ns);
     free(sorted);
 }
