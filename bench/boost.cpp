@@ -29,14 +29,14 @@ namespace
 struct IdHash {
     std::size_t operator()(const bench_id_t &id) const
     {
-        return XXH3_64bits(id.text, BENCH_ID_BYTES);
+        return XXH3_64bits(id.text, bench_id_length(id.text));
     }
 };
 
 struct IdEqual {
     bool operator()(const bench_id_t &a, const bench_id_t &b) const
     {
-        return std::memcmp(a.text, b.text, BENCH_ID_BYTES) == 0;
+        return std::strcmp(a.text, b.text) == 0;
     }
 };
 

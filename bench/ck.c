@@ -113,8 +113,10 @@ static inline bool get(const char *id, bench_record_t *record)
     ck_ht_entry_t cell;
     ck_ht_hash_t key;
 
-    ck_ht_hash(&key, &table, id, BENCH_ID_BYTES);
-    ck_ht_entry_key_set(&cell, id, BENCH_ID_BYTES);
+    uint16_t bytes = (uint16_t)bench_id_length(id);
+
+    ck_ht_hash(&key, &table, id, bytes);
+    ck_ht_entry_key_set(&cell, id, bytes);
     if (!ck_ht_get_spmc(&table, key, &cell))
         return false;
     memcpy(record, &((const entry_t *)ck_ht_entry_value(&cell))->record, sizeof *record);

@@ -22,6 +22,7 @@
 typedef struct entry {
     struct cds_lfht_node node;
     bench_id_t id;
+    uint32_t bytes; /* of the id */
     bench_record_t record;
     struct rcu_head head;
 } __attribute__((aligned(64))) entry_t;
@@ -44,20 +45,31 @@ static const char *open_table(const bench_place_t *place)
     return NULL;
 }
 
-static inline unsigned long hash(const char *id)
+typedef struct question {
+    const char *text;
+    size_t bytes;
+} question_t;
+
+static inline unsigned long hash(const question_t *key)
 {
-    return XXH3_64bits_withSeed(id, BENCH_ID_BYTES, seed);
+    return XXH3_64bits_withSeed(key->text, key->bytes, seed);
 }
 
-static int match(struct cds_lfht_node *node, const void *id)
+static int match(struct cds_lfht_node *node, const void *asked)
 {
-    return memcmp(caa_container_of(node, entry_t, node)->id.text, id, BENCH_ID_BYTES) == 0;
+    const question_t *key = asked;
+    const entry_t *entry = caa_container_of(node, entry_t, node);
+
+    return entry->bytes == key->bytes && memcmp(entry->id.text, key->text, key->bytes) == 0;
 }
 
 static bool add(entry_t *entry)
 {
+    const question_t key = {entry->id.text, bench_id_length(entry->id.text)};
+
+    entry->bytes = (uint32_t)key.bytes;
     urcu_qsbr_read_lock();
-    struct cds_lfht_node *there = cds_lfht_add_unique(table, hash(entry->id.text), match, entry->id.text, &entry->node);
+    struct cds_lfht_node *there = cds_lfht_add_unique(table, hash(&key), match, &key, &entry->node);
     urcu_qsbr_read_unlock();
     return there == &entry->node;
 }
@@ -101,10 +113,11 @@ static void *begin(const bench_place_t *place, unsigned number)
 
 static inline bool get(const char *id, bench_record_t *record)
 {
+    const question_t key = {id, bench_id_length(id)};
     struct cds_lfht_iter iterator;
 
     urcu_qsbr_read_lock();
-    cds_lfht_lookup(table, hash(id), match, id, &iterator);
+    cds_lfht_lookup(table, hash(&key), match, &key, &iterator);
     struct cds_lfht_node *node = cds_lfht_iter_get_node(&iterator);
     if (node) {
         memcpy(record, &caa_container_of(node, entry_t, node)->record, sizeof *record);

@@ -14,7 +14,9 @@
 #include "names.h"
 
 #define FILL_AT_ONCE 10000u
-#define BYTES_PER_SERVICE 1000u /* address space for the map; backed only as it fills */
+/* Address space for the map, backed only as it fills. A reader that the machine does not let run keeps the pages that it
+ * reads from being used again, so that writers take new ones meanwhile. */
+#define MAP_BYTES(size) ((4ull << 30) + (size)*1000ull)
 
 typedef struct worker {
     MDB_env *env;
@@ -40,7 +42,7 @@ static void open_env(const bench_place_t *place, worker_t *worker)
 
     snprintf(path, sizeof path, "%s/lmdb", place->dir);
     must(mdb_env_create(&worker->env), "mdb_env_create");
-    must(mdb_env_set_mapsize(worker->env, (64u << 20) + place->keys->size * BYTES_PER_SERVICE), "mdb_env_set_mapsize");
+    must(mdb_env_set_mapsize(worker->env, MAP_BYTES(place->keys->size)), "mdb_env_set_mapsize");
     must(mdb_env_set_maxdbs(worker->env, 2), "mdb_env_set_maxdbs");
     must(mdb_env_set_maxreaders(worker->env, place->workers + 8), "mdb_env_set_maxreaders");
     must(mdb_env_open(worker->env, path, MDB_NOSUBDIR | MDB_NOSYNC | MDB_WRITEMAP | MDB_NORDAHEAD, 0600),
@@ -60,7 +62,7 @@ static const char *open_nothing(const bench_place_t *place)
 
 static int put(MDB_txn *txn, MDB_dbi dbi, const bench_id_t *id, const bench_record_t *record)
 {
-    MDB_val key = {BENCH_ID_BYTES, (void *)id->text}, value = {sizeof *record, (void *)record};
+    MDB_val key = {bench_id_length(id->text), (void *)id->text}, value = {sizeof *record, (void *)record};
 
     return mdb_put(txn, dbi, &key, &value, MDB_NOOVERWRITE);
 }
@@ -136,7 +138,7 @@ static void end(void *self)
 
 static inline bool get(worker_t *worker, const char *id, bench_record_t *record)
 {
-    MDB_val key = {BENCH_ID_BYTES, (void *)id}, value;
+    MDB_val key = {bench_id_length(id), (void *)id}, value;
 
     must(mdb_txn_renew(worker->read), "mdb_txn_renew");
     bool found = mdb_get(worker->read, worker->dbi, &key, &value) == 0 && value.mv_size == sizeof *record;
@@ -178,7 +180,8 @@ static uint64_t batch(void *self, const bench_job_t *job, uint64_t first, uint64
     uint64_t sum = 0;
 
     for (uint64_t i = 0; i < count; i++) {
-        MDB_val key = {BENCH_ID_BYTES, (void *)bench_hit(keys, first + i)}, value;
+        const char *id = bench_hit(keys, first + i);
+        MDB_val key = {bench_id_length(id), (void *)id}, value;
         bench_record_t record;
         if (i % BENCH_BATCH == 0)
             must(mdb_txn_renew(worker->read), "mdb_txn_renew");

@@ -246,13 +246,7 @@ static int lay_out(struct image *image)
         return complain("%ju bytes of addresses for what is in %s are not to be had: %s",
                         (uintmax_t)layout->region_bytes, image->path, strerror(errno));
     region->base = base;
-    region->header = base;
-    region->life = (cmy_life_shm_t *)(region->base + layout->life);
-    region->participants = (cmy_participant_shm_t *)(region->base + layout->participants);
-    region->stripes = (cmy_stripe_shm_t *)(region->base + layout->stripes);
-    region->mesh_stats = (cmy_mesh_stat_shm_t *)(region->base + layout->mesh_stats);
-    region->ids = (cmy_index_line_shm_t *)(region->base + layout->ids);
-    region->names = (cmy_index_line_shm_t *)(region->base + layout->names);
+    cmy_region_place(region);
     region->seed = image->header.seed;
     region->device = image->header.device;
     region->inode = image->header.inode;

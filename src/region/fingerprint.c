@@ -53,11 +53,6 @@ static void add_types(uint64_t *hash)
     ADD_FIELD(hash, cmy_stripe_shm_t, version);
     ADD_FIELD(hash, cmy_stripe_shm_t, waiting);
 
-    add(hash, sizeof(cmy_mesh_stat_shm_t));
-    ADD_FIELD(hash, cmy_mesh_stat_shm_t, successes);
-    ADD_FIELD(hash, cmy_mesh_stat_shm_t, failures);
-    ADD_FIELD(hash, cmy_mesh_stat_shm_t, latency_ns);
-
     add(hash, sizeof(cmy_index_line_shm_t));
     ADD_FIELD(hash, cmy_index_line_shm_t, word);
     ADD_FIELD(hash, cmy_index_line_shm_t, cell);
@@ -121,7 +116,6 @@ static void add_constants(uint64_t *hash)
         CMY_CACHE_LINE,
         CMY_PAGE,
         CMY_STRIPES,
-        CMY_MESH_STAT_STRIPES,
         CMY_SLABS,
         CMY_FREE,
         CMY_CLAIMED,
@@ -165,8 +159,8 @@ static void add_layout(uint64_t *hash, uint32_t capacity)
     cmy_layout_t layout;
     cmy_layout_compute(capacity, &layout);
     const uint64_t areas[] = {
-        layout.capacity,   layout.id_lines, layout.name_lines, layout.life,        layout.participants, layout.stripes,
-        layout.mesh_stats, layout.ids,      layout.names,      layout.fixed_bytes, layout.region_bytes,
+        layout.capacity, layout.id_lines, layout.name_lines, layout.life,        layout.participants,
+        layout.stripes,  layout.ids,      layout.names,      layout.fixed_bytes, layout.region_bytes,
     };
     for (size_t i = 0; i < sizeof(areas) / sizeof(*areas); i++)
         add(hash, areas[i]);

@@ -5,7 +5,6 @@
  *         life words                  16 bytes a participant
  *         participants                128 bytes a participant
  *         stripes                     64 bytes each: what waiters wait on
- *         mesh statistics             64 bytes a stripe
  *         free maps                   a bit a record
  *         index of ids                64 bytes a line
  *         index of names              64 bytes a line
@@ -39,7 +38,6 @@
 #define CMY_PAGE 4096u
 
 #define CMY_STRIPES 128u
-#define CMY_MESH_STAT_STRIPES 16u
 
 /* Slabs: areas of records that are claimed and released one by one. */
 typedef enum cmy_slab_kind {
@@ -208,12 +206,6 @@ typedef struct cmy_stripe_shm {
     uint8_t pad[48];
 } cmy_stripe_shm_t;
 
-/* Counters of the whole mesh, one cache line for a few CPUs. Relaxed adds only; requests are the sum of both. */
-typedef struct cmy_mesh_stat_shm {
-    cmy_word64_t successes, failures, latency_ns;
-    uint8_t pad[40];
-} cmy_mesh_stat_shm_t;
-
 /*
  * One line of an index, a cache line:
  *
@@ -336,7 +328,8 @@ typedef struct cmy_block_shm {
     cmy_word32_t bytes; /* of a text */
 } cmy_block_shm_t;
 
-/* Statistics of one service. Counters are never zeroed: what they held when the block was claimed is kept as base. */
+/* Statistics of one service. Counters are never zeroed: what they held when the block was claimed is kept as base. So all
+ * blocks together hold all that was ever counted, which is the mesh's total. */
 #define CMY_STAT_STRIPES 4u
 typedef struct cmy_stat_stripe_shm {
     cmy_word64_t successes, failures, latency_ns;
@@ -381,7 +374,6 @@ CMY_AT(cmy_participant_shm_t, listen_port, 88);
 _Static_assert(sizeof(cmy_participant_shm_t) == 128, "participant");
 CMY_AT(cmy_stripe_shm_t, waiting, 8);
 _Static_assert(sizeof(cmy_stripe_shm_t) == 64, "stripe");
-_Static_assert(sizeof(cmy_mesh_stat_shm_t) == 64, "mesh statistics");
 CMY_AT(cmy_index_line_shm_t, cell, 8);
 _Static_assert(sizeof(cmy_index_line_shm_t) == CMY_CACHE_LINE, "index line");
 CMY_AT(cmy_service_shm_t, hash, 8);

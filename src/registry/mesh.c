@@ -245,7 +245,7 @@ static commy_status_t join_first(commy_mesh_t *mesh)
     return status;
 }
 
-commy_status_t cmy_mesh_enter(commy_mesh_t *mesh)
+commy_status_t cmy_mesh_enter_slowly(commy_mesh_t *mesh)
 {
     commy_status_t status = writable(mesh);
     while (status == COMMY_STATUS_SUCCESS) {

@@ -51,7 +51,19 @@ static inline commy_status_t cmy_mesh_usable(const commy_mesh_t *mesh)
  * Opens a section in which the mesh may be changed, joining first where the handle never did. Errors: those of
  * cmy_mesh_usable() and commy_mesh_join(), READ_ONLY, NOT_RUNNING; no section is open then.
  */
-commy_status_t cmy_mesh_enter(commy_mesh_t *mesh);
+commy_status_t cmy_mesh_enter_slowly(commy_mesh_t *mesh);
+static inline commy_status_t cmy_mesh_enter(commy_mesh_t *mesh)
+{
+    commy_status_t status = cmy_mesh_usable(mesh);
+    if (__builtin_expect(status != COMMY_STATUS_SUCCESS, 0))
+        return status;
+    cmy_rcu_read_lock();
+    /* JOINED only where it may write. */
+    if (__builtin_expect(atomic_load_explicit(&mesh->phase, memory_order_acquire) == CMY_MESH_JOINED, 1))
+        return COMMY_STATUS_SUCCESS;
+    cmy_rcu_read_unlock();
+    return cmy_mesh_enter_slowly(mesh);
+}
 static inline void cmy_mesh_exit(commy_mesh_t *mesh)
 {
     (void)mesh;

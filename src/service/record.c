@@ -15,16 +15,6 @@ bool cmy_service_find(const cmy_region_t *region, const cmy_key_t *key, uint32_t
     return false;
 }
 
-bool cmy_service_refer(const cmy_region_t *region, uint64_t reference, uint32_t *record, uint64_t *state)
-{
-    *record = (uint32_t)(reference & 0x3fffffu) - 1;
-    if (!cmy_region_holds(region, CMY_SERVICES, *record))
-        return false;
-    const cmy_service_shm_t *service = cmy_service_at(region, *record);
-    *state = cmy_load64_acquire(&service->state);
-    return cmy_state_version(*state) == (uint32_t)(reference >> 22) && cmy_service_visible(region, service, *state);
-}
-
 void cmy_service_fill(const cmy_region_t *region, uint32_t record, uint64_t claimed, const cmy_draft_t *draft)
 {
     cmy_service_shm_t *hot = cmy_service_at(region, record);

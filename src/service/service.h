@@ -120,7 +120,15 @@ static inline __attribute__((always_inline)) bool cmy_service_seek(const cmy_reg
 bool cmy_service_find(const cmy_region_t *region, const cmy_key_t *key, uint32_t *record, uint64_t *state);
 
 /* The visible service that a reference names. */
-bool cmy_service_refer(const cmy_region_t *region, uint64_t reference, uint32_t *record, uint64_t *state);
+static inline bool cmy_service_refer(const cmy_region_t *region, uint64_t reference, uint32_t *record, uint64_t *state)
+{
+    *record = (uint32_t)(reference & 0x3fffffu) - 1;
+    if (!cmy_region_holds(region, CMY_SERVICES, *record))
+        return false;
+    const cmy_service_shm_t *service = cmy_service_at(region, *record);
+    *state = cmy_load64_acquire(&service->state);
+    return cmy_state_version(*state) == (uint32_t)(reference >> 22) && cmy_service_visible(region, service, *state);
+}
 
 /* commy_health_t as lookups report it: unhealthy once a lease ended, else what was set. */
 static inline int32_t cmy_service_health(const cmy_service_shm_t *service)

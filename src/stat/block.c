@@ -1,16 +1,6 @@
 /* Blocks that hang on a service; the states and what a crash leaves are argued in block.h. */
 #include "stat/block.h"
 
-cmy_block_shm_t *cmy_block_follow(const cmy_region_t *region, cmy_slab_kind_t kind, uint64_t link, uint64_t *state)
-{
-    if (!cmy_link_names_block(link) || !cmy_region_holds(region, kind, cmy_link_block(link)))
-        return NULL;
-    cmy_block_shm_t *block = cmy_record_at(region, kind, cmy_link_block(link));
-    *state = cmy_load64_acquire(&block->state);
-    cmy_phase_t phase = cmy_state_phase(*state);
-    return (phase == CMY_CLAIMED || phase == CMY_LIVE) && cmy_link_fits(link, *state) ? block : NULL;
-}
-
 bool cmy_block_same(const cmy_block_shm_t *block, uint64_t state)
 {
     uint64_t now = cmy_load64_relaxed(&block->state);
@@ -40,11 +30,6 @@ void cmy_block_unlinked(cmy_actor_t *actor, cmy_slab_kind_t kind, uint64_t link)
         if (!cmy_block_follow(actor->region, kind, link, &state) ||
             cmy_slab_release(actor, kind, cmy_link_block(link), state))
             return;
-}
-
-cmy_word64_t *cmy_block_link(const cmy_region_t *region, cmy_slab_kind_t kind, uint32_t service)
-{
-    return kind == CMY_STATS ? &cmy_service_at(region, service)->stats : &cmy_cold_at(region, service)->metadata;
 }
 
 /* Whether the link of the block's home names it. */

@@ -62,7 +62,16 @@ static inline bool cmy_link_fits(uint64_t link, uint64_t block_state)
  * Follows a link: the block, if it is within bounds and taken in the life that the link names; null otherwise. `state`
  * receives what to compare with afterwards: the content was the link's if the state's version still is the same.
  */
-cmy_block_shm_t *cmy_block_follow(const cmy_region_t *region, cmy_slab_kind_t kind, uint64_t link, uint64_t *state);
+static inline cmy_block_shm_t *cmy_block_follow(const cmy_region_t *region, cmy_slab_kind_t kind, uint64_t link,
+                                                uint64_t *state)
+{
+    if (!cmy_link_names_block(link) || !cmy_region_holds(region, kind, cmy_link_block(link)))
+        return NULL;
+    cmy_block_shm_t *block = cmy_record_at(region, kind, cmy_link_block(link));
+    *state = cmy_load64_acquire(&block->state);
+    cmy_phase_t phase = cmy_state_phase(*state);
+    return (phase == CMY_CLAIMED || phase == CMY_LIVE) && cmy_link_fits(link, *state) ? block : NULL;
+}
 
 /* Whether a block that was followed is still in the life it was followed in. Preceded by an acquire fence. */
 bool cmy_block_same(const cmy_block_shm_t *block, uint64_t state);
@@ -78,7 +87,10 @@ void cmy_block_linked(cmy_actor_t *actor, cmy_slab_kind_t kind, uint32_t block, 
 void cmy_block_unlinked(cmy_actor_t *actor, cmy_slab_kind_t kind, uint64_t link);
 
 /* The link word of a service that names blocks of a kind. */
-cmy_word64_t *cmy_block_link(const cmy_region_t *region, cmy_slab_kind_t kind, uint32_t service);
+static inline cmy_word64_t *cmy_block_link(const cmy_region_t *region, cmy_slab_kind_t kind, uint32_t service)
+{
+    return kind == CMY_STATS ? &cmy_service_at(region, service)->stats : &cmy_cold_at(region, service)->metadata;
+}
 
 /* Frees a block that is garbage, makes one LIVE that a dead claimer linked; returns whether it freed one. dead: whether
  * an owner is dead for certain. */

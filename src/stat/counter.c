@@ -47,18 +47,6 @@ static commy_status_t attach_block(cmy_actor_t *actor, uint32_t service, uint64_
     return COMMY_STATUS_SUCCESS;
 }
 
-/* One request, in a service's block and in the mesh's totals. */
-static void count(cmy_region_t *region, cmy_stat_shm_t *stat, uint64_t latency_ns, bool success)
-{
-    uint32_t here = cpu();
-    cmy_stat_stripe_shm_t *own = &stat->stripe[here % CMY_STAT_STRIPES];
-    cmy_add64_relaxed(success ? &own->successes : &own->failures, 1);
-    cmy_add64_relaxed(&own->latency_ns, latency_ns);
-    cmy_mesh_stat_shm_t *all = &region->mesh_stats[here % CMY_MESH_STAT_STRIPES];
-    cmy_add64_relaxed(success ? &all->successes : &all->failures, 1);
-    cmy_add64_relaxed(&all->latency_ns, latency_ns);
-}
-
 commy_status_t cmy_counter_report(cmy_actor_t *actor, uint32_t service, uint64_t service_state, uint64_t latency_ns,
                                   bool success)
 {
@@ -72,7 +60,9 @@ commy_status_t cmy_counter_report(cmy_actor_t *actor, uint32_t service, uint64_t
             return COMMY_STATUS_NOT_FOUND;
         cmy_stat_shm_t *stat = (cmy_stat_shm_t *)cmy_block_follow(region, CMY_STATS, link, &state);
         if (stat) {
-            count(region, stat, latency_ns, success);
+            cmy_stat_stripe_shm_t *stripe = &stat->stripe[cpu() % CMY_STAT_STRIPES];
+            cmy_add64_relaxed(success ? &stripe->successes : &stripe->failures, 1);
+            cmy_add64_relaxed(&stripe->latency_ns, latency_ns);
             return COMMY_STATUS_SUCCESS;
         }
         if (cmy_link_names_block(link))
@@ -105,10 +95,13 @@ void cmy_counter_read_service(const cmy_region_t *region, uint32_t service, uint
 void cmy_counter_read_mesh(const cmy_region_t *region, cmy_counts_t *counts)
 {
     *counts = (cmy_counts_t){0};
-    for (uint32_t i = 0; i < CMY_MESH_STAT_STRIPES; i++) {
-        const cmy_mesh_stat_shm_t *stripe = &region->mesh_stats[i];
-        counts->successes += cmy_load64_relaxed(&stripe->successes);
-        counts->failures += cmy_load64_relaxed(&stripe->failures);
-        counts->latency_ns += cmy_load64_relaxed(&stripe->latency_ns);
+    uint32_t blocks = cmy_region_reserved_again(region, CMY_STATS);
+    for (uint32_t block = 0; block < blocks; block++) {
+        const cmy_stat_shm_t *stat = cmy_record_at(region, CMY_STATS, block);
+        for (uint32_t i = 0; i < CMY_STAT_STRIPES; i++) {
+            counts->successes += cmy_load64_relaxed(&stat->stripe[i].successes);
+            counts->failures += cmy_load64_relaxed(&stat->stripe[i].failures);
+            counts->latency_ns += cmy_load64_relaxed(&stat->stripe[i].latency_ns);
+        }
     }
 }

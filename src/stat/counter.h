@@ -3,10 +3,10 @@
  *
  * Striped by CPU, relaxed adds, summed by readers; never zeroed and never folded, so they cannot go back and no death can
  * lose what was counted. A service's block remembers what its stripes held when it was claimed. Requests are the sum of
- * successes and failures, not a third word that could disagree.
+ * successes and failures, not a third word that could disagree. Nor are the mesh's totals words of their own: what all
+ * blocks hold, whosever they are, is all that was ever counted. A report is two additions, and who wants totals adds up.
  *
- * Killed inside a report: the outcome is counted for the service, for the mesh, for both or for neither; the latency
- * sample may be missing. Nothing needs repair.
+ * Killed inside a report: it is counted or not; the latency sample may be missing. Nothing needs repair.
  */
 #ifndef CMY_STAT_COUNTER_H
 #define CMY_STAT_COUNTER_H
@@ -28,7 +28,7 @@ commy_status_t cmy_counter_report(cmy_actor_t *actor, uint32_t service, uint64_t
 void cmy_counter_read_service(const cmy_region_t *region, uint32_t service, uint64_t service_state,
                               cmy_counts_t *counts);
 
-/* Reads the mesh's. */
+/* Reads the mesh's: one pass over the blocks that memory is reserved for. */
 void cmy_counter_read_mesh(const cmy_region_t *region, cmy_counts_t *counts);
 
 static inline double cmy_counts_average_ms(const cmy_counts_t *counts)

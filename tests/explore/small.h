@@ -41,8 +41,6 @@ extern ex_sizes_t ex_sizes;
 #define CMY_GROUP_CELLS (ex_sizes.group_cells)
 #undef CMY_LINE_MEMBERS
 #define CMY_LINE_MEMBERS (ex_sizes.line_members)
-#undef CMY_MESH_STAT_STRIPES
-#define CMY_MESH_STAT_STRIPES 2u
 #undef CMY_STAT_STRIPES
 #define CMY_STAT_STRIPES 2u
 #undef COMMY_LIMIT_PARTICIPANTS

@@ -20,8 +20,6 @@ uint32_t edit_records(const cmy_layout_t *layout, area_t area)
         return COMMY_LIMIT_PARTICIPANTS;
     case AREA_STRIPE:
         return CMY_STRIPES + 1;
-    case AREA_MESH_STAT:
-        return CMY_MESH_STAT_STRIPES;
     case AREA_MAP:
         return CMY_SLABS;
     case AREA_ID_LINE:
@@ -51,9 +49,6 @@ void *edit_place(const editor_t *editor, area_t area, uint32_t record)
         break;
     case AREA_STRIPE:
         offset = layout->stripes + record * sizeof(cmy_stripe_shm_t);
-        break;
-    case AREA_MESH_STAT:
-        offset = layout->mesh_stats + record * sizeof(cmy_mesh_stat_shm_t);
         break;
     case AREA_MAP:
         offset = layout->slab[record].map_offset;

@@ -41,7 +41,6 @@ static const field_t fields[] = {
     FIELD(AREA_PARTICIPANT, ANY, cmy_participant_shm_t, listen_port),
     FIELD(AREA_STRIPE, ANY, cmy_stripe_shm_t, version),
     FIELD(AREA_STRIPE, ANY, cmy_stripe_shm_t, waiting),
-    {AREA_MESH_STAT, ANY, 0, 8, 3},
     {AREA_MAP, ANY, 0, 8, 2},
     FIELD(AREA_ID_LINE, LINE_WORD, cmy_index_line_shm_t, word),
     ARRAY(AREA_ID_LINE, ID_CELL, cmy_index_line_shm_t, cell),

@@ -10,7 +10,6 @@ typedef enum area {
     AREA_LIFE,
     AREA_PARTICIPANT,
     AREA_STRIPE,
-    AREA_MESH_STAT,
     AREA_MAP,
     AREA_ID_LINE,
     AREA_NAME_LINE,

@@ -69,8 +69,6 @@ static void add_used(const fuzz_seed_t *seed)
     add("participants", layout->participants, 2 * sizeof(cmy_participant_shm_t));
     for (uint32_t i = 0; i <= CMY_STRIPES; i++)
         add("stripes", layout->stripes + i * sizeof(cmy_stripe_shm_t), 16);
-    for (uint32_t i = 0; i < CMY_MESH_STAT_STRIPES; i++)
-        add("counters", layout->mesh_stats + i * sizeof(cmy_mesh_stat_shm_t), 24);
     for (int kind = 0; kind < CMY_SLABS; kind++)
         add("free maps", layout->slab[kind].map_offset, (layout->slab[kind].limit + 63) / 64 * 8);
     add("index of ids", layout->ids, (layout->id_lines + 1) * sizeof(cmy_index_line_shm_t));

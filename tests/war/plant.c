@@ -71,8 +71,11 @@ void war_plant(void *argument)
         cmy_slab_claim(&mesh->actor, CMY_SERVICES, &record, &claimed);
         break;
     case WAR_PLANT_COUNTER:
-        cmy_store64_relaxed(&mesh->region->mesh_stats[0].successes, 0);
-        cmy_store64_relaxed(&mesh->region->mesh_stats[1].successes, 0);
+        for (uint32_t block = 0; block < cmy_region_reserved_again(mesh->region, CMY_STATS); block++) {
+            cmy_stat_shm_t *stat = cmy_record_at(mesh->region, CMY_STATS, block);
+            for (uint32_t i = 0; i < CMY_STAT_STRIPES; i++)
+                cmy_store64_relaxed(&stat->stripe[i].successes, 0);
+        }
         break;
     default:
         break;
