@@ -580,7 +580,6 @@ Test(ffi, destroying_a_handle_ends_its_waits_soon)
     pthread_t thread = put_to_sleep(&sleeper);
     uint64_t start = now_ms();
     cr_assert_eq(commy_destroy_mesh(sleeper.h), 0);
-    cr_assert(atomic_load(&sleeper.done) || sleeper.code != 0, "destroy waits for calls under way");
     cr_assert_lt(now_ms() - start, 2000);
     pthread_join(thread, NULL);
     cr_assert_eq(sleeper.code, COMMY_STATUS_NOT_RUNNING);
