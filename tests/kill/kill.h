@@ -240,7 +240,7 @@ void kill_at(const scene_t *scene, tally_t *tally, uint64_t stop);
 typedef struct company {
     uint32_t times;     /* each operation */
     bool takes_subject; /* and unregisters the subject at last */
-    bool count;         /* and is stepped through all once */
+    bool count;         /* and is stepped through all of that once, in front */
 } company_t;
 /* The victim is stopped, others work where it stands, and it goes on to its end in what they left. */
 void stop_at(const scene_t *scene, tally_t *tally, uint64_t stop, const company_t *company);

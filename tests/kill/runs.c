@@ -358,7 +358,7 @@ void stop_at(const scene_t *scene, tally_t *tally, uint64_t stop, const company_
         bool ended = victim_finish(&victim, announce, scene);
         run_holds(&run, &p_progress, ended, "the victim itself does not come to its end");
         if (ended)
-            judge_answer(&run, board->status, company->takes_subject);
+            judge_answer(&run, board->status, company->takes_subject || company->count);
         victim_kill(&victim);
         judge_rest(&run);
         run.tally.beside++;
