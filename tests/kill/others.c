@@ -271,6 +271,31 @@ bool other_operation(commy_mesh_t *mesh, others_t *others, size_t operation, con
     }
 }
 
+/*
+ * Puts the subject's id where another stood: the service in the lowest committed cell of the subject's window goes, and the
+ * subject's id is registered and kept. Whoever looked through the window before sees the same bits after.
+ */
+bool other_swaps(commy_mesh_t *mesh, others_t *others, const char **why)
+{
+    const cmy_region_t *region = mesh->region;
+    const char *subject = others->call->config->service_id;
+    cmy_key_t key;
+    commy_service_info_t info;
+    bool mine;
+    cmy_key_make(&key, region->seed, subject, strlen(subject));
+    cmy_index_line_shm_t *home = &region->ids[cmy_index_home(key.hash, region->layout.id_lines)];
+    uint32_t committed = (uint32_t)(cmy_load64_relaxed(&home->word) & CMY_MAP_MASK);
+    if (committed == 0 || is_found(mesh, subject))
+        return true;
+    uint32_t cell = cmy_load32_relaxed(cmy_window_cell(home, (uint32_t)__builtin_ctz(committed)));
+    uint32_t record = (cell & CMY_CELL_RECORD_MASK) - 1;
+    uint64_t state = cmy_load64_relaxed(&cmy_service_at(region, record)->state);
+    if (!cmy_service_visible(region, cmy_service_at(region, record), state))
+        return true; /* the dead's */
+    cmy_service_copy_info(region, record, state, &info);
+    return IS(commy_service_unregister(mesh, info.id), SUCCESS) && registers(mesh, others, subject, &mine, why);
+}
+
 /* -------------------------------------------------------------- another process */
 
 /*

@@ -387,7 +387,14 @@ void judge_real(run_t *run)
     judge_leaks(run, world->mesh, 1, 2);
 }
 
-/* Of a victim that went on beside others: what it was told is what they may have made of it. */
+/* Everybody but A and B is gone, and so may be what others took away. */
+void judge_remains(run_t *run, const commy_mesh_t *mesh)
+{
+    judge_audit(run, mesh);
+    judge_leaks(run, mesh, 2, 2);
+}
+
+/* Of a victim that went on beside others, and is alive: what it was told is what they may have made of it. */
 void judge_answer(run_t *run, int status, bool subject_was_taken)
 {
     const scene_t *scene = run->scene;
@@ -399,13 +406,11 @@ void judge_answer(run_t *run, int status, bool subject_was_taken)
     else if (scene->call->judge && !(scene->call->flags & CALL_ENDS))
         good = good || (subject_was_taken && status == COMMY_STATUS_NOT_FOUND);
     run_holds(run, &p_result, good, "beside others it returned %d (%s)", status, commy_status_string(status));
-}
-
-/* Everybody but A and B is gone, and so may be what others took away. */
-void judge_remains(run_t *run, const commy_mesh_t *mesh)
-{
-    judge_audit(run, mesh);
-    judge_leaks(run, mesh, 2, 2);
+    /* While it lives: what two have made of the same thing goes with one of them. Its keeper is at work, so this is not
+     * the exact audit. */
+    uint64_t findings = 0, said = 0;
+    cmy_check_region(scene->world->region, false, say_finding, &said, &findings);
+    run_holds(run, &p_whole, findings == 0, "%" PRIu64 " findings beside others", findings);
 }
 
 /* What can be seen of the subject has changed, but for its counters. */

@@ -140,15 +140,20 @@ static void contend(war_fighter_t *f)
 /* Nothing but taking ids and giving them back: whoever loses the processor here has it back in another world. */
 static void storm(war_fighter_t *f)
 {
+    commy_service_info_t info;
     for (uint32_t n = 8 + below(&f->random, 32); n > 0; n--) {
         uint32_t i = below(&f->random, SHARED);
-        const commy_service_config_t config = config_of(war_name(i), shared_id[i]);
+        const commy_service_config_t config = config_of(war_name(i % NAMES), shared_id[i]);
         commy_status_t status = commy_service_register(f->mesh, &config, NULL);
         if (status == COMMY_STATUS_EXISTS)
             continue;
         if (!war_called(status, "storm an id", i))
             return;
         take(f, i);
+        war_hold(WAR_UNIQUE,
+                 commy_service_get(f->mesh, shared_id[i], &info) != COMMY_STATUS_SUCCESS ||
+                     info.owner_pid == (uint32_t)getpid(),
+                 "%s is held by us, and shown as held by process %u", shared_id[i], info.owner_pid);
         atomic_store(&war->holder[i], 0);
         war_called(commy_service_unregister(f->mesh, shared_id[i]), "leave a storm", i);
     }
@@ -261,10 +266,10 @@ static void refer_to_the_past(war_fighter_t *f)
 void war_brawl(war_fighter_t *f)
 {
     uint32_t dice = below(&f->random, 64);
-    if (dice < 16)
+    if (f->place % 8 == 5 && dice % 2)
+        storm(f); /* a few do little else: were they many, all ids would be taken all the time */
+    else if (dice < 24)
         contend(f);
-    else if (dice < 32)
-        storm(f);
     else if (dice < 40)
         scuffle(f);
     else if (dice < 56)

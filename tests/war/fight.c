@@ -332,7 +332,7 @@ static void look_many(war_fighter_t *f)
 void war_act(war_fighter_t *f)
 {
     size_t instances;
-    switch (below(&f->random, 32)) {
+    switch (f->place % 8 == 5 && below(&f->random, 2) ? 2 : below(&f->random, 32)) {
     case 0:
     case 1:
     case 2:
