@@ -164,8 +164,9 @@ extern const size_t operations_count;
 /* Makes one operation; false with a reason where it is not what it must be. */
 bool other_operation(commy_mesh_t *mesh, others_t *others, size_t operation, const char **why);
 bool other_swaps(commy_mesh_t *mesh, others_t *others, const char **why);
-/* Attaching, joining, leaving, detaching, creating and removing, which are another process's in the region itself. */
-bool other_lifecycle(const world_t *world, const char **why);
+/* Attaching, joining, leaving, detaching, creating and removing, which are another process's in the region itself; and
+ * a death. */
+bool other_lifecycle(const world_t *world, bool death, const char **why);
 void helper_begin(void);
 void helper_end(void);
 

@@ -154,7 +154,7 @@ static void let_others(run_t *run, const watch_t *watch, uint32_t times)
     const char *why = "";
     judge_others(run, watch->shadow, times);
     run->tally.real_others++;
-    bool good = other_lifecycle(run->scene->world, &why);
+    bool good = other_lifecycle(run->scene->world, false, &why);
     run_holds(run, &p_progress, good, "to attach, join, leave, create and remove: %s", why);
     world_restore(run->scene->world, watch->shadow);
 }
@@ -286,13 +286,13 @@ static void let_others_work(run_t *run, const company_t *company)
     run_holds(run, &p_progress, good, "to swap ids: %s", why);
     for (uint32_t turn = 1; turn <= company->times; turn++) {
         others.last = turn == company->times && company->takes_subject;
+        good = other_lifecycle(world, turn == 1, &why);
+        run_holds(run, &p_progress, good, "to attach, join, leave, create and remove: %s", why);
+        run->tally.real_others++;
         for (size_t operation = 0; operation < operations_count; operation++, run->tally.real_others++) {
             good = other_operation(world->mesh, &others, operation, &why);
             run_holds(run, &p_progress, good, "%s: %s", operations[operation], why);
         }
-        run->tally.real_others++;
-        good = other_lifecycle(world, &why);
-        run_holds(run, &p_progress, good, "to attach, join, leave, create and remove: %s", why);
     }
 }
 
