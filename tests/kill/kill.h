@@ -163,8 +163,10 @@ extern const char *const operations[];
 extern const size_t operations_count;
 /* Makes one operation; false with a reason where it is not what it must be. */
 bool other_operation(commy_mesh_t *mesh, others_t *others, size_t operation, const char **why);
-/* Attaching, joining, leaving, detaching, creating and removing, which are another process's in the region itself. */
-bool other_lifecycle(const world_t *world, const char **why);
+bool other_swaps(commy_mesh_t *mesh, others_t *others, const char **why);
+/* Attaching, joining, leaving, detaching, creating and removing, which are another process's in the region itself; and
+ * a death. */
+bool other_lifecycle(const world_t *world, bool death, const char **why);
 void helper_begin(void);
 void helper_end(void);
 
@@ -239,8 +241,9 @@ void kill_at(const scene_t *scene, tally_t *tally, uint64_t stop);
 /* Who works in the real region while a victim is stopped. */
 typedef struct company {
     uint32_t times;     /* each operation */
-    bool takes_subject; /* and unregisters the subject at last */
-    bool count;         /* and is stepped through all once */
+    bool takes_subject; /* and unregisters the subject at last, */
+    bool swaps;         /* or registers its id in another's place, and nothing else */
+    bool count;         /* and is stepped through all of that once, in front */
 } company_t;
 /* The victim is stopped, others work where it stands, and it goes on to its end in what they left. */
 void stop_at(const scene_t *scene, tally_t *tally, uint64_t stop, const company_t *company);

@@ -86,9 +86,10 @@ static effort_t effort_of(size_t call, size_t state)
                      .kills_most = it->flags & CALL_BLOCKS ? 2 : 6};
     if (stores && !(it->flags & CALL_BLOCKS) && (turn || state % 5 == call % 5))
         some.each_change = 1;
+    /* Ids that swap their places need company on their line. */
+    some.go_on = turn || (is_registering(it) && strcmp(states[state], "same home line") == 0);
     if (turn) {
         some.others = 100;
-        some.go_on = 1;
         some.beside = 20;
         some.beside_at = it->flags & CALL_BLOCKS ? 0 : 1;
         some.count = call % 8 == 1;
@@ -116,15 +117,14 @@ static void run_pair(size_t call, size_t state, uint64_t *random)
     for (uint32_t i = 0; i < effort.beside_at; i++) {
         uint64_t change = trail.changes ? 1 + below(random, (uint32_t)trail.changes) : 0;
         uint64_t stop = i % 2 && change ? trail.changed_at[change] : 1 + below(random, (uint32_t)stops);
-        const company_t company = {effort.beside, i % 2, effort.count && i == 0};
+        const company_t company = {effort.beside, i % 2, false, effort.count && i == 0};
         stop_at(&scene, &tally, stop, &company);
     }
     /* In front of every store, and behind the last. */
+    const company_t companies[] = {{.times = 1}, {.times = 1, .takes_subject = true}, {.swaps = true}};
     for (uint64_t change = 0; effort.go_on && change <= trail.changes; change += effort.go_on)
-        for (int takes = 0; takes < 2; takes++) {
-            const company_t company = {1, takes, false};
-            stop_at(&scene, &tally, change ? trail.changed_at[change] : 1, &company);
-        }
+        for (int i = 0; i < 2 + is_registering(it); i++)
+            stop_at(&scene, &tally, change ? trail.changed_at[change] : 1, &companies[i]);
     tell(it->name, states[state], &tally);
     scene_free(&scene);
 }

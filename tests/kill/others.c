@@ -271,11 +271,37 @@ bool other_operation(commy_mesh_t *mesh, others_t *others, size_t operation, con
     }
 }
 
+/*
+ * Puts the subject's id where another stood: the service in the lowest committed cell of the subject's window goes, and the
+ * subject's id is registered and kept. Whoever looked through the window before sees the same bits after.
+ */
+bool other_swaps(commy_mesh_t *mesh, others_t *others, const char **why)
+{
+    const cmy_region_t *region = mesh->region;
+    const char *subject = others->call->config->service_id;
+    cmy_key_t key;
+    commy_service_info_t info;
+    bool mine;
+    cmy_key_make(&key, region->seed, subject, strlen(subject));
+    cmy_index_line_shm_t *home = &region->ids[cmy_index_home(key.hash, region->layout.id_lines)];
+    uint32_t committed = (uint32_t)(cmy_load64_relaxed(&home->word) & CMY_MAP_MASK);
+    if (committed == 0 || is_found(mesh, subject))
+        return true;
+    uint32_t cell = cmy_load32_relaxed(cmy_window_cell(home, (uint32_t)__builtin_ctz(committed)));
+    uint32_t record = (cell & CMY_CELL_RECORD_MASK) - 1;
+    uint64_t state = cmy_load64_relaxed(&cmy_service_at(region, record)->state);
+    if (!cmy_service_visible(region, cmy_service_at(region, record), state))
+        return true; /* the dead's */
+    cmy_service_copy_info(region, record, state, &info);
+    return IS(commy_service_unregister(mesh, info.id), SUCCESS) && registers(mesh, others, subject, &mine, why);
+}
+
 /* -------------------------------------------------------------- another process */
 
 /*
- * What needs a keeper or a file, and so a real region: attaching, joining, leaving, detaching, creating, removing. A process
- * of its own does that, when it is told to, so that nothing of it stays behind in this one, of which victims are forked.
+ * What needs a keeper or a file, and so a real region: attaching, joining, leaving, detaching, creating, removing; and, if
+ * it is wanted, a death, so that whoever reaps next has something to reap. A process of its own does that, when it is told
+ * to, so that nothing of it stays behind in this one, of which victims are forked.
  */
 static pid_t helper;
 static int to_helper[2]; /* a pair of sockets: ours, its */
@@ -303,6 +329,29 @@ static bool lives_and_leaves(const world_t *world, const char **why)
     return good;
 }
 
+/* A process joins, registers if it can, and is killed. */
+static void die(const world_t *world)
+{
+    const commy_service_config_t config = {.size = sizeof config,
+                                           .service_name = "mortals",
+                                           .service_id = "mortal",
+                                           .endpoint = "127.0.0.1",
+                                           .metadata = small_text,
+                                           .port = 6060};
+    pid_t child = fork();
+    if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        commy_mesh_t *mesh = attach_to(world->dir, world->name, COMMY_OPEN_MUST_EXIST);
+        commy_mesh_join(mesh, "mortal", 2);
+        commy_service_register(mesh, &config, NULL);
+        raise(SIGKILL);
+    }
+    while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+        ;
+}
+
+#define WITH_DEATH 2u /* besides the world's number */
+
 static void help(void)
 {
     unsigned char number;
@@ -313,7 +362,9 @@ static void help(void)
     while (read(to_helper[1], &number, 1) == 1) {
         answer_t answer = {0};
         const char *why = "";
-        answer.good = lives_and_leaves(&worlds[number], &why);
+        answer.good = lives_and_leaves(&worlds[number & 1], &why);
+        if (number & WITH_DEATH)
+            die(&worlds[number & 1]);
         snprintf(answer.why, sizeof answer.why, "%s", why);
         if (write(to_helper[1], &answer, sizeof answer) != sizeof answer)
             break;
@@ -340,10 +391,10 @@ void helper_end(void)
     close(to_helper[1]);
 }
 
-bool other_lifecycle(const world_t *world, const char **why)
+bool other_lifecycle(const world_t *world, bool death, const char **why)
 {
     static answer_t answer;
-    unsigned char number = (unsigned char)(world - worlds);
+    unsigned char number = (unsigned char)((world - worlds) | (death ? WITH_DEATH : 0));
     struct pollfd ready = {.fd = to_helper[0], .events = POLLIN};
     if (write(to_helper[0], &number, 1) == 1 && poll(&ready, 1, PATIENCE_MS) == 1 &&
         read(to_helper[0], &answer, sizeof answer) == sizeof answer) {

@@ -154,8 +154,8 @@ static void let_others(run_t *run, const watch_t *watch, uint32_t times)
     const char *why = "";
     judge_others(run, watch->shadow, times);
     run->tally.real_others++;
-    run_holds(run, &p_progress, other_lifecycle(run->scene->world, &why),
-              "to attach, join, leave, create and remove: %s", why);
+    bool good = other_lifecycle(run->scene->world, false, &why);
+    run_holds(run, &p_progress, good, "to attach, join, leave, create and remove: %s", why);
     world_restore(run->scene->world, watch->shadow);
 }
 
@@ -282,13 +282,17 @@ static void let_others_work(run_t *run, const company_t *company)
     const world_t *world = run->scene->world;
     others_t others = {.call = run->scene->call};
     const char *why = "";
+    bool good = !company->swaps || other_swaps(world->mesh, &others, &why);
+    run_holds(run, &p_progress, good, "to swap ids: %s", why);
     for (uint32_t turn = 1; turn <= company->times; turn++) {
         others.last = turn == company->times && company->takes_subject;
-        for (size_t operation = 0; operation < operations_count; operation++, run->tally.real_others++)
-            run_holds(run, &p_progress, other_operation(world->mesh, &others, operation, &why), "%s: %s",
-                      operations[operation], why);
+        good = other_lifecycle(world, turn == 1, &why);
+        run_holds(run, &p_progress, good, "to attach, join, leave, create and remove: %s", why);
         run->tally.real_others++;
-        run_holds(run, &p_progress, other_lifecycle(world, &why), "to attach, join, leave, create and remove: %s", why);
+        for (size_t operation = 0; operation < operations_count; operation++, run->tally.real_others++) {
+            good = other_operation(world->mesh, &others, operation, &why);
+            run_holds(run, &p_progress, good, "%s: %s", operations[operation], why);
+        }
     }
 }
 
@@ -358,7 +362,7 @@ void stop_at(const scene_t *scene, tally_t *tally, uint64_t stop, const company_
         bool ended = victim_finish(&victim, announce, scene);
         run_holds(&run, &p_progress, ended, "the victim itself does not come to its end");
         if (ended)
-            judge_answer(&run, board->status, company->takes_subject);
+            judge_answer(&run, board->status, company->takes_subject || company->count);
         victim_kill(&victim);
         judge_rest(&run);
         run.tally.beside++;

@@ -104,6 +104,14 @@ static commy_service_config_t config_of(const char *name, const char *id)
         .size = sizeof(commy_service_config_t), .service_name = name, .service_id = id, .endpoint = "brawl", .port = 1};
 }
 
+/* An id is ours: it can be nobody else's. */
+static void take(const war_fighter_t *f, uint32_t i)
+{
+    uint64_t before = atomic_exchange(&war->holder[i], holder(f));
+    war_hold(WAR_UNIQUE, is_dead(before), "%s was given to %" PRIx64 " while %" PRIx64 " held it", shared_id[i],
+             holder(f), before);
+}
+
 static void contend(war_fighter_t *f)
 {
     commy_service_info_t info;
@@ -117,9 +125,7 @@ static void contend(war_fighter_t *f)
     }
     if (!war_called(status, "register shared", i))
         return;
-    uint64_t before = atomic_exchange(&war->holder[i], holder(f));
-    war_hold(WAR_UNIQUE, is_dead(before), "%s was given to %" PRIx64 " while %" PRIx64 " held it", id, holder(f),
-             before);
+    take(f, i);
     for (uint32_t n = below(&f->random, 4); n > 0; n--) {
         war_hold(WAR_FOUND,
                  commy_service_get(f->mesh, id, &info) == COMMY_STATUS_SUCCESS && info.owner_pid == (uint32_t)getpid(),
@@ -129,6 +135,28 @@ static void contend(war_fighter_t *f)
     }
     atomic_store(&war->holder[i], 0);
     war_called(commy_service_unregister(f->mesh, id), "unregister shared", i);
+}
+
+/* Nothing but taking ids and giving them back: whoever loses the processor here has it back in another world. */
+static void storm(war_fighter_t *f)
+{
+    commy_service_info_t info;
+    for (uint32_t n = 8 + below(&f->random, 32); n > 0; n--) {
+        uint32_t i = below(&f->random, SHARED);
+        const commy_service_config_t config = config_of(war_name(i % NAMES), shared_id[i]);
+        commy_status_t status = commy_service_register(f->mesh, &config, NULL);
+        if (status == COMMY_STATUS_EXISTS)
+            continue;
+        if (!war_called(status, "storm an id", i))
+            return;
+        take(f, i);
+        war_hold(WAR_UNIQUE,
+                 commy_service_get(f->mesh, shared_id[i], &info) != COMMY_STATUS_SUCCESS ||
+                     info.owner_pid == (uint32_t)getpid(),
+                 "%s is held by us, and shown as held by process %u", shared_id[i], info.owner_pid);
+        atomic_store(&war->holder[i], 0);
+        war_called(commy_service_unregister(f->mesh, shared_id[i]), "leave a storm", i);
+    }
 }
 
 /* -------------------------------------------------------------- anybody's ids */
@@ -238,7 +266,9 @@ static void refer_to_the_past(war_fighter_t *f)
 void war_brawl(war_fighter_t *f)
 {
     uint32_t dice = below(&f->random, 64);
-    if (dice < 24)
+    if (f->place % 8 == 5 && dice % 2)
+        storm(f); /* a few do little else: were they many, all ids would be taken all the time */
+    else if (dice < 24)
         contend(f);
     else if (dice < 40)
         scuffle(f);

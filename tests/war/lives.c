@@ -5,6 +5,8 @@
 #include "war.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <sys/syscall.h>
 
 #define LONGEST_LIFE_S 60u
 
@@ -112,11 +114,52 @@ static void beget(war_fighter_t *f)
     war_fight(number, WAR_CHILD, chance(&f->random));
 }
 
+/* ---------------------------------------------------------------------- jolts */
+
+/*
+ * A thread is interrupted every now and then, wherever it is, and sleeps for a moment, so that others work where it stands.
+ * The scheduler does the same hundreds of times a second, and the commander by SIGSTOP; this is thousands.
+ */
+static _Thread_local timer_t jolts;
+static _Thread_local uint64_t jolts_random;
+
+static void expect_jolt(void)
+{
+    const struct itimerspec in = {.it_value.tv_nsec = (20 + below(&jolts_random, 300)) * 1000};
+    timer_settime(jolts, 0, &in, NULL);
+}
+
+static void on_jolt(int number)
+{
+    int error = errno;
+    (void)number;
+    if (below(&jolts_random, 2))
+        sched_yield();
+    else
+        nanosleep(&(struct timespec){.tv_nsec = below(&jolts_random, 400) * 1000}, NULL);
+    expect_jolt();
+    errno = error;
+}
+
+/* Most threads; the others are as fast as they can be. */
+static void be_jolted(war_fighter_t *f)
+{
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = SIGRTMIN};
+    const struct sigaction action = {.sa_handler = on_jolt, .sa_flags = SA_RESTART};
+    event._sigev_un._tid = (pid_t)syscall(SYS_gettid);
+    jolts_random = chance(&f->random) | 1;
+    if (below(&f->random, 4) == 0 || sigaction(SIGRTMIN, &action, NULL) != 0 ||
+        timer_create(CLOCK_MONOTONIC, &event, &jolts) != 0)
+        return;
+    expect_jolt();
+}
+
 /* -------------------------------------------------------------------- fighting */
 
 static void *fight_on(void *argument)
 {
     war_fighter_t *f = argument;
+    be_jolted(f);
     uint32_t kind = atomic_load(&war->place[f->place].kind);
     war_settle(f);
     for (;;) {

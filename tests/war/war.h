@@ -44,7 +44,7 @@
 #define THREADS 4u         /* most threads of a fighter */
 #define NAMES 12u          /* the names of most battles; the first of */
 #define MANY_NAMES 600u    /* those of battles in which there is no room for so many */
-#define SHARED 6u          /* ids that everybody wants */
+#define SHARED 10u         /* ids that everybody wants */
 #define BRINKS 8u          /* ids of leases that end all the time */
 #define ALL (PLACES * ENTRIES)
 
