@@ -51,7 +51,7 @@ def main():
     directory, exclusions, show_branches = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3] == "yes"
     library = json.loads((directory / "library.json").read_text())["files"]
     explorer = json.loads((directory / "explorer.json").read_text())["files"]
-    explored = {(file["file"], line["line_number"]) for file in explorer for line in file["lines"] if line["count"]}
+    explored = {(file["file"], line["line_number"]): line for file in explorer for line in file["lines"]}
     line_texts, branch_texts = read_exclusions(exclusions)
     rooms = collections.defaultdict(collections.Counter)
     unexplained, unused = [], []
@@ -66,20 +66,23 @@ def main():
             number = line["line_number"]
             if line.get("gcovr/noncode"):
                 continue
-            reached = line["count"] > 0 or (path, number) in explored
+            other = explored.get((path, number), {"count": 0, "branches": []})
+            reached = line["count"] + other["count"] > 0
+            branches = [branch["count"] for branch in line["branches"]]
+            if len(other["branches"]) == len(branches):
+                branches = [count + branch["count"] for count, branch in zip(branches, other["branches"])]
             room["lines"] += 1
             room["reached"] += reached
             room["lines excused"] += not reached and number in no_line
             if not reached and number not in no_line and not path.startswith("src/ffi/"):
                 unexplained.append(f"{path}:{number}: {source[number - 1].strip()}")
-            missed = sum(branch["count"] == 0 for branch in line["branches"])
-            room["branches"] += len(line["branches"])
-            room["taken"] += len(line["branches"]) - missed
+            missed = branches.count(0)
+            room["branches"] += len(branches)
+            room["taken"] += len(branches) - missed
             excuse = number in no_line or number in no_branch
             room["branches excused"] += missed if excuse else 0
             if show_branches and missed and not excuse and line["count"]:
-                print(f"  {path}:{number}: {missed} of {len(line['branches'])} branches never taken: "
-                      f"{source[number - 1].strip()}")
+                print(f"  {path}:{number}: {missed} of {len(branches)} branches never taken: {source[number - 1].strip()}")
     failed = bool(unexplained)
     total = collections.Counter()
     for name in [name for name in sorted(rooms) if name != "ffi"] + ["core", "ffi"]:

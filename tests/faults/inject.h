@@ -63,7 +63,7 @@ static const kind_t kinds[] = {
     {SYS_ftruncate, "ftruncate", {ENOSPC, EDQUOT, EPERM, EINTR, ENOMEM, EFBIG}},
     {SYS_fallocate, "fallocate", {ENOSPC, EDQUOT, ENOSYS, EINTR, EPERM, ENOMEM, EOPNOTSUPP}},
     {SYS_fchmod, "fchmod", {EPERM, EACCES}},
-    {SYS_fchown, "fchown", {EPERM, EDQUOT}},
+    {SYS_fchown, "fchown", {EPERM, EDQUOT, EINVAL}},
     {SYS_linkat, "linkat", {ENOSPC, EDQUOT, EACCES, EPERM, ENOMEM, ENOENT}},
     {SYS_unlinkat, "unlinkat", {EACCES, EPERM, ENOMEM}},
     {SYS_mmap, "mmap", {ENOMEM, EPERM, EACCES, ENFILE}},
@@ -115,7 +115,8 @@ static inline bool plausible(const call_t *call, int error)
                                                        (call->args[1] & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET);
     if (call->number == SYS_madvise)
         return call->args[2] == 23 /* MADV_POPULATE_WRITE */ ? error != ENOSYS
-                                                             : error == ENOMEM || error == EINVAL || error == EPERM;
+                                                             : error == ENOMEM || error == EINVAL || error == EPERM ||
+                                                                   error == EAGAIN;
     if (call->number == SYS_mmap)
         return error == ENOMEM ||
                (call->args[3] & MAP_ANONYMOUS ? error == ENFILE && (call->args[3] & MAP_SHARED) : error != ENFILE);

@@ -100,8 +100,9 @@ static uint64_t codes_for(const kind_t *kind, int error)
         return CODE(kind->number == SYS_getrandom ? COMMY_STATUS_KERNEL : COMMY_STATUS_INTERRUPTED);
     case ENOSYS:
     case EOPNOTSUPP:
-    case EINVAL:
         return CODE(COMMY_STATUS_KERNEL);
+    case EINVAL: /* of a group: one that this user's namespace does not know */
+        return CODE(kind->number == SYS_fchown ? COMMY_STATUS_INVALID : COMMY_STATUS_KERNEL);
     case EAGAIN:
         return CODE(COMMY_STATUS_LIMIT) | CODE(COMMY_STATUS_BUSY) | CODE(COMMY_STATUS_NO_SPACE) |
                CODE(COMMY_STATUS_NO_MEMORY);

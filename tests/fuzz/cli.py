@@ -2,11 +2,12 @@
 """The command line under any arguments, any metadata and any region: it never crashes, never hangs, answers with an exit
 code that its help names, prints JSON where JSON was asked for, and sends no control character to a terminal.
 
-    cli.py [--cases N] [--seed S]        $COMMY_TOOL: the command
+    cli.py [--cases N] [--seed S] [--images REPLAY CORPUS] [--every N]        $COMMY_TOOL: the command
 
 Half of the cases are command lines out of odd words, a quarter are metadata that must come back as they went in or be
 refused, and a quarter are a region whose bytes were changed, shown by every subcommand that shows something. The same
-seed makes the same cases. The last line is "N passed, N failed".
+seed makes the same cases. With --images also every Nth image of a corpus (replay.c), as `dump` shows files. The last
+line is "N passed, N failed".
 """
 
 import argparse
@@ -225,10 +226,28 @@ def damaged_case(directory, chance, sound):
     run(directory, arguments, 20)
 
 
+def show_images(directory, replay, corpus, every):
+    """What a corpus stands for, as files; they are copies to the command, which only dump opens."""
+    images = f"{directory}/images"
+    os.mkdir(images)
+    environment = {name: value for name, value in os.environ.items()}
+    subprocess.run([replay, "--images", images, "--corpus", corpus], check=True, stdout=subprocess.DEVNULL,
+                   env=environment)
+    numbers = sorted(os.listdir(images), key=int)[::every]
+    for number in numbers:
+        for arguments in (["dump"], ["dump", "--check", "--records", "--json"]):
+            code, out = run(directory, [*arguments, f"{images}/{number}"], 60)
+            shown = code in (0, 1) and out.strip() != b"" or os.path.getsize(f"{images}/{number}") == 0
+            hold("dump shows a file as far as it goes", shown, f"{arguments} {number}")
+    print(f"{len(numbers)} images of a corpus were dumped")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--images", nargs=2, metavar=("REPLAY", "CORPUS"))
+    parser.add_argument("--every", type=int, default=1)
     wanted = parser.parse_args()
     directory = tempfile.mkdtemp(prefix="commy-cli-", dir="/dev/shm")
     try:
@@ -250,6 +269,8 @@ def main():
                     metadata_case(fresh, chance, number)
             else:
                 run(directory, odd_line(chance))
+        if wanted.images:
+            show_images(directory, *wanted.images, wanted.every)
     finally:
         shutil.rmtree(directory, ignore_errors=True)
     print(f"{wanted.cases} cases from seed {wanted.seed}, {sum(outcomes.values())} calls; exit codes:",

@@ -16,16 +16,16 @@ void fuzz_random_edit(uint8_t edit[FUZZ_EDIT_BYTES], uint64_t *chance)
         edit[1] &= 0x3f; /* among the first records, where they are in use */
 }
 
-/* One in eight asks for everything; the others for a quarter of it, less often for the audit, and few changes. */
+/* One in 16 asks for everything; the others for a quarter of it, less often for the audit, and few changes. */
 static void choose_parts(uint8_t *head, uint64_t *chance)
 {
-    if (fuzz_below(chance, 8) == 0) {
+    if (fuzz_below(chance, 16) == 0) {
         head[2] = FUZZ_ALL;
         head[3] = 40;
         return;
     }
     head[2] = (uint8_t)(fuzz_chance(chance) & fuzz_chance(chance));
-    if (fuzz_below(chance, 2))
+    if (fuzz_below(chance, 4) != 0)
         head[2] &= (uint8_t)~FUZZ_AUDIT;
     head[3] = (uint8_t)(fuzz_below(chance, 4) << 6 | (fuzz_chance(chance) & fuzz_chance(chance) & FUZZ_MOST_CHANGES));
 }

@@ -1,9 +1,10 @@
 /*
  * The property without a fuzzer: over the kept corpus, and over inputs that a fixed seed makes.
  *
- *     replay [--corpus FILE] [--random N] [--seed S] [--seconds MOST] [--planted] [INPUT...]
+ *     replay [--corpus FILE] [--random N] [--seed S] [--seconds MOST] [--planted] [--images DIR] [INPUT...]
  *
  * --corpus: a file of lines, an input each, in hexadecimal. INPUT: a file that holds one, as the fuzzers leave them.
+ * --images: writes the images that the corpus stands for there, and asks nothing; for programs that read files.
  * --planted: first shows that what would be wrong is seen: processes that read before and behind the mapping and beyond
  * its marks, that never come back, and that break the property must end by the signal that says so.
  */
@@ -86,6 +87,30 @@ static void run(const uint8_t *input, size_t bytes)
 
 /* ----------------------------------------------------------------- inputs */
 
+static const char *images; /* where to; null: hold the property up */
+
+/* Whole pages of zeros become holes. */
+static void write_image(const uint8_t *input, size_t bytes, unsigned number)
+{
+    static const unsigned char zeros[CMY_PAGE];
+    char path[256];
+    fuzz_plan_t plan;
+    fuzz_decode(input, bytes, &plan);
+    snprintf(path, sizeof path, "%s/%u", images, number);
+    FILE *file = fopen(path, "wb");
+    size_t whole = plan.seed->layout.region_bytes, kept = plan.file_bytes < whole ? plan.file_bytes : whole;
+    bool good = file && ftruncate(fileno(file), (off_t)plan.file_bytes) == 0;
+    for (size_t at = 0; good && at < kept; at += CMY_PAGE) {
+        size_t part = kept - at < CMY_PAGE ? kept - at : CMY_PAGE;
+        if (memcmp(plan.seed->stage + at, zeros, part) != 0)
+            good = fseek(file, (long)at, SEEK_SET) == 0 && fwrite(plan.seed->stage + at, 1, part, file) == part;
+    }
+    if (!good || fclose(file) != 0) {
+        fprintf(stderr, "replay: %s: %s\n", path, strerror(errno));
+        exit(2);
+    }
+}
+
 static size_t read_input(const char *path, uint8_t input[FUZZ_INPUT_BYTES])
 {
     FILE *file = fopen(path, "rb");
@@ -116,7 +141,10 @@ static unsigned replay_corpus(const char *path)
             fprintf(stderr, "replay: %s: not an input: %s", path, line);
             exit(2);
         }
-        run(input, bytes);
+        if (images)
+            write_image(input, bytes, inputs);
+        else
+            run(input, bytes);
         inputs++;
     }
     fclose(file);
@@ -237,6 +265,8 @@ int main(int argc, char **argv)
             show_planted();
         else if (strcmp(argv[i], "--corpus") == 0 && i + 1 < argc)
             corpus = argv[++i];
+        else if (strcmp(argv[i], "--images") == 0 && i + 1 < argc)
+            images = argv[++i];
         else if (strcmp(argv[i], "--random") == 0 && i + 1 < argc)
             random = strtoull(argv[++i], NULL, 10);
         else if (strcmp(argv[i], "--seed") == 0 && i + 1 < argc)
@@ -259,7 +289,7 @@ int main(int argc, char **argv)
            inputs, made, seed, figures->images, figures->attached,
            figures->images ? 100.0 * (double)figures->attached / (double)figures->images : 0.0, figures->calls);
     fuzz_print_calls(stdout);
-    if (inputs)
+    if (inputs && !images)
         check(true, "every kept input is borne");
     if (made) {
         check(true, "every input that was made is borne");

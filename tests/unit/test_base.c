@@ -242,3 +242,34 @@ Test(text, words_give_back_what_was_put_in_and_pad_with_nul)
         cr_assert_eq(out[bytes + 1], '#');
     }
 }
+
+Test(error, a_sentence_of_bytes_that_are_no_text_is_cut_all_the_same)
+{
+    char text[1200];
+    memset(text, '\x80', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    cmy_fail(COMMY_STATUS_INTERNAL, "%s", text);
+    cr_assert_str_eq(commy_last_error_message(), "...");
+}
+
+Test(error, where_the_sentence_leaves_no_room_the_reason_is_left_out)
+{
+    char text[1200];
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    errno = ENOSPC;
+    cmy_fail_errno(COMMY_STATUS_NO_SPACE, "%s", text);
+    cr_assert_eq(errno, ENOSPC);
+    cr_assert_null(strstr(commy_last_error_message(), "No space"));
+    cr_assert_str_eq(commy_last_error_message() + CMY_ERROR_BYTES - 5, "x...");
+}
+
+Test(text, a_token_holds_none_of_the_characters_beside_its_alphabet)
+{
+    static const char beside[] = "/:@[`{,^~!\x7f";
+    for (size_t i = 0; beside[i]; i++) {
+        const char token[] = {'a', beside[i], '\0'};
+        cr_assert_eq(cmy_text_check_token("node id", token, NULL), COMMY_STATUS_INVALID, "%s", token);
+    }
+    cr_assert_eq(cmy_text_check_token("node id", "azAZ09._-", NULL), COMMY_STATUS_SUCCESS);
+}

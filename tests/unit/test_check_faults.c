@@ -2,9 +2,6 @@
  * The audit finds every kind of damage there is: each test plants one by writing words behind the library's back, and is
  * named after what should be true.
  */
-#include <unistd.h>
-
-#include "life/sign.h"
 #include "support_check.h"
 
 static void set_up_filled(void)
@@ -633,27 +630,4 @@ Test(fault, a_text_fits_its_block)
     block = cmy_record_at(region, CMY_LARGE_TEXTS, cmy_link_block(cmy_load64_relaxed(&cold_of("auth-2")->metadata)));
     scribble((cmy_word64_t *)(block + 1), 100, '\x01');
     expect_found("large text", "its metadata is no text");
-}
-
-/* ------------------------------------------------------------ while nobody is at work */
-
-static void expect_found_in_quiet(const char *where, const char *what)
-{
-    uint64_t told = 0, findings = 0;
-    found[0] = '\0';
-    cr_assert_eq(cmy_check_region(reader->region, true, note, &told, &findings), COMMY_STATUS_SUCCESS);
-    cr_assert(strstr(found, where) && strstr(found, what), "'%s: %s' is not among\n%s", where, what, found);
-}
-
-Test(fault, when_nobody_is_at_work_nothing_is_in_flight_and_all_dead_are_reaped)
-{
-    commy_mesh_leave(mesh); /* nobody is left who would reap */
-    cmy_life_shm_t *life = &region->life[5];
-    uint32_t tid = (uint32_t)getpid();
-    cmy_store32_relaxed(&life->word, tid | FUTEX_WAITERS);
-    cmy_store64_relaxed(&life->phase, cmy_life_word(CMY_SLOT_ARMED, cmy_life_namespace(), 1, tid));
-    set_state(CMY_SERVICES, free_record(CMY_SERVICES), cmy_owner(5, 1), CMY_CLAIMED);
-    expect_found_in_quiet("service", "and nobody is at work");
-    cmy_store32_relaxed(&life->word, FUTEX_OWNER_DIED | FUTEX_WAITERS);
-    expect_found_in_quiet("participant slot", "is dead and was not reaped");
 }

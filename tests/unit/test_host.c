@@ -1,6 +1,7 @@
 /* Odd hosts: names that are no names, a /proc that is not there or tells nonsense, programs with large threads, others
  * that write where nobody should. */
 #include <fcntl.h>
+#include <grp.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -8,6 +9,7 @@
 
 #include "base/fork.h"
 #include "base/node.h"
+#include "base/rcu.h"
 #include "base/text.h"
 #include "life/life.h"
 #include "life/sign.h"
@@ -102,6 +104,38 @@ Test(host, nobody_is_taken_for_dead_where_proc_cannot_be_read)
     hide("tmpfs", "none", "/proc");
     cr_assert_eq(cmy_life_sign(pid, pid), CMY_SIGN_NONE);
     cr_assert_not(cmy_life_only_keepers());
+    cmy_life_sign_without_files();
+    cr_assert_eq(cmy_life_sign(pid, pid), CMY_SIGN_NONE);
+    cr_assert_not(cmy_life_only_keepers());
+}
+
+/* The keeper's thread is gone, but who cannot tell his own namespace cannot tell whose thread that was. */
+Test(host, nobody_is_declared_dead_by_who_does_not_know_his_namespace)
+{
+    make(COMMY_LIMIT_SERVICES_MIN);
+    cmy_region_t *region = map(true);
+    uint32_t nobody = 4194303;
+    hide("tmpfs", "none", "/proc");
+    cmy_store64_relaxed(&region->participants[3].pid_namespace, 0);
+    cmy_store32_relaxed(&region->participants[3].pid, nobody);
+    cmy_store32_relaxed(&region->life[3].word, nobody);
+    cmy_store64_relaxed(&region->life[3].phase, cmy_life_word(CMY_SLOT_ARMED, 0, 1, nobody));
+    cr_assert_eq(cmy_life_namespace(), 0);
+    cr_assert_not(cmy_life_certify(region, 3));
+    cr_assert(cmy_life_alive(region, cmy_owner(3, 1)));
+    cr_assert(cmy_life_alive(region, CMY_NOBODY));
+    cmy_region_unmap(&region);
+}
+
+Test(host, an_owner_whose_slot_is_still_to_be_filled_is_neither_alive_nor_dead)
+{
+    make(COMMY_LIMIT_SERVICES_MIN);
+    cmy_region_t *region = map(true);
+    cr_assert_not(cmy_life_alive(region, cmy_owner(3, 0)));
+    cr_assert_not(cmy_life_dead(region, cmy_owner(3, 0)));
+    cr_assert_not(cmy_life_alive(region, cmy_owner(COMMY_LIMIT_PARTICIPANTS, 0)));
+    cr_assert(cmy_life_dead(region, cmy_owner(COMMY_LIMIT_PARTICIPANTS, 0)));
+    cmy_region_unmap(&region);
 }
 
 /* ------------------------------------------------------------------ threads */
@@ -166,6 +200,105 @@ Test(host, who_loses_his_slot_while_he_joins_is_told_and_keeps_nothing)
     cmy_region_unmap(&region);
 }
 
+/* ------------------------------------------------------------- default directory */
+
+#define STRANGER 61357u
+
+static void poke(const char *path, size_t offset, uint64_t value)
+{
+    int file = open(path, O_RDWR | O_CLOEXEC);
+    if (file < 0 || pwrite(file, &value, sizeof value, (off_t)offset) != (ssize_t)sizeof value)
+        _exit(2);
+    close(file);
+}
+
+/* Where no directory was given, none is to be given to `commy rm` either. */
+static bool advises(commy_status_t got, commy_status_t wanted)
+{
+    const char *sentence = commy_last_error_message();
+    bool good = got == wanted && strstr(sentence, "commy rm ") && !strstr(sentence, "--dir");
+    if (!good)
+        fprintf(stderr, "%d, not %d: %s\n", (int)got, (int)wanted, sentence);
+    return good;
+}
+
+static bool advises_for(const char *path, size_t offset, uint64_t value, commy_status_t wanted)
+{
+    bool made = try_make() == COMMY_STATUS_SUCCESS;
+    poke(path, offset, value);
+    bool good = made && advises(try_map(true), wanted);
+    unlink(path);
+    return good;
+}
+
+static bool all_advise(void)
+{
+    char path[400];
+    cmy_region_t *region;
+    cmy_participant_t *participant;
+    unsetenv("COMMY_DIR");
+    if (cmy_region_resolve(NULL, "m", &name) != COMMY_STATUS_SUCCESS || !name.own_dir)
+        return false;
+    snprintf(path, sizeof path, "%s/m", name.dir);
+    bool good = advises_for(path, offsetof(cmy_header_shm_t, byte_order), 0, COMMY_STATUS_LAYOUT) &&
+                advises_for(path, offsetof(cmy_header_shm_t, fingerprint), 1, COMMY_STATUS_LAYOUT) &&
+                advises_for(path, offsetof(cmy_header_shm_t, boot_id), 1, COMMY_STATUS_OTHER_BOOT) &&
+                advises_for(path, offsetof(cmy_header_shm_t, region_bytes), 1, COMMY_STATUS_CORRUPT) &&
+                advises_for(path, offsetof(cmy_header_shm_t, removed), 1, COMMY_STATUS_REMOVED);
+    good = good && try_make() == COMMY_STATUS_SUCCESS && advises(try_make(), COMMY_STATUS_EXISTS);
+    good = good && cmy_region_map(&name, true, &region) == COMMY_STATUS_SUCCESS &&
+           cmy_life_join(region, "node", 0, NULL, NULL, &participant) == COMMY_STATUS_SUCCESS &&
+           advises(cmy_region_remove(&name, false, cmy_life_count), COMMY_STATUS_BUSY);
+    good = good && truncate(path, 100) == 0 && advises(try_map(true), COMMY_STATUS_CORRUPT);
+    unlink(path);
+    rmdir(name.dir);
+    return good;
+}
+
+Test(host, in_the_default_directory_the_way_out_names_no_directory)
+{
+    need_root();
+    pid_t child = fork();
+    if (child == 0) { /* a user of his own, whose default directory nobody else uses */
+        if (setgroups(0, NULL) != 0 || setresgid(STRANGER, STRANGER, STRANGER) != 0 ||
+            setresuid(STRANGER, STRANGER, STRANGER) != 0)
+            _exit(3);
+        _exit(all_advise() ? 0 : 1);
+    }
+    cr_assert_eq(wait_for(child), 0);
+}
+
+/* --------------------------------------------------------------- other places */
+
+Test(host, a_region_may_lie_on_a_disk)
+{
+    char dir[] = "/var/tmp/commy-test-XXXXXX", kind[CMY_FILE_SYSTEM_BYTES];
+    cr_assert(mkdtemp(dir));
+    int file = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    bool disk = strcmp(cmy_file_system(file, kind), "ext4") == 0 || strcmp(cmy_file_system(file, kind), "xfs") == 0;
+    close(file);
+    name_in(dir);
+    commy_status_t made = disk ? try_make() : COMMY_STATUS_SUCCESS,
+                   mapped = disk ? try_map(true) : COMMY_STATUS_SUCCESS;
+    char path[400];
+    snprintf(path, sizeof path, "%s/m", dir);
+    unlink(path);
+    rmdir(dir);
+    if (!disk)
+        cr_skip_test("/var/tmp is on no disk whose files can be nameless");
+    cr_assert_eq(made, COMMY_STATUS_SUCCESS, "%s", commy_last_error_message());
+    cr_assert_eq(mapped, COMMY_STATUS_SUCCESS, "%s", commy_last_error_message());
+}
+
+Test(host, a_limit_that_leaves_room_is_none)
+{
+    struct rlimit limit;
+    cr_assert_eq(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    limit.rlim_cur = 1ull << 40;
+    cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    make(COMMY_LIMIT_SERVICES_MIN);
+}
+
 /* --------------------------------------------------------------- generations */
 
 Test(host, a_process_is_of_one_generation_however_often_it_asks)
@@ -177,4 +310,20 @@ Test(host, a_process_is_of_one_generation_however_often_it_asks)
     if (child == 0)
         _exit(cmy_fork_generation() != generation && cmy_fork_generation_new() == cmy_fork_generation() ? 0 : 1);
     cr_assert_eq(wait_for(child), 0);
+}
+
+Test(host, a_child_that_was_forked_in_the_middle_of_a_change_knows_that_its_locks_are_not_sound)
+{
+    cr_assert(cmy_rcu_ready());
+    cr_assert(cmy_rcu_sound());
+    for (int inside = 0; inside < 2; inside++) {
+        if (inside)
+            cmy_rcu_read_lock();
+        pid_t child = fork();
+        if (child == 0)
+            _exit(cmy_rcu_sound() == !inside ? 0 : 1);
+        if (inside)
+            cmy_rcu_read_unlock();
+        cr_assert_eq(wait_for(child), 0, "%s", inside ? "inside" : "outside");
+    }
 }

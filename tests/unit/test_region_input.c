@@ -373,3 +373,33 @@ Test(input, no_byte_of_the_header_can_do_more_than_be_refused)
     close(file);
     cr_assert_eq(try_map(true), COMMY_STATUS_SUCCESS);
 }
+
+Test(input, a_relative_directory_stays_one_where_it_cannot_be_more)
+{
+    char longest[250];
+    cr_assert_eq(chdir("/"), 0);
+    name_in("tmp");
+    cr_assert_str_eq(name.dir, "/tmp");
+    memset(longest, 'd', sizeof longest);
+    longest[sizeof longest - 1] = '\0';
+    cr_assert_eq(chdir(test_dir), 0);
+    name_in(longest);
+    cr_assert_str_eq(name.dir, longest, "together they are too long");
+    cr_assert_eq(mkdir("gone", 0700), 0);
+    cr_assert_eq(chdir("gone"), 0);
+    cr_assert_eq(rmdir(test_path("gone")), 0);
+    name_in("below");
+    cr_assert_str_eq(name.dir, "below", "nobody knows where this is");
+}
+
+Test(input, empty_words_are_as_good_as_none)
+{
+    setenv("COMMY_DIR", "", 1);
+    setenv("COMMY_MESH", "", 1);
+    cr_assert_eq(cmy_region_resolve("", "", &name), COMMY_STATUS_SUCCESS);
+    cr_assert_str_eq(name.mesh, "default");
+    cr_assert(name.own_dir);
+    name_in(test_dir);
+    cr_assert_eq(cmy_region_create(&name, COMMY_LIMIT_SERVICES_MIN, "", 0), COMMY_STATUS_SUCCESS, "%s",
+                 commy_last_error_message());
+}

@@ -465,24 +465,3 @@ Test(limits, ids_with_one_home_and_one_tag_are_told_apart)
     }
     audit();
 }
-
-Test(limits, options_that_contradict_themselves_and_places_that_are_none_are_refused)
-{
-    commy_open_options_t options = options_for(16, 8);
-    commy_mesh_t *made;
-    commy_view_t view;
-    cr_assert_eq(commy_mesh_attach(&options, &made), COMMY_STATUS_INVALID);
-    expect(commy_mesh_create(&options), COMMY_STATUS_INVALID, "bits that mean nothing");
-    expect(commy_mesh_remove(&options, false), COMMY_STATUS_INVALID, "bits that mean nothing");
-    options.flags = COMMY_OPEN_MUST_EXIST | COMMY_OPEN_MUST_NOT_EXIST;
-    expect(commy_mesh_attach(&options, &made), COMMY_STATUS_INVALID, "must not exist and must");
-    options.flags = COMMY_OPEN_READ_ONLY | COMMY_OPEN_MUST_NOT_EXIST;
-    expect(commy_mesh_attach(&options, &made), COMMY_STATUS_INVALID, "must not exist and must");
-    cr_assert_null(made);
-    begin(16);
-    add(mesh, "web", "web-1");
-    cr_assert_eq(commy_service_view(mesh, "web-1", &view), COMMY_STATUS_SUCCESS);
-    expect(commy_view_info(mesh, &view, NULL), COMMY_STATUS_INVALID, "info is null");
-    expect(commy_view_target(mesh, &view, NULL), COMMY_STATUS_INVALID, "target is null");
-    audit();
-}

@@ -362,3 +362,89 @@ Test(names, a_group_that_there_is_not_is_not_collected)
     cr_assert_not(cmy_group_collect(&mesh->actor, cmy_region_reserved_again(mesh->region, CMY_GROUPS)));
     cr_assert_not(cmy_group_collect(&mesh->actor, 1u << 30));
 }
+
+Test(names, a_name_that_another_one_begins_with_is_not_taken_for_it)
+{
+    /* Of so many bytes that the shorter one fills its words, in one window and under one tag, so that only the look
+     * behind the last word tells them apart. */
+    cmy_key_t eight, longer;
+    char text[300]; /* far too long, which keeps the compiler from guessing */
+    begin(16);
+    cmy_key_make(&eight, mesh->region->seed, "eight-by", 8);
+    for (uint32_t i = 0;; i++) {
+        int bytes = snprintf(text, sizeof text, "eight-by%u", i);
+        cmy_key_make(&longer, mesh->region->seed, text, (size_t)bytes);
+        if (cmy_index_home(longer.hash, mesh->region->layout.name_lines) ==
+                cmy_index_home(eight.hash, mesh->region->layout.name_lines) &&
+            cmy_index_tag(longer.hash) == cmy_index_tag(eight.hash))
+            break;
+    }
+    add(mesh, text, "longer");
+    cr_assert_eq(count_of(mesh, "eight-by"), 0);
+    add(mesh, "eight-by", "shorter");
+    cr_assert_eq(count_of(mesh, "eight-by"), 1);
+    cr_assert_eq(count_of(mesh, text), 1);
+    audit();
+}
+
+Test(names, a_walk_goes_on_in_a_group_that_is_being_looked_at_and_ends_in_one_that_went)
+{
+    commy_iterator_t iterator;
+    commy_view_t view;
+    cmy_key_t key;
+    uint32_t group;
+    uint64_t state;
+    begin(16);
+    for (int i = 0; i < 4; i++) {
+        char id[8];
+        snprintf(id, sizeof id, "web-%d", i);
+        add(mesh, "web", id);
+    }
+    cmy_key_make(&key, mesh->region->seed, "web", 3);
+    cr_assert(cmy_group_find(mesh->region, &key, &group, &state));
+    cmy_word64_t *word = cmy_state_at(mesh->region, CMY_GROUPS, group);
+    cr_assert_eq(commy_iterate_name(mesh, "web", &iterator), COMMY_STATUS_SUCCESS);
+    cr_assert(commy_iterate_next(mesh, &iterator, &view));
+    cmy_store64_relaxed(word, cmy_state_with(state, 7, CMY_CLOSING));
+    cr_assert(commy_iterate_next(mesh, &iterator, &view));
+    cmy_store64_relaxed(word, cmy_state_with(state, 7, CMY_DYING));
+    cr_assert_not(commy_iterate_next(mesh, &iterator, &view));
+    cr_assert_eq(commy_iterate_name(mesh, "web", &iterator), COMMY_STATUS_SUCCESS);
+    cr_assert_not(commy_iterate_next(mesh, &iterator, &view));
+    cmy_store64_relaxed(word, state);
+    cr_assert_eq(commy_iterate_name(mesh, "web", &iterator), COMMY_STATUS_SUCCESS);
+    cr_assert(commy_iterate_next(mesh, &iterator, &view));
+    cmy_store64_relaxed(word, state + (1ull << 34)); /* another life */
+    cr_assert_not(commy_iterate_next(mesh, &iterator, &view));
+    cmy_store64_relaxed(word, state);
+    audit();
+}
+
+Test(names, what_is_no_walk_gives_nothing)
+{
+    commy_iterator_t iterator = {._container = 1u << 20};
+    commy_view_t view;
+    begin(16);
+    cr_assert_not(commy_iterate_next(mesh, &iterator, &view));
+    cr_assert_not(commy_iterate_next(mesh, NULL, &view));
+    cr_assert_not(commy_iterate_next(mesh, &iterator, NULL));
+    cr_assert_not(commy_iterate_next(NULL, &iterator, &view));
+}
+
+Test(names, a_name_that_leads_to_a_line_that_there_is_not_is_collected_without_it)
+{
+    cmy_key_t key;
+    uint32_t group;
+    uint64_t state;
+    begin(16);
+    add(mesh, "web", "web-1");
+    drop(mesh, "web-1");
+    cmy_key_make(&key, mesh->region->seed, "web", 3);
+    cr_assert(cmy_group_find(mesh->region, &key, &group, &state));
+    cmy_store64_relaxed(&cmy_group_at(mesh->region, group)->next,
+                        cmy_next(CMY_NEXT_LINE, 1u << 20, 0, cmy_state_version(state)));
+    cr_assert(cmy_group_collect(&mesh->actor, group));
+    cr_assert_not(cmy_group_find(mesh->region, &key, &group, &state));
+    add(mesh, "web", "web-1");
+    audit();
+}
