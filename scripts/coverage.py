@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
 """What scripts/coverage prints: shares of lines and branches for each room, and what no test reached.
 
-An exclusion is a line of a file, "FILE | TEXT | REASON", where TEXT stands in the line of source that cannot be reached;
-the rest of that statement goes with it. "branches FILE | TEXT | REASON" excuses branches of lines that are reached.
+tests/coverage-exclusions.txt says how an exclusion is written.
 """
 
 import collections
 import json
 import pathlib
+import re
 import sys
 
 GOAL = 95.0
@@ -25,7 +25,8 @@ def read_exclusions(path):
         kind = lines
         if file.startswith("branches "):
             kind, file = branches, file.removeprefix("branches ")
-        kind[file].append(text)
+        file, _, function = file.partition(":")
+        kind[file].append((function, text))
     return lines, branches
 
 
@@ -37,13 +38,24 @@ def statement(source, number):
     return range(number, end + 1)
 
 
-def excused(source, texts, used):
+def body(source, function):
+    """Line numbers of a function, as clang-format leaves it: from its name to a brace at the margin."""
+    if not function:
+        return range(1, len(source) + 1)
+    begin = next((number for number, line in enumerate(source, 1)
+                  if re.match(rf"\S.*\b{function}\(", line) and not line.endswith(";")), None)
+    if begin is None:
+        sys.exit(f"there is no function {function}")
+    return range(begin, next(number for number in range(begin, len(source) + 1) if source[number - 1] == "}") + 1)
+
+
+def excused(source, entries, used):
     numbers = set()
-    for text in texts:
-        for number, line in enumerate(source, 1):
-            if text in line:
+    for function, text in entries:
+        for number in body(source, function):
+            if text in source[number - 1]:
                 numbers.update(statement(source, number))
-                used.add(text)
+                used.add((function, text))
     return numbers
 
 
@@ -61,7 +73,7 @@ def main():
         source = pathlib.Path(path).read_text().splitlines()
         used = set()
         no_line, no_branch = excused(source, line_texts[path], used), excused(source, branch_texts[path], used)
-        unused += [f"{path}: {text}" for text in line_texts[path] + branch_texts[path] if text not in used]
+        unused += [f"{path}: {entry}" for entry in line_texts[path] + branch_texts[path] if entry not in used]
         for line in file["lines"]:
             number = line["line_number"]
             if line.get("gcovr/noncode"):

@@ -8,6 +8,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* How often to do what costs a process each time: valgrind takes the processor for a second for each of them. */
+static inline int test_rounds(int rounds)
+{
+    const char *under = getenv("COMMY_UNDER");
+    return under && strcmp(under, "valgrind") == 0 ? (rounds + 9) / 10 : rounds;
+}
+
 static char test_dir[64];
 
 /* Makes a fresh directory below /dev/shm (mode 0700); its path is in test_dir until test_dir_destroy(). */

@@ -780,7 +780,8 @@ Test(ffi, a_table_full_of_inherited_handles_has_room_for_a_childs_own)
 
 Test(ffi, forks_among_busy_threads_neither_hang_nor_harm_the_child)
 {
-    enum { THREADS = 3, FORKS = 40 };
+    enum { THREADS = 3 };
+    const int forks = test_rounds(40);
     pthread_t threads[THREADS];
     commy_handle_t h = open_one();
     add(h, "b", "b-1");
@@ -788,7 +789,7 @@ Test(ffi, forks_among_busy_threads_neither_hang_nor_harm_the_child)
     pthread_t sleeping = put_to_sleep(&sleeper);
     for (int i = 0; i < THREADS; i++)
         cr_assert_eq(pthread_create(&threads[i], NULL, i ? open_and_destroy : use_whatever_is_there, NULL), 0);
-    for (int i = 0; i < FORKS; i++) {
+    for (int i = 0; i < forks; i++) {
         pid_t pid = fork();
         if (pid == 0) {
             alarm(20);

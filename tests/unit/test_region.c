@@ -174,8 +174,9 @@ Test(region, a_region_that_exists_is_not_made_again)
 
 Test(region, of_all_who_make_it_at_once_one_wins_and_all_find_it_whole)
 {
-    enum { RACERS = 8, ROUNDS = 40 };
-    for (int round = 0; round < ROUNDS; round++) {
+    enum { RACERS = 8 };
+    const int rounds = test_rounds(40);
+    for (int round = 0; round < rounds; round++) {
         int start[2], won = 0;
         pid_t racer[RACERS];
         snprintf(name.mesh, sizeof(name.mesh), "m%d", round);
@@ -200,7 +201,7 @@ Test(region, of_all_who_make_it_at_once_one_wins_and_all_find_it_whole)
         }
         cr_assert_eq(won, 1);
     }
-    cr_assert_eq(test_dir_count(test_dir), ROUNDS);
+    cr_assert_eq(test_dir_count(test_dir), rounds);
 }
 
 Test(region, a_maker_or_remover_that_is_killed_leaves_a_region_or_none)
