@@ -9,13 +9,13 @@
  * same as at the stop before, so is all that others can see, and nothing new is to be judged.
  *
  * The same call is then made again from the same state by fresh victims: some are killed by SIGKILL, behind every store of
- * registering and unregistering, and at some stops of every call; some are stopped while another process makes every
- * operation a thousand times in the real region, and then run to their end.
+ * registering and unregistering, and at some stops of every call; some are stopped, behind every store and elsewhere, while
+ * others make every operation in the real region, and one of them dies, and then run to their end in what those left.
  *
  * Without arguments this is a slice for CI, which audits all changes of all calls from a few states each and kills at a
- * sample. "full" does everything; see docs/reliability.md for its figures. --first ends at the first violation. --plant spoils every copy before it is audited,
- * to show that the audit is looked at: the test then ends with 1. --catch does so from one state, and passes if that fault
- * and nothing else was seen, at every audit.
+ * sample. "full" does everything; see docs/reliability.md for its figures. --first ends at the first violation. --plant
+ * spoils every copy before it is audited, to show that the audit is looked at: the test then ends with 1. --catch does so
+ * from one state, and passes if that fault and nothing else was seen, at every audit.
  */
 #include "kill.h"
 
