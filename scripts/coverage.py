@@ -62,8 +62,8 @@ def excused(source, entries, used):
 def main():
     directory, exclusions, show_branches = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3] == "yes"
     library = json.loads((directory / "library.json").read_text())["files"]
-    explorer = json.loads((directory / "explorer.json").read_text())["files"]
-    explored = {(file["file"], line["line_number"]): line for file in explorer for line in file["lines"]}
+    copies = json.loads((directory / "copies.json").read_text())["files"]
+    elsewhere = {(file["file"], line["line_number"]): line for file in copies for line in file["lines"]}
     line_texts, branch_texts = read_exclusions(exclusions)
     rooms = collections.defaultdict(collections.Counter)
     unexplained, unused = [], []
@@ -78,7 +78,7 @@ def main():
             number = line["line_number"]
             if line.get("gcovr/noncode"):
                 continue
-            other = explored.get((path, number), {"count": 0, "branches": []})
+            other = elsewhere.get((path, number), {"count": 0, "branches": []})
             reached = line["count"] + other["count"] > 0
             branches = [branch["count"] for branch in line["branches"]]
             if len(other["branches"]) == len(branches):

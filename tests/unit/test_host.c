@@ -37,6 +37,8 @@ Test(host, a_node_has_a_name_whatever_the_host_is_called)
         cr_skip_test("this environment lets nobody name a host");
     expect_node("alpha.example", "alpha.example");
     expect_node("a b/c\n", "a-b-c-");
+    expect_node("AZaz09._-", "AZaz09._-");
+    expect_node("@[`{/:", "------");
     expect_node("", "localhost");
     memset(longest, 'x', sizeof longest - 1);
     longest[sizeof longest - 1] = '\0';

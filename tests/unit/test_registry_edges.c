@@ -1,4 +1,7 @@
 /* Calls that make little sense, and cells and views that name nobody. */
+#include <fcntl.h>
+#include <sys/mount.h>
+
 #include "support_registry.h"
 
 TestSuite(edges, .init = set_up, .fini = tear_down, .timeout = 60);
@@ -73,4 +76,42 @@ Test(edges, a_view_of_what_there_is_not_is_of_nothing)
     commy_mesh_t *other;
     cr_assert_eq(commy_mesh_attach(&options, &other), COMMY_STATUS_SUCCESS, "an empty node id is none");
     commy_mesh_detach(&other);
+}
+
+/* Takes all that is left of the file system. */
+static void fill_up(const char *path)
+{
+    char page[4096] = "x";
+    int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    cr_assert(file >= 0);
+    while (write(file, page, sizeof page) > 0)
+        ;
+    close(file);
+}
+
+Test(edges, a_service_for_which_memory_is_lacking_is_refused_for_that_and_fits_when_there_is_some)
+{
+    char id[16];
+    if (geteuid() != 0)
+        cr_skip_test("only root can make what this looks at");
+    cr_assert_eq(mkdir(test_path("mount"), 0700), 0);
+    if (mount("none", test_path("mount"), "tmpfs", 0, "size=8m,mode=0700") != 0)
+        cr_skip_test("this environment lets nobody mount a file system");
+    commy_open_options_t options = options_for(4096, 0);
+    options.dir = test_path("mount");
+    cr_assert_eq(commy_mesh_attach(&options, &mesh), COMMY_STATUS_SUCCESS, "%s", commy_last_error_message());
+    uint32_t first = mesh->region->layout.slab[CMY_SERVICES].chunk;
+    for (uint32_t i = 0; i < first; i++) {
+        snprintf(id, sizeof id, "web-%u", i);
+        add(mesh, "web", id);
+    }
+    fill_up(test_path("mount/ballast"));
+    expect(try_add(mesh, "web", "one-more"), COMMY_STATUS_NO_SPACE, "no room for more services");
+    cr_assert_not(there(mesh, "one-more"));
+    cr_assert_eq(unlink(test_path("mount/ballast")), 0);
+    add(mesh, "web", "one-more");
+    cr_assert_eq(count_of(mesh, "web"), first + 1);
+    audit();
+    commy_mesh_detach(&mesh);
+    umount2(test_path("mount"), MNT_DETACH);
 }
