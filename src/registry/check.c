@@ -20,9 +20,10 @@
  *    free maps hold no versions, and a value may have gone and come back between two reads.
  *
  * d. Two things no word tells, because only their maker's next instruction makes them right: a block that was taken out
- *    of its link and is still LIVE, and a FREE record with its bit set in the free map. They are told only while nobody
- *    dead waits to be reaped (reaping ends both before the slot is given back), and when they outlast all rounds: a
- *    process that is stopped right there, for longer than the pauses take, makes a finding that goes when it goes on.
+ *    of its link and is still LIVE, and a FREE record with its bit set in the free map. Whoever lives may be stopped right
+ *    there, for as long as it pleases, and reaping ends both for the dead. So they are told only where nobody lives and
+ *    nobody waits to be reaped, or where the caller says that nobody is at work. Neither does harm meanwhile: a repair
+ *    finds them when there is no other room.
  *
  * Not looked at: hints (a group's free cell, the soonest lease end), which may be wrong and do no harm; and whether the
  * services' counters add up to the mesh's, since a report that is cut short counts in one of them only.

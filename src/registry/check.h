@@ -92,8 +92,9 @@ typedef enum cmy_standing {
 } cmy_standing_t;
 cmy_standing_t cmy_check_standing(const cmy_region_t *region, uint32_t owner);
 
-/* Whether anybody dead waits to be reaped. */
-bool cmy_check_dead_wait(const cmy_region_t *region);
+/* Whether anybody may be in the midst of something that no word tells: lives, or is dead and not reaped yet, in an audit
+ * during which others may be at work. */
+bool cmy_check_anybody(const cmy_look_t *look);
 
 /* A record that is FREE; one that is CLAIMED or DYING; one in a phase that its kind does not have. Seen under the
  * guard. */

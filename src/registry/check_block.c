@@ -2,8 +2,8 @@
  * The audit of blocks: statistics, and the texts of metadata.
  *
  * A block that is LIVE was linked, and is nobody's; its content is constant (a text) or grows (counters) until it is
- * released, which its state guards. Whoever takes it out of its link releases it next. In between nothing says so but,
- * where its service is being finished, that service's state; see check.c, d, for the rest.
+ * released, which its state guards. Whoever takes it out of its link releases it next. In between nothing says so; see
+ * check.c, d.
  */
 #include "registry/check.h"
 
@@ -26,10 +26,7 @@ static void check_linked(const cmy_look_t *look, const cmy_block_shm_t *block)
     if (cmy_link_names_block(link) && cmy_link_block(link) == look->index && cmy_link_fits(link, look->seen) &&
         cmy_link_large(link) == (kind == CMY_LARGE_TEXTS))
         return;
-    uint64_t state = cmy_load64_acquire(&cmy_service_at(region, home)->state);
-    if (cmy_state_phase(state) == CMY_DYING && !look->audit->quiescent)
-        return;
-    if (!cmy_check_dead_wait(region))
+    if (!cmy_check_anybody(look))
         cmy_look_wrong(look, "is taken, but its home, service %u, does not link to it: it is lost", home);
 }
 

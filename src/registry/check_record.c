@@ -44,11 +44,13 @@ cmy_standing_t cmy_check_standing(const cmy_region_t *region, uint32_t owner)
     return is_dead(region, slot, phase) ? CMY_STANDING_DEAD : CMY_STANDING_ALIVE;
 }
 
-bool cmy_check_dead_wait(const cmy_region_t *region)
+bool cmy_check_anybody(const cmy_look_t *look)
 {
-    for (uint32_t slot = 0; slot < COMMY_LIMIT_PARTICIPANTS; slot++)
-        if (is_dead(region, slot, cmy_load64_acquire(&region->life[slot].phase)))
-            return true;
+    for (uint32_t slot = 0; slot < COMMY_LIMIT_PARTICIPANTS && !look->audit->quiescent; slot++) {
+        cmy_life_phase_t phase = cmy_life_phase(cmy_load64_acquire(&look->region->life[slot].phase));
+        if (phase == CMY_SLOT_ARMED || phase == CMY_SLOT_LEAVING || phase == CMY_SLOT_DEAD)
+            return true; /* one that is joining owns nothing yet */
+    }
     return false;
 }
 
@@ -56,9 +58,9 @@ bool cmy_check_dead_wait(const cmy_region_t *region)
 
 /*
  * A claimer sets the bit before it takes the record, and a releaser clears it behind the release: a set bit over a FREE
- * record is their business, or that of the dead until the repair that goes with reaping (check.c, d). The dead are
- * looked for after the bit and in front of the guard: had one left it, and been reaped by then, the repair had cleared
- * it.
+ * record is their business for as long as they live, and that of the dead until the repair that goes with reaping
+ * (check.c, d). Who may be there is looked for after the bit and in front of the guard: had one left it, and been reaped
+ * by then, the repair had cleared it.
  */
 static void check_hidden(const cmy_look_t *look, cmy_slab_kind_t slab)
 {
@@ -66,7 +68,7 @@ static void check_hidden(const cmy_look_t *look, cmy_slab_kind_t slab)
     uint64_t bit = 1ull << look->index % 64;
     if (!(cmy_load64_relaxed(map) & bit))
         return;
-    if (!cmy_check_dead_wait(look->region) && (cmy_load64_relaxed(map) & bit))
+    if (!cmy_check_anybody(look) && (cmy_load64_relaxed(map) & bit))
         cmy_look_wrong(look, "is FREE, but its bit in the free map hides it from whoever wants one");
 }
 

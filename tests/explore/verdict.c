@@ -61,21 +61,15 @@ static void observe(const char *program)
 
 /* ------------------------------------------------------------------- audit */
 
-static bool in_the_middle;
-
 static void finding(void *user, const char *where, const char *what)
 {
     (void)user;
-    if (in_the_middle &&
-        (strstr(what, "its bit in the free map hides it") || strstr(what, "does not link to it: it is lost")))
-        return;
     ex_blame("the audit: %s: %s", where, what);
 }
 
 static void audit(bool quiescent)
 {
     uint64_t findings;
-    in_the_middle = !quiescent;
     /* As if just attached: what was known of marks that were taken back since is no longer so. */
     for (int kind = 0; kind < CMY_SLABS; kind++)
         atomic_store_explicit(&ex_region()->reserved[kind], 0, memory_order_relaxed);
