@@ -57,6 +57,20 @@ static inline __attribute__((always_inline)) bool find_usual(const cmy_region_t 
     return cmy_service_same(service, state);
 }
 
+/* A lookup whose key was made and whose probe was begun. */
+static inline __attribute__((always_inline)) commy_status_t find_begun(const commy_mesh_t *mesh, const cmy_key_t *key,
+                                                                       const cmy_probe_t *probe, commy_target_t *target)
+{
+    const cmy_region_t *region = mesh->region;
+    bool is_short = key->bytes <= CMY_SHORT_KEY_BYTES;
+    if (probe->candidates == 0)
+        return is_short ? cmy_fail_no_short_service(region->place, key->text, key->bytes)
+                        : cmy_mesh_no_service(mesh, key->text);
+    if (__builtin_expect(is_short && find_usual(region, key, probe, target), 1))
+        return COMMY_STATUS_SUCCESS;
+    return find_any(mesh, key->text, target);
+}
+
 commy_status_t commy_service_find(const commy_mesh_t *mesh, const char *id, commy_target_t *target)
 {
     cmy_key_t key;
@@ -70,11 +84,7 @@ commy_status_t commy_service_find(const commy_mesh_t *mesh, const char *id, comm
     const cmy_region_t *region = mesh->region;
     cmy_key_make(&key, region->seed, id, bytes);
     cmy_probe_begin(&probe, region->ids, region->layout.id_lines, key.hash);
-    if (probe.candidates == 0)
-        return cmy_fail_no_short_service(region->place, id, bytes);
-    if (__builtin_expect(find_usual(region, &key, &probe, target), 1))
-        return COMMY_STATUS_SUCCESS;
-    return find_any(mesh, id, target);
+    return find_begun(mesh, &key, &probe, target);
 }
 
 /* Batches are cut into this many lookups, whose cache misses overlap. */
@@ -108,12 +118,8 @@ static commy_status_t find_batch(const commy_mesh_t *mesh, const char *const *id
         }
     }
     for (size_t i = 0; i < n; i++) {
-        if (codes[i] != COMMY_STATUS_SUCCESS)
-            ;
-        else if (probe[i].candidates == 0)
-            codes[i] = (int32_t)cmy_mesh_no_service(mesh, ids[i]);
-        else if (key[i].bytes > CMY_SHORT_KEY_BYTES || !find_usual(region, &key[i], &probe[i], &targets[i]))
-            codes[i] = (int32_t)find_any(mesh, ids[i], &targets[i]);
+        if (codes[i] == COMMY_STATUS_SUCCESS)
+            codes[i] = (int32_t)find_begun(mesh, &key[i], &probe[i], &targets[i]);
         if (codes[i] != COMMY_STATUS_SUCCESS && worst == COMMY_STATUS_SUCCESS)
             worst = (commy_status_t)codes[i];
     }
