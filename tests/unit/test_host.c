@@ -59,11 +59,12 @@ Test(host, a_file_system_without_a_name_is_shown_by_its_number)
 
 /* -------------------------------------------------------------------- /proc */
 
+/* Puts a file, or with a type a file system, in the place of another, for this process alone. */
 static void hide(const char *type, const char *from, const char *path)
 {
     need_root();
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount(from, path, type, type ? 0 : MS_BIND, NULL) != 0)
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount(from, path, type, strcmp(type, "none") == 0 ? MS_BIND : 0, NULL) != 0)
         cr_skip_test("this environment lets nobody mount a file system");
 }
 
@@ -78,7 +79,7 @@ static void write_boot(const char *text)
 Test(host, what_is_no_boot_id_is_not_taken_for_one)
 {
     write_boot("none\n");
-    hide(NULL, test_path("boot"), "/proc/sys/kernel/random/boot_id");
+    hide("none", test_path("boot"), "/proc/sys/kernel/random/boot_id");
     static const char *const none[] = {"none\n", "", "01234567-89ab-cdef-0123-456789abcde\n",
                                        "01234567-89ab-cdef-0123-456789ABCDEF\n"};
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
