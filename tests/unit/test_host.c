@@ -243,6 +243,7 @@ static bool all_advise(void)
     if (cmy_region_resolve(NULL, "m", &name) != COMMY_STATUS_SUCCESS || !name.own_dir)
         return false;
     snprintf(path, sizeof path, "%s/m", name.dir);
+    unlink(path); /* of a run that was killed */
     bool good = advises_for(path, offsetof(cmy_header_shm_t, byte_order), 0, COMMY_STATUS_LAYOUT) &&
                 advises_for(path, offsetof(cmy_header_shm_t, fingerprint), 1, COMMY_STATUS_LAYOUT) &&
                 advises_for(path, offsetof(cmy_header_shm_t, boot_id), 1, COMMY_STATUS_OTHER_BOOT) &&
@@ -252,6 +253,10 @@ static bool all_advise(void)
     good = good && cmy_region_map(&name, true, &region) == COMMY_STATUS_SUCCESS &&
            cmy_life_join(region, "node", 0, NULL, NULL, &participant) == COMMY_STATUS_SUCCESS &&
            advises(cmy_region_remove(&name, false, cmy_life_count), COMMY_STATUS_BUSY);
+    if (good) {
+        cmy_life_leave(&participant);
+        cmy_region_unmap(&region);
+    }
     good = good && truncate(path, 100) == 0 && advises(try_map(true), COMMY_STATUS_CORRUPT);
     unlink(path);
     rmdir(name.dir);
