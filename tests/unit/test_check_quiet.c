@@ -55,7 +55,9 @@ Test(quiet, who_is_dead_and_was_not_reaped_is_told)
 /* Two services under one key whose lengths make no sense: they are told for that, and not compared byte by byte. */
 Test(quiet, keys_of_impossible_length_are_not_compared)
 {
+    commy_mesh_detach(&mesh);
     attach(&mesh, 0);
+    region = mesh->region;
     put(mesh, "web", "web-1", NULL, 0, false);
     put(mesh, "web", "web-2", NULL, 0, false);
     cmy_service_shm_t *service[2];

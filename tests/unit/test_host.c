@@ -59,11 +59,12 @@ Test(host, a_file_system_without_a_name_is_shown_by_its_number)
 
 /* -------------------------------------------------------------------- /proc */
 
+/* Puts a file, or with a type a file system, in the place of another, for this process alone. */
 static void hide(const char *type, const char *from, const char *path)
 {
     need_root();
-    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-        mount(from, path, type, type ? 0 : MS_BIND, NULL) != 0)
+    if (unshare(CLONE_NEWNS) != 0 || mount("none", "/", "none", MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount(from, path, type, strcmp(type, "none") == 0 ? MS_BIND : 0, NULL) != 0)
         cr_skip_test("this environment lets nobody mount a file system");
 }
 
@@ -78,7 +79,7 @@ static void write_boot(const char *text)
 Test(host, what_is_no_boot_id_is_not_taken_for_one)
 {
     write_boot("none\n");
-    hide(NULL, test_path("boot"), "/proc/sys/kernel/random/boot_id");
+    hide("none", test_path("boot"), "/proc/sys/kernel/random/boot_id");
     static const char *const none[] = {"none\n", "", "01234567-89ab-cdef-0123-456789abcde\n",
                                        "01234567-89ab-cdef-0123-456789ABCDEF\n"};
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++) {
@@ -242,6 +243,7 @@ static bool all_advise(void)
     if (cmy_region_resolve(NULL, "m", &name) != COMMY_STATUS_SUCCESS || !name.own_dir)
         return false;
     snprintf(path, sizeof path, "%s/m", name.dir);
+    unlink(path); /* of a run that was killed */
     bool good = advises_for(path, offsetof(cmy_header_shm_t, byte_order), 0, COMMY_STATUS_LAYOUT) &&
                 advises_for(path, offsetof(cmy_header_shm_t, fingerprint), 1, COMMY_STATUS_LAYOUT) &&
                 advises_for(path, offsetof(cmy_header_shm_t, boot_id), 1, COMMY_STATUS_OTHER_BOOT) &&
@@ -251,6 +253,10 @@ static bool all_advise(void)
     good = good && cmy_region_map(&name, true, &region) == COMMY_STATUS_SUCCESS &&
            cmy_life_join(region, "node", 0, NULL, NULL, &participant) == COMMY_STATUS_SUCCESS &&
            advises(cmy_region_remove(&name, false, cmy_life_count), COMMY_STATUS_BUSY);
+    if (good) {
+        cmy_life_leave(&participant);
+        cmy_region_unmap(&region);
+    }
     good = good && truncate(path, 100) == 0 && advises(try_map(true), COMMY_STATUS_CORRUPT);
     unlink(path);
     rmdir(name.dir);
