@@ -59,7 +59,8 @@ void json_put_time(json_t *object, const char *key, uint64_t unix_ns)
  * terminal acts on them. */
 static char *as_text(json_t *object, size_t flags)
 {
-    char *text = must_have(json_dumps(object, flags)), *escaped = NULL;
+    /* As many digits as a double has for certain: 115.4, and not 115.40000000000001. */
+    char *text = must_have(json_dumps(object, flags | JSON_REAL_PRECISION(15))), *escaped = NULL;
     size_t bytes;
     FILE *out = must_have(open_memstream(&escaped, &bytes));
 
