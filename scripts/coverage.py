@@ -62,8 +62,11 @@ def excused(source, entries, used):
 def main():
     directory, exclusions, show_branches = pathlib.Path(sys.argv[1]), pathlib.Path(sys.argv[2]), sys.argv[3] == "yes"
     library = json.loads((directory / "library.json").read_text())["files"]
-    copies = json.loads((directory / "copies.json").read_text())["files"]
-    elsewhere = {(file["file"], line["line_number"]): line for file in copies for line in file["lines"]}
+    elsewhere = collections.defaultdict(list)
+    for copy in directory.glob("copy-*.json"):
+        for file in json.loads(copy.read_text())["files"]:
+            for line in file["lines"]:
+                elsewhere[file["file"], line["line_number"]].append(line)
     line_texts, branch_texts = read_exclusions(exclusions)
     rooms = collections.defaultdict(collections.Counter)
     unexplained, unused = [], []
@@ -78,11 +81,12 @@ def main():
             number = line["line_number"]
             if line.get("gcovr/noncode"):
                 continue
-            other = elsewhere.get((path, number), {"count": 0, "branches": []})
-            reached = line["count"] + other["count"] > 0
+            others = elsewhere[path, number]
+            reached = line["count"] > 0 or any(other["count"] for other in others)
             branches = [branch["count"] for branch in line["branches"]]
-            if len(other["branches"]) == len(branches):
-                branches = [count + branch["count"] for count, branch in zip(branches, other["branches"])]
+            for other in others:
+                if len(other["branches"]) == len(branches):
+                    branches = [count + branch["count"] for count, branch in zip(branches, other["branches"])]
             room["lines"] += 1
             room["reached"] += reached
             room["lines excused"] += not reached and number in no_line

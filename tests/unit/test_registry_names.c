@@ -448,3 +448,23 @@ Test(names, a_name_that_leads_to_a_line_that_there_is_not_is_collected_without_i
     add(mesh, "web", "web-1");
     audit();
 }
+
+Test(names, who_joins_a_name_that_leads_to_a_line_that_there_is_not_finds_another)
+{
+    cmy_key_t key;
+    uint32_t group;
+    uint64_t state;
+    char id[16];
+    begin(64);
+    for (uint32_t i = 0; i < CMY_GROUP_CELLS; i++) {
+        snprintf(id, sizeof id, "web-%u", i);
+        add(mesh, "web", id);
+    }
+    cmy_key_make(&key, mesh->region->seed, "web", 3);
+    cr_assert(cmy_group_find(mesh->region, &key, &group, &state));
+    cmy_store64_relaxed(&cmy_group_at(mesh->region, group)->next,
+                        cmy_next(CMY_NEXT_LINE, 1u << 20, 0, cmy_state_version(state)));
+    add(mesh, "web", "one-more");
+    cr_assert_eq(count_of(mesh, "web"), CMY_GROUP_CELLS + 1);
+    audit();
+}
