@@ -184,8 +184,8 @@ void judge_all(const scene_t *scene, tally_t *tally, uint32_t others_often)
             judge_image(&run, watch->shadow);
             let_others(&run, watch, 1);
         }
-        if (others_often > 1 &&
-            run.stop % 80 == 40) {   /* so that it is 1 % with the calls on files, which have other others */
+        /* Every 80th: 1 % of all stops, also of those in calls on files, beside which others do other things. */
+        if (others_often > 1 && run.stop % 80 == 40) {
             if (tried != run.change) /* else it would be the same again, byte by byte */
                 judge_others(&run, watch->shadow, others_often);
             tried = run.change;
