@@ -54,6 +54,10 @@ static cmy_verdict_t judge(cmy_actor_t *actor, const cmy_index_kind_t *kind, con
             return VERDICT_AGAIN;
         kind->helped(actor, holder->record);
         state = live;
+    } else if (cmy_load64_acquire(word) != state) {
+        /* State, life, state: who was taken for alive may be the next tenant of the owner's slot, which was freed when
+         * nothing of the owner was left, this record neither. */
+        return VERDICT_AGAIN;
     }
     holder->state = state;
     return VERDICT_EXISTS;
