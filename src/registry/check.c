@@ -25,8 +25,7 @@
  *    nobody waits to be reaped, or where the caller says that nobody is at work. Neither does harm meanwhile: a repair
  *    finds them when there is no other room.
  *
- * Not looked at: hints (a group's free cell, the soonest lease end), which may be wrong and do no harm; and whether the
- * services' counters add up to the mesh's, since a report that is cut short counts in one of them only.
+ * Not looked at: hints (a group's free cell, the soonest lease end), which may be wrong and do no harm.
  *
  * Reads only, and everything it follows is a number that was checked against what is reserved; every walk is bounded.
  * Time: one look at each record, line and slot, and a few more at each suspect. Memory: 4 bytes a member line, 16 a
