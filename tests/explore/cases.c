@@ -108,6 +108,9 @@ const ex_case_t ex_cases[] = {
     CASE("who-dies-while-joining-leaves-a-slot", "", "R11|P", .deaths = 1, .flags = EX_APART),
     CASE("a-slot-has-one-tenant", "", "R11|R21", .deaths = 1, .flags = EX_APART),
     CASE("a-slot-of-the-dead-is-joined", "R11", "P|R11", .settler_dies = true, .deaths = 1, .flags = EX_APART),
+    CASE("a-refusal-is-by-a-holder-that-lives", "R11", "R11|P|J", .settler_dies = true, .flags = EX_APART),
+    CASE("the-next-tenant-of-a-slot-is-not-the-last", "R11", "F1 D1|P|J", .settler_dies = true, .flags = EX_APART),
+    CASE("what-the-dead-had-is-not-changed", "R11m", "M1|P|J", .settler_dies = true, .flags = EX_APART),
     CASE("who-leaves-may-die", "", "R11 L|P F1", .deaths = 1),
 
     /* threads of one process: one owner, one executor */
