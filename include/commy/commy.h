@@ -272,6 +272,41 @@ COMMY_API commy_status_t commy_service_stats(const commy_mesh_t *mesh, const cha
 COMMY_API commy_status_t commy_service_report(commy_mesh_t *mesh, uint64_t reference, uint64_t latency_ns,
                                               bool success);
 
+/* --------------------------------------------------------------- selecting */
+
+/* How to select. `size` is sizeof(commy_select_options_t); zero and null mean the default. */
+typedef struct commy_select_options {
+    uint32_t size, flags;  /* flags: 0 */
+    int32_t policy;        /* commy_policy_t; default: round robin */
+    const char *client_id; /* consistent hash: who asks, 1 to 255 bytes of any kind but NUL; others ignore it */
+} commy_select_options_t;
+
+/*
+ * Selects one instance of a name. Only instances that are enabled and healthy or degraded are selected, by a policy that
+ * weighs only those whose weight is not 0; one whose owner died is not selected from that instant on.
+ *
+ * name:    of the service, 1-63 bytes.
+ * options: null: round robin.
+ * target:  receives the instance; written to on failure too.
+ *
+ * Round robin and weighted round robin go on from where the last process of the host stopped, and count a turn in the
+ * region for it; a handle that is attached read-only has rotations of its own, and writes nothing. Consistent hash gives a
+ * client the same instance in every process; when an instance comes or goes, the clients that it gets or had move, and of
+ * others no more than one in a thousand. What it gives depends on the ids of the instances and on the region alone.
+ *
+ * Errors: NOT_FOUND (the name has no instance), NO_HEALTHY (none of its instances may be selected; the sentence counts the
+ * reasons), NO_MEMORY (nothing is lost), BUSY (the instances changed all the time), INVALID (also: a policy that is not in
+ * this release; the sentence names those that are).
+ *
+ * Cost: the same for any number of instances, wait-free and without a system call. The handle keeps a list of a name's
+ * instances for that, up to 1,024 lists, which is made anew by the first call after an instance changed (or of a name
+ * whose versions fall on the same stripe, see commy_mesh_wait()): that call walks the instances of the name, as
+ * commy_iterate_name() does, and now and then waits for other threads' calls to end before it frees old lists.
+ * Does not join the mesh. Crash: a process killed inside has used up one turn at most.
+ */
+COMMY_API commy_status_t commy_service_select(commy_mesh_t *mesh, const char *name,
+                                              const commy_select_options_t *options, commy_target_t *target);
+
 /* ------------------------------------------------------------------- views */
 
 /*

@@ -66,6 +66,8 @@ typedef enum commy_status {
 #define COMMY_LIMIT_SERVICES_MAX 1048576u
 #define COMMY_LIMIT_TTL_MS 31536000000ull /* a year */
 
+#define COMMY_LIMIT_CLIENT_BYTES 255u /* a client id */
+
 #define COMMY_DEFAULT_CAPACITY 8192u
 #define COMMY_DEFAULT_WEIGHT 100u
 
@@ -83,6 +85,16 @@ typedef enum commy_admin {
     COMMY_ADMIN_DRAINING = 1,
     COMMY_ADMIN_MAINTENANCE = 2
 } commy_admin_t;
+
+/* How one instance of a name is selected. */
+typedef enum commy_policy {
+    COMMY_POLICY_ROUND_ROBIN = 0,          /* in turn: one rotation for the whole host */
+    COMMY_POLICY_LEAST_CONNECTIONS = 1,    /* not in this release */
+    COMMY_POLICY_WEIGHTED_ROUND_ROBIN = 2, /* in turn, by weight, evenly spread: one rotation for the whole host */
+    COMMY_POLICY_PERFORMANCE = 3,          /* not in this release */
+    COMMY_POLICY_RANDOM = 4,               /* by weight */
+    COMMY_POLICY_CONSISTENT_HASH = 5       /* by client id: the same client, the same instance, while it can be */
+} commy_policy_t;
 
 /* commy_open_options_t.flags */
 #define COMMY_OPEN_READ_ONLY 1u      /* map read-only; the region must exist */

@@ -91,6 +91,8 @@ static void add_records(uint64_t *hash)
     ADD_FIELD(hash, cmy_group_shm_t, hint);
     ADD_FIELD(hash, cmy_group_shm_t, name);
     ADD_FIELD(hash, cmy_group_shm_t, cell);
+    ADD_FIELD(hash, cmy_group_shm_t, rotation);
+    ADD_FIELD(hash, cmy_group_shm_t, weighted_rotation);
     ADD_FIELD(hash, cmy_line_shm_t, state);
     ADD_FIELD(hash, cmy_line_shm_t, next);
     ADD_FIELD(hash, cmy_line_shm_t, cell);

@@ -11,7 +11,7 @@
  *   ------------------------------------------------- reserved when the region is made; below, in chunks as they fill
  *         services (hot)              128 bytes each: all that decides and answers a lookup
  *         services (cold)             1,056 bytes each: what is rarely read
- *         groups                      192 bytes each: a name and its first 24 members
+ *         groups                      256 bytes each: a name, its first 24 members, its rotations
  *         lines                       128 bytes each: 28 further members of a name
  *         statistics                  320 bytes each
  *         small texts, large texts    512 and 4,160 bytes each: metadata
@@ -299,6 +299,11 @@ typedef enum cmy_next_kind { CMY_NEXT_NIL = 0, CMY_NEXT_LINE = 1, CMY_NEXT_CLOSE
  * and taken out by the service's executor. hint is a next-like word: the container where a free cell was seen last,
  * tagged with the group's version; kind CMY_NEXT_CLOSED there means a line, and that other containers may have free
  * cells too. It may be wrong, never harmful.
+ *
+ * The rotations say how often the host has selected an instance in turn: nobody's words, raised by whoever selects, by one
+ * relaxed addition each, and never set back, so that any value is right. They have a line of their own, which changes hands
+ * with every selection. Killed after the addition: that turn was taken by nobody. An addition that comes after the record
+ * went to another name costs that one a turn.
  */
 #define CMY_GROUP_CELLS 24u
 typedef struct cmy_group_shm {
@@ -308,6 +313,8 @@ typedef struct cmy_group_shm {
     /*  24 */ cmy_word64_t hint;
     /*  32 */ cmy_word64_t name[8];
     /*  96 */ cmy_word32_t cell[CMY_GROUP_CELLS];
+    /* 192 */ cmy_word64_t rotation, weighted_rotation;
+    /* 208 */ uint8_t pad[48];
 } cmy_group_shm_t;
 
 /* Further members of a group. Linked first, made LIVE by whoever comes; see group/group.h. */
@@ -393,7 +400,9 @@ CMY_AT(cmy_service_cold_shm_t, metadata, 1024);
 _Static_assert(sizeof(cmy_service_cold_shm_t) == 1056, "service, cold");
 CMY_AT(cmy_group_shm_t, name, 32);
 CMY_AT(cmy_group_shm_t, cell, 96);
-_Static_assert(sizeof(cmy_group_shm_t) == 3 * CMY_CACHE_LINE, "group");
+CMY_AT(cmy_group_shm_t, rotation, 192);
+CMY_AT(cmy_group_shm_t, weighted_rotation, 200);
+_Static_assert(sizeof(cmy_group_shm_t) == 4 * CMY_CACHE_LINE, "group");
 CMY_AT(cmy_line_shm_t, cell, 16);
 _Static_assert(sizeof(cmy_line_shm_t) == 2 * CMY_CACHE_LINE, "line");
 CMY_AT(cmy_stat_shm_t, stripe, 64);

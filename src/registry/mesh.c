@@ -157,6 +157,8 @@ void commy_mesh_detach(commy_mesh_t **mesh)
         cmy_life_leave(&gone->participant); /* frees private memory only; the locks may be a lost thread's */
     else
         commy_mesh_leave(gone);
+    if (gone->pickers)
+        gone->pickers->end(gone->pickers);
     cmy_region_unmap(&gone->region);
     free(gone);
 }

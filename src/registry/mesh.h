@@ -26,6 +26,12 @@
 
 typedef enum cmy_mesh_phase { CMY_MESH_ATTACHED, CMY_MESH_JOINED, CMY_MESH_LEAVING, CMY_MESH_LEFT } cmy_mesh_phase_t;
 
+/* What a room above keeps with a handle, at the head of its own structure: put there once, by cmy_rcu_swap(), and given back
+ * when the handle is, in a forked child too. */
+typedef struct cmy_annex {
+    void (*end)(struct cmy_annex *annex);
+} cmy_annex_t;
+
 struct commy_mesh {
     cmy_region_t *region;
     cmy_actor_t actor; /* its owner is set while JOINED */
@@ -34,6 +40,7 @@ struct commy_mesh {
     pthread_mutex_t leaving, lifecycle;
     char node_id[COMMY_LIMIT_MESH_BYTES + 1];
     uint16_t listen_port;
+    cmy_annex_t *pickers; /* mesh/picker.h; null before the first selection */
 };
 
 /* A null handle or parameter. */
