@@ -242,6 +242,19 @@ static uint64_t iterate_spread(void *self, const bench_job_t *job, uint64_t firs
     return sum;
 }
 
+static uint64_t select_one(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
+{
+    commy_mesh_t *mesh = ((worker_t *)self)->mesh;
+    const bench_name_t name = bench_hot_name(job->instances);
+    commy_target_t target;
+    uint64_t sum = 0;
+
+    (void)first;
+    for (uint64_t i = 0; i < count; i++)
+        sum += commy_service_select(mesh, name.text, NULL, &target) == COMMY_STATUS_SUCCESS && target.port != 0;
+    return sum;
+}
+
 static uint64_t iterate_all(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
 {
     const commy_mesh_t *mesh = ((worker_t *)self)->mesh;
@@ -398,6 +411,7 @@ const bench_contender_t bench_commy = {
             [OP_DISCOVER] = discover,
             [OP_ITERATE] = iterate,
             [OP_DISCOVER_SPREAD] = iterate_spread,
+            [OP_SELECT] = select_one,
             [OP_ALL] = iterate_all,
             [OP_REPORT] = report,
             [OP_REPORT_SPREAD] = report_spread,

@@ -32,6 +32,7 @@ typedef enum bench_op {
     OP_DISCOVER,        /* the instances of a name, copied */
     OP_ITERATE,         /* the instances of a name, read in place */
     OP_DISCOVER_SPREAD, /* the instances of a name out of many names, read in place */
+    OP_SELECT,          /* one instance of a name, in turn, copied */
     OP_ALL,             /* all services, read in place */
     OP_REPORT,          /* count a request to one service, the same for all workers */
     OP_REPORT_SPREAD,   /* count a request to services at random */
