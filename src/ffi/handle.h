@@ -6,7 +6,7 @@
  *     | sequence, counts up from a random one | slot     |      instance_id; below 2^53, so that a double keeps it
  *     +---------------------------------------+----------+
  *
- *     slots   [ 0 ]--> handle (id, generation, run, mesh | turn, references)
+ *     slots   [ 0 ]--> handle (id, generation, run, policy, mesh | turn, balancer, references)
  *             [ 1 ]    null
  *             [...]
  *
@@ -54,14 +54,16 @@ typedef struct cmy_handle {
     uint64_t id;
     uint64_t generation; /* of the process that opened it */
     commy_mesh_t *mesh;
-    _Atomic uint32_t run; /* cmy_handle_run_t */
+    _Atomic uint32_t run;   /* cmy_handle_run_t */
+    _Atomic int32_t policy; /* commy_policy_t: the algorithm of `balancer` */
     uint16_t listen_port;
     bool read_only;
     char node_id[COMMY_LIMIT_MESH_BYTES + 1];
 
     /* Apart from the above, which every call reads. */
     alignas(64) _Atomic uint32_t references; /* and CMY_HANDLE_CLOSING; also the futex that destroy sleeps on */
-    pthread_mutex_t turn;                    /* of start and stop; never taken in a forked child */
+    pthread_mutex_t turn;                    /* of start, stop and configuring; never taken in a forked child */
+    commy_load_balancer_config_t balancer;   /* as configured; under `turn` */
     struct cmy_handle *kept;                 /* next of those that a child could not free */
 } cmy_handle_t;
 
