@@ -166,34 +166,64 @@ static commy_status_t walk(const commy_mesh_t *mesh, const cmy_key_t *name, int3
             continue;
         if (found->count == found->room && !make_room(found))
             return no_memory(name);
-        found->pick[found->count] = (cmy_pick_t){.state = view._state, .record = view._index};
+        found->pick[found->count] = (cmy_pick_t){view._state, view._index, cmy_condition_weight(condition)};
         found->weight[found->count] = cmy_condition_weight(condition);
         found->hash[found->count++] = hash;
     }
     return iterator._endless ? damaged(region, name) : COMMY_STATUS_SUCCESS;
 }
 
-/* The policy's table. */
-static bool tabulate(cmy_picker_t *picker, const found_t *found)
+static void *copy_of(const void *table, size_t bytes)
+{
+    void *copy = malloc(bytes);
+    if (copy)
+        memcpy(copy, table, bytes);
+    return copy;
+}
+
+/* Whether a former picker's table serves for what was found now: places do not weigh. */
+static bool serves(const cmy_picker_t *former, const found_t *found)
+{
+    if (!former || former->count != found->count)
+        return false;
+    for (uint32_t i = 0; i < found->count; i++) {
+        const cmy_pick_t *one = &former->pick[i], *other = &found->pick[i];
+        if (one->state != other->state || one->record != other->record ||
+            (one->weight != other->weight && former->policy != COMMY_POLICY_CONSISTENT_HASH))
+            return false;
+    }
+    return true;
+}
+
+/* The policy's table: the former one's, if that serves, as it does where other names' changes made this walk necessary. */
+static bool tabulate(cmy_picker_t *picker, const cmy_picker_t *former, const found_t *found)
 {
     uint32_t n = found->count;
+    bool same = serves(former, found);
+    size_t bytes = 0;
+    void *table = picker;
     picker->turns = n;
     switch (picker->policy) {
     case COMMY_POLICY_WEIGHTED_ROUND_ROBIN:
-        picker->order = cmy_turns_make(found->weight, n, &picker->turns);
-        picker->bytes += picker->turns * sizeof *picker->order;
-        return picker->order;
+        if (same)
+            picker->turns = former->turns;
+        table = picker->order = same ? copy_of(former->order, former->turns * sizeof *picker->order)
+                                     : cmy_turns_make(found->weight, n, &picker->turns);
+        bytes = picker->turns * sizeof *picker->order;
+        break;
     case COMMY_POLICY_RANDOM:
-        picker->columns = cmy_alias_make(found->weight, n);
-        picker->bytes += n * sizeof *picker->columns;
-        return picker->columns;
+        bytes = n * sizeof *picker->columns;
+        table = picker->columns = same ? copy_of(former->columns, bytes) : cmy_alias_make(found->weight, n);
+        break;
     case COMMY_POLICY_CONSISTENT_HASH:
-        picker->places = cmy_places_make(found->hash, n);
-        picker->bytes += (size_t)cmy_places_tables(n) * CMY_PLACES * sizeof *picker->places;
-        return picker->places;
+        bytes = (size_t)cmy_places_tables(n) * CMY_PLACES * sizeof *picker->places;
+        table = picker->places = same ? copy_of(former->places, bytes) : cmy_places_make(found->hash, n);
+        break;
     default:
-        return true;
+        break;
     }
+    picker->bytes = bytes;
+    return table;
 }
 
 /* Where the rotation stands: in the name's group, of a region that may be written to. */
@@ -226,7 +256,7 @@ commy_status_t cmy_picker_make(commy_mesh_t *mesh, const cmy_key_t *name, int32_
     picker->version = cmy_load64_acquire(picker->word); /* before the walk: what changes during it is a newer one's */
     memcpy(picker->name, name->text, name->bytes);
     commy_status_t status = walk(mesh, name, policy, &found, unfit);
-    if (status == COMMY_STATUS_SUCCESS && found.count > 0 && !tabulate(picker, &found))
+    if (status == COMMY_STATUS_SUCCESS && found.count > 0 && !tabulate(picker, former, &found))
         status = no_memory(name);
     free(found.weight);
     free(found.hash);
@@ -242,6 +272,7 @@ commy_status_t cmy_picker_make(commy_mesh_t *mesh, const cmy_key_t *name, int32_
     uint64_t stands = former ? atomic_load_explicit(&former->own_rotation, memory_order_relaxed)
                              : cmy_mix(atomic_load_explicit(&cmy_pickers_of(mesh)->random, memory_order_relaxed));
     atomic_init(&picker->own_rotation, stands);
+    atomic_init(&picker->used, former ? atomic_load_explicit(&former->used, memory_order_relaxed) : 0);
     *made = picker;
     return COMMY_STATUS_SUCCESS;
 }

@@ -20,7 +20,8 @@
  * c. A picker that is not current is made anew by one thread at a time; others meanwhile select from the old one, to which b.
  *    applies, and make one for themselves only if it has nothing for them. Who is stopped while making one delays nobody.
  * d. At most CMY_PICKERS pickers stand in the table, and 32 or 4 MiB of retired ones wait to be freed. The one that goes for
- *    another name's is one that was not used since the last went from its set, if there is such.
+ *    another name's is one that was not used again since the last went from its set, if there is such: names that are asked
+ *    for once make room for each other.
  *
  * Progress: selecting from a current picker is wait-free; making one is bounded by the walk. Crash: private memory, but for
  * the rotations (shm.h). A forked child frees what it inherits with the handle, and is refused everything else.
@@ -38,10 +39,10 @@
 #define CMY_PICKER_WAYS 4u
 #define CMY_PICKERS (CMY_PICKER_SETS * CMY_PICKER_WAYS)
 
-/* An instance, and the state in which it was found. */
+/* An instance, and the state and weight in which it was found. */
 typedef struct cmy_pick {
     uint64_t state;
-    uint32_t record, unused;
+    uint32_t record, weight;
 } cmy_pick_t;
 
 /* What kept instances out of a picker. */
@@ -70,7 +71,7 @@ typedef struct cmy_picker {
 
     /* Written by whoever selects: on a line of its own. */
     alignas(64) _Atomic uint64_t own_rotation;
-    _Atomic uint32_t used;   /* since the last eviction from its set */
+    _Atomic uint32_t used;   /* again, since the last went from its set */
     _Atomic uint32_t making; /* a thread is making the next one */
     struct cmy_picker *next; /* retired ones */
 } cmy_picker_t;

@@ -106,11 +106,8 @@ static inline bool pick(const cmy_region_t *region, cmy_pickers_t *pickers, cmy_
     bool by_weight = ask->policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN || ask->policy == COMMY_POLICY_RANDOM;
     int turns = ask->policy == COMMY_POLICY_CONSISTENT_HASH ? 1 : TURNS;
     for (int turn = 0; turn < turns; turn++)
-        if (__builtin_expect(take(region, &picker->pick[draw(region, pickers, picker, ask)], by_weight, target), 1)) {
-            if (__builtin_expect(!atomic_load_explicit(&picker->used, memory_order_relaxed), 0))
-                atomic_store_explicit(&picker->used, 1, memory_order_relaxed);
+        if (__builtin_expect(take(region, &picker->pick[draw(region, pickers, picker, ask)], by_weight, target), 1))
             return true;
-        }
     return false;
 }
 
@@ -197,6 +194,8 @@ bool cmy_select_at_once(commy_mesh_t *mesh, const char *name, int32_t policy, co
     cmy_picker_t *picker = cmy_picker_find(pickers, &ask.name, policy);
     bool selected =
         picker && cmy_picker_current(mesh->region, picker) && pick(mesh->region, pickers, picker, &ask, target);
+    if (selected && __builtin_expect(!atomic_load_explicit(&picker->used, memory_order_relaxed), 0))
+        atomic_store_explicit(&picker->used, 1, memory_order_relaxed);
     cmy_rcu_read_unlock();
     return selected;
 }
