@@ -8,9 +8,8 @@
  * descriptors that cannot be; its tracer counts what it asks the kernel for in between (ptrace(2), PTRACE_SYSCALL). That
  * the counting works is seen by the same runs with a getpid() added: each must then count exactly one.
  *
- * Selecting is a query of that kind once it has met the name, but for the turns that it counts. Nothing else is written: a
- * read-only mapping would end the process with SIGSEGV, and every byte of the region is the same
- * before and after all queries of an attachment that may write.
+ * Nothing is written: a read-only mapping would end the process with SIGSEGV, and every byte of the region is the same
+ * before and after all queries of an attachment that may write, but for selecting in turn, which counts the turn there.
  */
 #include "acceptance.h"
 

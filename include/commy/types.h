@@ -26,7 +26,7 @@ typedef enum commy_status {
     COMMY_STATUS_INVALID = 2,         /* a parameter is outside its limits */
     COMMY_STATUS_NO_HANDLE = 3,       /* the handle is unknown or was destroyed */
     COMMY_STATUS_NO_MEMORY = 4,       /* private memory ran out */
-    COMMY_STATUS_NOT_FOUND = 5,       /* no live service of that id */
+    COMMY_STATUS_NOT_FOUND = 5,       /* no live service of that id or name */
     COMMY_STATUS_EXISTS = 6,          /* a live service has that id; or the region is there already */
     COMMY_STATUS_FULL = 7,            /* the region holds as many as it was made for */
     COMMY_STATUS_PERMISSION = 8,      /* the file system or its owner says no */
