@@ -48,6 +48,15 @@ const ex_case_t ex_cases[] = {
     CASE("a-collector-that-dies-leaves-a-group", "R11 U1", "C|R11 D1", .deaths = 1),
     CASE("reapers-and-collectors-agree", "R11", "P C|P C", .deaths = 1, .settler_dies = true),
 
+    /* selecting */
+    CASE("a-selection-is-of-one-life", "R11", "K1|U1 R11", .services = 1),
+    CASE("a-selection-is-of-its-name", "R11", "K1|U1 R12", .services = 1),
+    CASE("a-selection-is-of-who-is-there", "R11 R21", "K1|U1|U2 R31"),
+    CASE("a-selection-sees-what-was-acknowledged", "", "R11 K1 U1 K1|R21|K1"),
+    CASE("a-selection-sees-a-weight-or-the-next", "R11", "X1 K1|X1|K1"),
+    CASE("a-selection-passes-over-the-dead", "R11", "K1 K1|R21", .deaths = 1),
+    CASE("a-selection-survives-those-it-knew", "R11 R21", "K1|P R31", .deaths = 1, .settler_dies = true),
+
     /* lines */
     CASE("a-line-is-linked-once", "R11", "R21|R31|D1", .group_cells = 1, .line_members = 1),
     CASE("a-line-goes-to-one-group", "R11 R32", "R21|R42", .group_cells = 1, .line_members = 1, .lines = 2),

@@ -20,6 +20,10 @@ static inline void cmy_rcu_read_unlock(void)
 static inline void cmy_rcu_synchronize(void)
 {
 }
+#define cmy_rcu_load(place) (*(place))
+#define cmy_rcu_exchange(place, pointer) __atomic_exchange_n((place), (pointer), __ATOMIC_RELAXED)
+#define cmy_rcu_swap(place, seen, to)                                                                                  \
+    __atomic_compare_exchange_n((place), (seen), (to), false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
 
 /* Waiting longer after each failure changes nothing here but the time it takes. */
 #include <ck_backoff.h>
