@@ -9,13 +9,19 @@
 
 /* ---------------------------------------------------------------- freeing */
 
+static void let_go(cmy_table_t *table)
+{
+    if (!table || atomic_fetch_sub_explicit(&table->holders, 1, memory_order_acq_rel) > 1)
+        return;
+    free(table->memory);
+    free(table);
+}
+
 void cmy_picker_free(cmy_picker_t *picker)
 {
     if (!picker)
         return;
-    free(picker->order);
-    free(picker->columns);
-    free(picker->places);
+    let_go(picker->table);
     free(picker->pick);
     free(picker);
 }
@@ -173,18 +179,10 @@ static commy_status_t walk(const commy_mesh_t *mesh, const cmy_key_t *name, int3
     return iterator._endless ? damaged(region, name) : COMMY_STATUS_SUCCESS;
 }
 
-static void *copy_of(const void *table, size_t bytes)
-{
-    void *copy = malloc(bytes);
-    if (copy)
-        memcpy(copy, table, bytes);
-    return copy;
-}
-
 /* Whether a former picker's table serves for what was found now: places do not weigh. */
 static bool serves(const cmy_picker_t *former, const found_t *found)
 {
-    if (!former || former->count != found->count)
+    if (former->count != found->count)
         return false;
     for (uint32_t i = 0; i < found->count; i++) {
         const cmy_pick_t *one = &former->pick[i], *other = &found->pick[i];
@@ -195,35 +193,68 @@ static bool serves(const cmy_picker_t *former, const found_t *found)
     return true;
 }
 
-/* The policy's table: the former one's, if that serves, as it does where other names' changes made this walk necessary. */
-static bool tabulate(cmy_picker_t *picker, const cmy_picker_t *former, const found_t *found)
+/* Takes over what stays: where the rotation stands, and the table, if the same instances stand in it still, as they do where
+ * another name's changes made this walk necessary. */
+static void inherit(cmy_pickers_t *pickers, const cmy_key_t *name, cmy_picker_t *picker, const found_t *found)
+{
+    uint64_t stands = cmy_mix(atomic_load_explicit(&pickers->random, memory_order_relaxed));
+    uint32_t used = 0;
+    cmy_rcu_read_lock();
+    cmy_picker_t *former = cmy_picker_find(pickers, name, picker->policy);
+    if (former) {
+        stands = atomic_load_explicit(&former->own_rotation, memory_order_relaxed);
+        used = atomic_load_explicit(&former->used, memory_order_relaxed);
+    }
+    if (former && former->table && serves(former, found)) {
+        picker->table = former->table;
+        atomic_fetch_add_explicit(&picker->table->holders, 1, memory_order_relaxed);
+    }
+    cmy_rcu_read_unlock();
+    atomic_init(&picker->own_rotation, stands);
+    atomic_init(&picker->used, used);
+}
+
+/* The policy's table; null: no memory. */
+static cmy_table_t *make_table(int32_t policy, const found_t *found)
 {
     uint32_t n = found->count;
-    bool same = serves(former, found);
-    size_t bytes = 0;
-    void *table = picker;
-    picker->turns = n;
-    switch (picker->policy) {
-    case COMMY_POLICY_WEIGHTED_ROUND_ROBIN:
-        if (same)
-            picker->turns = former->turns;
-        table = picker->order = same ? copy_of(former->order, former->turns * sizeof *picker->order)
-                                     : cmy_turns_make(found->weight, n, &picker->turns);
-        bytes = picker->turns * sizeof *picker->order;
-        break;
-    case COMMY_POLICY_RANDOM:
-        bytes = n * sizeof *picker->columns;
-        table = picker->columns = same ? copy_of(former->columns, bytes) : cmy_alias_make(found->weight, n);
-        break;
-    case COMMY_POLICY_CONSISTENT_HASH:
-        bytes = (size_t)cmy_places_tables(n) * CMY_PLACES * sizeof *picker->places;
-        table = picker->places = same ? copy_of(former->places, bytes) : cmy_places_make(found->hash, n);
-        break;
-    default:
-        break;
+    cmy_table_t *table = calloc(1, sizeof *table);
+    if (!table)
+        return NULL;
+    atomic_init(&table->holders, 1);
+    if (policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN) {
+        table->memory = cmy_turns_make(found->weight, n, &table->turns);
+        table->bytes = table->turns * sizeof(uint32_t);
+    } else if (policy == COMMY_POLICY_RANDOM) {
+        table->memory = cmy_alias_make(found->weight, n);
+        table->bytes = n * sizeof(cmy_alias_t);
+    } else {
+        table->memory = cmy_places_make(found->hash, n);
+        table->bytes = (size_t)cmy_places_tables(n) * CMY_PLACES * sizeof(uint32_t);
     }
-    picker->bytes = bytes;
-    return table;
+    if (table->memory)
+        return table;
+    free(table);
+    return NULL;
+}
+
+/* Gives a picker all that follows from its instances. */
+static bool complete(cmy_pickers_t *pickers, const cmy_key_t *name, cmy_picker_t *picker, const found_t *found)
+{
+    picker->count = picker->turns = found->count;
+    picker->bytes = sizeof *picker + found->room * sizeof *found->pick;
+    inherit(pickers, name, picker, found);
+    if (found->count == 0 || picker->policy == COMMY_POLICY_ROUND_ROBIN)
+        return true;
+    if (!picker->table)
+        picker->table = make_table(picker->policy, found);
+    if (!picker->table)
+        return false;
+    picker->memory = picker->table->memory;
+    picker->bytes += picker->table->bytes;
+    if (picker->policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN)
+        picker->turns = picker->table->turns;
+    return true;
 }
 
 /* Where the rotation stands: in the name's group, of a region that may be written to. */
@@ -237,9 +268,10 @@ static cmy_word64_t *rotation_of(const commy_mesh_t *mesh, const cmy_key_t *name
     return policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN ? &record->weighted_rotation : &record->rotation;
 }
 
-commy_status_t cmy_picker_make(commy_mesh_t *mesh, const cmy_key_t *name, int32_t policy, const cmy_picker_t *former,
-                               cmy_picker_t **made, cmy_unfit_t *unfit)
+commy_status_t cmy_picker_make(commy_mesh_t *mesh, const cmy_key_t *name, int32_t policy, cmy_picker_t **made,
+                               cmy_unfit_t *unfit)
 {
+    cmy_pickers_t *pickers = cmy_pickers_of(mesh);
     found_t found = {0};
     *made = NULL;
     *unfit = (cmy_unfit_t){0};
@@ -252,27 +284,22 @@ commy_status_t cmy_picker_make(commy_mesh_t *mesh, const cmy_key_t *name, int32_
         .hash = name->hash,
         .policy = policy,
         .name_bytes = name->bytes,
+        .serial = atomic_fetch_add_explicit(&pickers->serial, 1, memory_order_relaxed) + 1,
     };
     picker->version = cmy_load64_acquire(picker->word); /* before the walk: what changes during it is a newer one's */
     memcpy(picker->name, name->text, name->bytes);
     commy_status_t status = walk(mesh, name, policy, &found, unfit);
-    if (status == COMMY_STATUS_SUCCESS && found.count > 0 && !tabulate(picker, former, &found))
+    picker->pick = found.pick;
+    if (status == COMMY_STATUS_SUCCESS && !complete(pickers, name, picker, &found))
         status = no_memory(name);
     free(found.weight);
     free(found.hash);
-    picker->pick = found.pick;
     if (status != COMMY_STATUS_SUCCESS) {
         cmy_picker_free(picker);
         return status;
     }
-    picker->count = found.count;
     picker->inverse = picker->turns ? UINT64_MAX / picker->turns : 0;
-    picker->bytes += sizeof *picker + found.room * sizeof *found.pick;
     picker->rotation = rotation_of(mesh, name, policy);
-    uint64_t stands = former ? atomic_load_explicit(&former->own_rotation, memory_order_relaxed)
-                             : cmy_mix(atomic_load_explicit(&cmy_pickers_of(mesh)->random, memory_order_relaxed));
-    atomic_init(&picker->own_rotation, stands);
-    atomic_init(&picker->used, former ? atomic_load_explicit(&former->used, memory_order_relaxed) : 0);
     *made = picker;
     return COMMY_STATUS_SUCCESS;
 }
@@ -315,11 +342,11 @@ static cmy_picker_t **choose_way(cmy_picker_t **set, const cmy_picker_t *made, c
     return idle;
 }
 
-cmy_picker_t *cmy_picker_publish(cmy_pickers_t *pickers, cmy_picker_t *former, cmy_picker_t *made, bool *published)
+cmy_picker_t *cmy_picker_publish(const cmy_region_t *region, cmy_pickers_t *pickers, cmy_picker_t *made,
+                                 bool *published)
 {
     cmy_picker_t *seen, **way = choose_way(cmy_pickers_set(pickers, made->hash, made->policy), made, &seen);
-    /* Somebody put another one there since ours was begun: theirs may be newer. */
-    bool overtaken = seen && seen != former && same_key(seen, made);
+    bool overtaken = seen && same_key(seen, made) && cmy_picker_current(region, seen);
     *published = !overtaken && cmy_rcu_swap(way, &seen, made);
     return *published ? seen : NULL;
 }

@@ -51,6 +51,14 @@ typedef struct cmy_unfit {
     uint32_t maintenance, draining, unhealthy, unknown, weightless;
 } cmy_unfit_t;
 
+/* What a policy draws from; shared by pickers of which one came after the other. */
+typedef struct cmy_table {
+    _Atomic uint32_t holders;
+    uint32_t turns; /* weighted round robin: of a period */
+    size_t bytes;
+    void *memory; /* policy.h: turns, columns or places */
+} cmy_table_t;
+
 typedef struct cmy_picker {
     /* Constant while published. */
     const cmy_word64_t *word;
@@ -58,12 +66,11 @@ typedef struct cmy_picker {
     uint64_t hash;           /* of the name */
     int32_t policy;          /* commy_policy_t */
     uint32_t count;          /* of pick */
-    uint32_t turns;          /* round robin: count; weighted: length of order */
+    uint32_t turns;          /* of a rotation */
     uint64_t inverse;        /* UINT64_MAX / turns */
     cmy_word64_t *rotation;  /* the host's; null: own_rotation */
-    uint32_t *order;         /* weighted round robin */
-    cmy_alias_t *columns;    /* random */
-    uint32_t *places;        /* consistent hash */
+    const void *memory;      /* the table's */
+    cmy_table_t *table;      /* null: round robin */
     cmy_pick_t *pick;
     uint32_t name_bytes;
     char name[COMMY_LIMIT_NAME_BYTES + 1];
@@ -73,6 +80,7 @@ typedef struct cmy_picker {
     alignas(64) _Atomic uint64_t own_rotation;
     _Atomic uint32_t used;   /* again, since the last went from its set */
     _Atomic uint32_t making; /* a thread is making the next one */
+    uint64_t serial;         /* of the handle's pickers; tells whose `making` was set */
     struct cmy_picker *next; /* retired ones */
 } cmy_picker_t;
 
@@ -81,6 +89,7 @@ typedef struct cmy_pickers {
     cmy_annex_t annex;
     cmy_picker_t *way[CMY_PICKER_SETS][CMY_PICKER_WAYS];
     _Atomic uint64_t random; /* goes up by CMY_MIX_STEP with each number that is drawn */
+    _Atomic uint64_t serial; /* of the last picker that was made */
     cmy_picker_t *retired;
     _Atomic size_t retired_bytes;
     _Atomic uint32_t retired_count;
@@ -114,17 +123,19 @@ static inline bool cmy_picker_current(const cmy_region_t *region, const cmy_pick
 }
 
 /*
- * Makes a picker of the instances that may be selected now; one without any (count 0) is not published. former: the one that
- * it is to replace, or null. unfit: receives what was found. Errors: NO_MEMORY, CORRUPT, with a sentence.
+ * Makes a picker of the instances that may be selected now; one without any has the count 0, and is not for publishing.
+ * Outside of read sections, since it allocates: what forks may wait for them. unfit: receives what was found.
+ * Errors: NO_MEMORY, CORRUPT, with a sentence.
  */
-commy_status_t cmy_picker_make(commy_mesh_t *mesh, const cmy_key_t *name, int32_t policy, const cmy_picker_t *former,
-                               cmy_picker_t **made, cmy_unfit_t *unfit);
+commy_status_t cmy_picker_make(commy_mesh_t *mesh, const cmy_key_t *name, int32_t policy, cmy_picker_t **made,
+                               cmy_unfit_t *unfit);
 
 /*
- * Puts a picker into the table in place of `former`, or where there is room, or in another's place. Within the read section
- * in which `former` was found. Returns whom to retire, or null; published: whether it is in the table.
+ * Puts a picker into the table: in place of an older one, or where there is room, or in another's place; not where one that is
+ * current stands there by now, or somebody else was faster. Within a read section. Returns whom to retire, or null.
  */
-cmy_picker_t *cmy_picker_publish(cmy_pickers_t *pickers, cmy_picker_t *former, cmy_picker_t *made, bool *published);
+cmy_picker_t *cmy_picker_publish(const cmy_region_t *region, cmy_pickers_t *pickers, cmy_picker_t *made,
+                                 bool *published);
 
 /* Frees a picker that was never published, or has come to the end of its grace period. Null is ignored. */
 void cmy_picker_free(cmy_picker_t *picker);

@@ -40,13 +40,18 @@ static inline uint32_t next_turn(cmy_picker_t *picker)
     return remainder_of(turn, picker);
 }
 
+/* The instance whose turn it is. */
+static inline uint32_t in_order(const cmy_picker_t *picker, uint32_t turn)
+{
+    return picker->memory ? ((const uint32_t *)picker->memory)[turn] : turn;
+}
+
 static inline void ask_for(const cmy_region_t *region, const cmy_picker_t *picker, uint32_t turn)
 {
     uint32_t ahead = turn + AHEAD;
     if (ahead >= picker->turns)
         ahead -= picker->turns;
-    const cmy_service_shm_t *service =
-        cmy_service_at(region, picker->pick[picker->order ? picker->order[ahead] : ahead].record);
+    const cmy_service_shm_t *service = cmy_service_at(region, picker->pick[in_order(picker, ahead)].record);
     __builtin_prefetch(service);
     __builtin_prefetch((const char *)service + CMY_CACHE_LINE);
 }
@@ -56,17 +61,17 @@ static inline uint32_t draw(const cmy_region_t *region, cmy_pickers_t *pickers, 
 {
     switch (picker->policy) {
     case COMMY_POLICY_RANDOM:
-        return cmy_alias_draw(picker->columns, picker->count,
+        return cmy_alias_draw(picker->memory, picker->count,
                               cmy_mix(atomic_fetch_add_explicit(&pickers->random, CMY_MIX_STEP, memory_order_relaxed)));
     case COMMY_POLICY_CONSISTENT_HASH:
-        return cmy_places_find(picker->places, picker->count, ask->client);
+        return cmy_places_find(picker->memory, picker->count, ask->client);
     default:
         break;
     }
     uint32_t turn = next_turn(picker);
     if (picker->count >= MANY)
         ask_for(region, picker, turn);
-    return picker->order ? picker->order[turn] : turn;
+    return in_order(picker, turn);
 }
 
 /* Enabled, and healthy or degraded: both have the lower bit of health. */
@@ -226,50 +231,71 @@ static commy_status_t none_fit(const commy_mesh_t *mesh, const ask_t *ask, const
                     name, region->mesh, region->dir, list);
 }
 
-static bool making_alone(cmy_picker_t *former)
-{
-    return !former || atomic_exchange_explicit(&former->making, 1, memory_order_acquire) == 0;
-}
-
-static void made_none(cmy_picker_t *former)
-{
-    if (former)
-        atomic_store_explicit(&former->making, 0, memory_order_release);
-}
-
 /*
- * One try with a picker of its own making, if no other thread is at that or if its former has nothing any more. Returns
- * whether it is decided; *status says how.
+ * Selects from a picker that is old, while another thread makes the next. False: nobody is at that, or it has nothing any
+ * more; *alone is then the serial of the picker whose next is the caller's to make, or 0.
  */
+static bool pick_meanwhile(commy_mesh_t *mesh, cmy_pickers_t *pickers, const ask_t *ask, uint64_t *alone,
+                           commy_target_t *target)
+{
+    bool selected = false;
+    *alone = 0;
+    cmy_rcu_read_lock();
+    cmy_picker_t *former = cmy_picker_find(pickers, &ask->name, ask->policy);
+    if (former && atomic_exchange_explicit(&former->making, 1, memory_order_relaxed) == 0)
+        *alone = former->serial;
+    else if (former)
+        selected = pick(mesh->region, pickers, former, ask, target);
+    cmy_rcu_read_unlock();
+    return selected;
+}
+
+/* Publishes a picker and selects from it. */
+static bool pick_anew(commy_mesh_t *mesh, cmy_pickers_t *pickers, const ask_t *ask, cmy_picker_t *made, bool any,
+                      commy_target_t *target)
+{
+    bool published;
+    cmy_rcu_read_lock();
+    cmy_picker_t *gone = cmy_picker_publish(mesh->region, pickers, made, &published);
+    bool selected =
+        pick(mesh->region, pickers, made, ask, target) || (any && pick_any(mesh->region, made, ask, target));
+    cmy_rcu_read_unlock();
+    if (published)
+        cmy_picker_retire(pickers, gone);
+    else
+        cmy_picker_free(made);
+    return selected;
+}
+
+/* The next picker was not made, or did not come into the place of its former: that may be tried again. */
+static void give_up_making(cmy_pickers_t *pickers, const ask_t *ask, uint64_t alone)
+{
+    cmy_rcu_read_lock();
+    cmy_picker_t *former = alone ? cmy_picker_find(pickers, &ask->name, ask->policy) : NULL;
+    if (former && former->serial == alone)
+        atomic_store_explicit(&former->making, 0, memory_order_relaxed);
+    cmy_rcu_read_unlock();
+}
+
+/* One try; returns whether it is decided, and *status says how. last: any instance is better than none. */
 static bool try_anew(commy_mesh_t *mesh, cmy_pickers_t *pickers, const ask_t *ask, bool last, commy_target_t *target,
                      commy_status_t *status)
 {
-    cmy_picker_t *made = NULL, *gone = NULL;
+    cmy_picker_t *made;
     cmy_unfit_t unfit;
-    bool selected = false, published = false;
-    cmy_rcu_read_lock(); /* keeps `former` from being freed and another from being made in its place before the swap */
-    cmy_picker_t *former = cmy_picker_find(pickers, &ask->name, ask->policy);
-    bool alone = making_alone(former);
+    uint64_t alone;
     *status = COMMY_STATUS_SUCCESS;
-    if (!alone && pick(mesh->region, pickers, former, ask, target)) {
-        cmy_rcu_read_unlock();
+    if (pick_meanwhile(mesh, pickers, ask, &alone, target))
         return true;
-    }
-    *status = cmy_picker_make(mesh, &ask->name, ask->policy, former, &made, &unfit);
+    bool selected = false;
+    *status = cmy_picker_make(mesh, &ask->name, ask->policy, &made, &unfit);
     if (*status == COMMY_STATUS_SUCCESS && made->count > 0) {
-        gone = cmy_picker_publish(pickers, former, made, &published);
-        selected = pick(mesh->region, pickers, made, ask, target) ||
-                   ((last || ask->policy != COMMY_POLICY_CONSISTENT_HASH) && pick_any(mesh->region, made, ask, target));
-    }
-    if (alone && !published)
-        made_none(former);
-    bool none = *status == COMMY_STATUS_SUCCESS && made->count == 0;
-    cmy_rcu_read_unlock();
-    if (!published)
+        selected = pick_anew(mesh, pickers, ask, made, last || ask->policy != COMMY_POLICY_CONSISTENT_HASH, target);
+    } else if (*status == COMMY_STATUS_SUCCESS) {
         cmy_picker_free(made);
-    cmy_picker_retire(pickers, gone);
-    if (none)
         *status = none_fit(mesh, ask, &unfit);
+    }
+    give_up_making(pickers, ask, alone);
     return selected || *status != COMMY_STATUS_SUCCESS;
 }
 
