@@ -47,6 +47,12 @@ const bench_workload_t bench_plan[] = {
     NAMES("iterate", OP_ITERATE, CHECK_INSTANCES, 1000),
     NAMES("select", OP_SELECT, CHECK_EACH, 10),
     NAMES("select", OP_SELECT, CHECK_EACH, 10000),
+    NAMES("select-weighted", OP_SELECT_WEIGHTED, CHECK_EACH, 10),
+    NAMES("select-weighted", OP_SELECT_WEIGHTED, CHECK_EACH, 10000),
+    NAMES("select-random", OP_SELECT_RANDOM, CHECK_EACH, 10),
+    NAMES("select-random", OP_SELECT_RANDOM, CHECK_EACH, 10000),
+    NAMES("select-client", OP_SELECT_CLIENT, CHECK_EACH, 10),
+    NAMES("select-client", OP_SELECT_CLIENT, CHECK_EACH, 10000),
     NAMES("iterate-spread", OP_DISCOVER_SPREAD, CHECK_EACH, BENCH_PER_NAME),
     NAMES("dependent", OP_DEPENDENT, CHECK_ANSWERS, 0),
 };

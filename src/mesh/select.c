@@ -313,21 +313,30 @@ static commy_status_t select_anew(commy_mesh_t *mesh, const ask_t *ask, commy_ta
                     ask->name.text, ROUNDS);
 }
 
+/* Options of another library's size, or that mean nothing. */
+static __attribute__((noinline)) commy_status_t read_options(const commy_select_options_t *from,
+                                                             commy_select_options_t *options)
+{
+    commy_status_t status = cmy_mesh_sized("options", from, options, sizeof *options);
+    if (status == COMMY_STATUS_SUCCESS && options->flags != 0)
+        status = cmy_fail(COMMY_STATUS_INVALID, "options.flags 0x%x has bits that mean nothing; use 0", options->flags);
+    return status;
+}
+
 commy_status_t commy_service_select(commy_mesh_t *mesh, const char *name, const commy_select_options_t *from,
                                     commy_target_t *target)
 {
     ask_t ask;
     commy_select_options_t options = {.size = sizeof options};
-    if (from) {
-        commy_status_t status = cmy_mesh_sized("options", from, &options, sizeof options);
-        if (status == COMMY_STATUS_SUCCESS && options.flags != 0)
-            status =
-                cmy_fail(COMMY_STATUS_INVALID, "options.flags 0x%x has bits that mean nothing; use 0", options.flags);
-        if (status != COMMY_STATUS_SUCCESS)
-            return status;
-    }
+    commy_status_t status = COMMY_STATUS_SUCCESS;
+    if (from && from->size == sizeof options && from->flags == 0)
+        options = *from;
+    else if (from)
+        status = read_options(from, &options);
+    if (__builtin_expect(status != COMMY_STATUS_SUCCESS, 0))
+        return status;
     if (__builtin_expect(cmy_select_at_once(mesh, name, options.policy, options.client_id, target), 1))
         return COMMY_STATUS_SUCCESS;
-    commy_status_t status = check(mesh, name, options.policy, options.client_id, target, &ask);
+    status = check(mesh, name, options.policy, options.client_id, target, &ask);
     return status == COMMY_STATUS_SUCCESS ? select_anew(mesh, &ask, target) : status;
 }
