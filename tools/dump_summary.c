@@ -147,8 +147,8 @@ static void count_record(void *user, const struct image *image, uint32_t number)
 
 void dump_slabs(struct image *image)
 {
-    static const char *const names[] = {"services",   "groups",      "member lines",
-                                        "statistics", "small texts", "large texts"};
+    static const char *const names[CMY_SLABS] = {"services",    "groups",      "member lines", "statistics",
+                                                 "small texts", "large texts", "cells"};
     static const struct dump_field fields[] = {
         {"slab", "SLAB", COLUMN_TEXT},
         {"limit", "LIMIT", COLUMN_NUMBER},
