@@ -88,6 +88,8 @@ static void check_further(const cmy_look_t *look, const cmy_stat_shm_t *stat)
             continue;
         }
         const cmy_cells_shm_t *cells = cmy_record_at(look->region, CMY_CELLS, number - 1);
+        if (cmy_state_phase(cmy_load64_acquire(&cells->block.state)) == CMY_FREE)
+            cmy_look_wrong(look, "links to record of cells %u, which is FREE", number - 1);
         if (cmy_load32_relaxed(&cells->block.home) != look->index || cmy_load32_relaxed(&cells->block.bytes) != i)
             cmy_look_wrong(look, "links to record of cells %u, which is part %u of block %u", number - 1,
                            cmy_load32_relaxed(&cells->block.bytes), cmy_load32_relaxed(&cells->block.home));
