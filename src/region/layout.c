@@ -62,7 +62,7 @@ static uint32_t slab_limit(cmy_slab_kind_t kind, uint32_t capacity)
     case CMY_SMALL_TEXTS:
         return capacity + 64; /* one for every service, and one for each that is being replaced or came second */
     case CMY_CELLS:
-        return 2 * capacity + 1024; /* enough for all blocks used by up to 179 participants, or 1,450 blocks by 1,024 */
+        return 2 * capacity + 64; /* one for every statistics block, and another for nearly all */
     default:
         return capacity;
     }

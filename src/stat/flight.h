@@ -28,7 +28,7 @@
  *   linking    a record of cells is claimed, and linked by a CAS from 0; the loser frees its own. Links stay, so that
  *              a number read once is right for ever. Killed in between: see cmy_cells_shm_t.
  *
- * Bounds: 1,024 participants, 65,535 requests of one at one service; 704 bytes for each 86 slots beyond the seventh that
+ * Bounds: 1,024 participants, 65,535 requests of one at one service, twice the capacity and 64 records of further cells; 704 bytes for each 86 slots beyond the seventh that
  * a service was ever used from, given back only with the region. A participant takes the lowest free slot, so that on a
  * host of seven participants a reader looks at two lines of the block and the life words of those who have something in
  * flight.
