@@ -243,6 +243,7 @@ static void print_blocks(struct image *image)
     };
 
     dump_list_open("blocks", "Blocks", fields, sizeof(fields) / sizeof(fields[0]));
+    image_load_slab(image, CMY_CELLS); /* which blocks of statistics look into */
     for (cmy_slab_kind_t kind = CMY_STATS; kind <= CMY_LARGE_TEXTS; kind++)
         image_visit(image, kind, block, &kind);
     dump_list_close();

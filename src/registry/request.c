@@ -123,6 +123,17 @@ static commy_status_t check_quantile(double quantile)
                     quantile);
 }
 
+/* All services that count. One that goes while it is read adds what its block held then, or nothing. */
+static void read_mesh(const cmy_region_t *region, cmy_latencies_t *latencies)
+{
+    for (uint32_t record = 0; cmy_region_holds(region, CMY_SERVICES, record); record++) {
+        const cmy_service_shm_t *service = cmy_service_at(region, record);
+        uint64_t state = cmy_load64_acquire(&service->state);
+        if (cmy_service_visible(region, service, state))
+            cmy_latency_read_service(region, record, state, latencies);
+    }
+}
+
 commy_status_t commy_service_latency(const commy_mesh_t *mesh, const char *id, double quantile, uint64_t *ns)
 {
     uint32_t record;
@@ -139,7 +150,7 @@ commy_status_t commy_service_latency(const commy_mesh_t *mesh, const char *id, d
     if (id)
         cmy_latency_read_service(mesh->region, record, state, &latencies);
     else
-        cmy_latency_read_mesh(mesh->region, &latencies);
+        read_mesh(mesh->region, &latencies);
     if (id && !cmy_service_same(cmy_service_at(mesh->region, record), state))
         return cmy_mesh_no_service(mesh, id);
     *ns = cmy_latency_quantile(&latencies, quantile);
@@ -160,8 +171,7 @@ commy_status_t commy_name_latency(const commy_mesh_t *mesh, const char *name, do
         status = commy_iterate_name(mesh, name, &iterator);
     if (status != COMMY_STATUS_SUCCESS)
         return status;
-    /* An instance that goes while it is read adds what its block held then, or nothing. */
-    for (; commy_iterate_next(mesh, &iterator, &view); any = true)
+    for (; commy_iterate_next(mesh, &iterator, &view); any = true) /* of one that goes meanwhile as above */
         cmy_latency_read_service(mesh->region, view._index, view._state, &latencies);
     if (!any)
         return cmy_fail(COMMY_STATUS_NOT_FOUND, "service name '%s' has no instance in mesh %s of %s", name,

@@ -42,14 +42,6 @@ void cmy_latency_read_service(const cmy_region_t *region, uint32_t service, uint
         cmy_latency_read_block(stat, to);
 }
 
-void cmy_latency_read_mesh(const cmy_region_t *region, cmy_latencies_t *to)
-{
-    uint32_t blocks = cmy_region_reserved_again(region, CMY_STATS);
-    for (uint32_t block = 0; block < blocks; block++)
-        if (cmy_state_phase(cmy_load64_acquire(cmy_state_at(region, CMY_STATS, block))) == CMY_LIVE)
-            cmy_latency_read_block(cmy_record_at(region, CMY_STATS, block), to);
-}
-
 uint64_t cmy_latency_quantile(const cmy_latencies_t *of, double quantile)
 {
     uint64_t samples = 0, passed = 0;

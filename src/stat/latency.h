@@ -59,9 +59,6 @@ void cmy_latency_read_block(const cmy_stat_shm_t *stat, cmy_latencies_t *to);
 void cmy_latency_read_service(const cmy_region_t *region, uint32_t service, uint64_t service_state,
                               cmy_latencies_t *to);
 
-/* Adds those of all services. */
-void cmy_latency_read_mesh(const cmy_region_t *region, cmy_latencies_t *to);
-
 /* The latency that a share of the samples does not exceed; 0 where there is none. quantile: 0 to 1. */
 uint64_t cmy_latency_quantile(const cmy_latencies_t *of, double quantile);
 
