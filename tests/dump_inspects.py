@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """`commy dump` shows a live region, a copy, a damaged and a foreign file, says what is wrong, and survives any bytes.
 
-    dump_inspects.py        $COMMY_TOOL: the command
+    dump_inspects.py        $COMMY_TOOL: the command; $COMMY_LIBRARY: the shared library
 
 Each comparison is a test; the last line is "N passed, N failed".
 """
 
+import ctypes
 import json
 import os
 import random
@@ -90,6 +91,28 @@ def live(region):
     check("no page was allocated by looking", os.stat(region).st_blocks * 512 == shown["header"]["backed_bytes"])
 
 
+class Handle(ctypes.Structure):
+    _fields_ = [("instance_id", ctypes.c_uint64)]
+
+
+def requests():
+    library = ctypes.CDLL(os.environ["COMMY_LIBRARY"])
+    library.commy_open_mesh.restype = Handle
+    handle, target, token = library.commy_open_mesh(None), (ctypes.c_uint64 * 35)(), ctypes.c_uint64()
+    library.commy_find(handle, b"api-1", target)
+    began = [library.commy_begin_request(handle, ctypes.c_uint64(target[0]), ctypes.byref(token)) for _ in range(3)]
+    ended = library.commy_end_request(handle, token, ctypes.c_uint64(1000000), 1)
+    shown = json.loads(commy("dump", "--json", "--records", "--check").stdout)
+    block = [b for b in shown["blocks"] if b["kind"] == "statistics"]
+    check("requests begin and end", began == [0, 0, 0] and ended == 0)
+    check("counters are summed", shown["counters"]["successful_requests"] == 1, shown["counters"])
+    check("requests in flight and latencies are shown", len(block) == 1 and block[0]["in_flight"] == 2
+          and abs(block[0]["p50_ns"] - 1000000) < 70000 and shown["findings"] == [], block)
+    library.commy_destroy_mesh(handle)
+    shown = json.loads(commy("dump", "--json", "--records", "--check").stdout)
+    check("those of who left are not", [b["in_flight"] for b in shown["blocks"] if b["kind"] == "statistics"] == [0])
+
+
 def others(region, place):
     whole = open(region, "rb").read()
     copy = write(place + "/copy", whole)
@@ -114,7 +137,7 @@ def others(region, place):
     check("a truncated one is shown as far as it goes",
           code == 1 and says(shown, "it is truncated") and len(shown["services"]) > 0 and "findings" in shown)
     code, shown = dump(write(place + "/x", whole[:100]))
-    check("so is one shorter than a header", code == 1 and says(shown, "a header takes 384"), shown["wrong"])
+    check("so is one shorter than a header", code == 1 and says(shown, "a header takes 448"), shown["wrong"])
     code, shown = dump(write(place + "/x", os.urandom(5000)))
     check("a foreign file is told", code == 1 and says(shown, "it does not start as a region"), shown["wrong"])
     check("an empty one", commy("dump", write(place + "/x", b"")).returncode == 2)
@@ -131,7 +154,7 @@ def any_bytes(whole, place):
     for turn in range(60):
         content = bytearray(whole)
         for _ in range(1 << source.randrange(14)):
-            at = source.randrange(source.choice([384, 200000, len(content)]))
+            at = source.randrange(source.choice([448, 200000, len(content)]))
             content[at] = source.choice([0, 255, source.randrange(256)])
         if source.random() < 0.8:  # else even the layout is in doubt
             content[:48] = whole[:48]
@@ -149,6 +172,7 @@ def main():
     holder = make_mesh()
     try:
         live(place + "/mesh/default")
+        requests()
         others(place + "/mesh/default", place)
     finally:
         holder.send_signal(signal.SIGTERM)

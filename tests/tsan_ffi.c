@@ -72,7 +72,12 @@ static void look_up(commy_handle_t h, unsigned *seed)
         expect("select", commy_select_service(h, "tsan", id, &target), " 3 5 12 ");
         if (code == 0)
             expect("report", commy_report(h, target.reference, 1000, 1), " 3 5 12 ");
+        uint64_t token = 0;
+        if (code == 0 && commy_begin_request(h, target.reference, &token) == 0)
+            expect("end", commy_end_request(h, token, 1000, 1), " 2 3 12 ");
     }
+    uint64_t ns;
+    expect("latency", commy_get_latency(h, rand_r(seed) & 1 ? "tsan" : NULL, 0.5, &ns), " 3 5 12 ");
     commy_mesh_stats_t stats;
     expect("stats", commy_get_mesh_stats(h, &stats), " 3 12 ");
     int32_t count = commy_discover_services_count(h, "tsan");

@@ -98,6 +98,24 @@ static void report(commy_mesh_t *mesh, uint64_t reference)
         atomic_fetch_sub(&doubts, 1);
 }
 
+/* Through the handle that leaves now and then, which ends what it has in flight, uncounted; or through the other. */
+static void request(commy_mesh_t *mesh, uint64_t reference)
+{
+    uint64_t token;
+    if (expect("begin", commy_service_begin(mesh, reference, &token), " 5 12 ") != COMMY_STATUS_SUCCESS)
+        return;
+    atomic_fetch_add(&doubts, 1);
+    if (expect("end", commy_service_end(mesh, token, 1000, true), mesh == stable ? " " : " 2 12 ") ==
+        COMMY_STATUS_SUCCESS)
+        atomic_fetch_add(&reports, 1);
+    else
+        atomic_fetch_sub(&doubts, 1);
+    expect("end, twice",
+           commy_service_end(mesh, token, 1000, true) == COMMY_STATUS_SUCCESS ? COMMY_STATUS_INTERNAL
+                                                                              : COMMY_STATUS_SUCCESS,
+           " ");
+}
+
 static void look(const commy_mesh_t *mesh, uint64_t *random)
 {
     char id[64], name[16], text[1300];
@@ -105,15 +123,31 @@ static void look(const commy_mesh_t *mesh, uint64_t *random)
     commy_service_info_t info;
     size_t bytes;
     draw(random, id, name, text);
-    if (expect("find", commy_service_find(mesh, id, &target), " 5 ") == COMMY_STATUS_SUCCESS)
+    if (expect("find", commy_service_find(mesh, id, &target), " 5 ") == COMMY_STATUS_SUCCESS) {
         report(stable, target.reference);
+        request(below(random, 2) ? stable : restless, target.reference);
+    }
     expect("get", commy_service_get(mesh, id, &info), " 5 ");
     if (expect("metadata", commy_service_metadata(mesh, id, text, sizeof text, &bytes), " 5 ") == COMMY_STATUS_SUCCESS)
         for (size_t i = 0; i < bytes; i++)
             if (text[i] != 't')
                 atomic_fetch_add(&violations, 1);
     commy_service_stats_t stats;
+    uint64_t ns;
     expect("statistics", commy_service_stats(mesh, id, &stats), " 5 ");
+    expect("latency", commy_service_latency(mesh, id, 0.9, &ns), " 5 ");
+}
+
+/* Nobody is at work: each request was ended, by its thread or by a leave. */
+static bool none_in_flight(const commy_mesh_t *mesh)
+{
+    commy_iterator_t iterator;
+    commy_view_t view;
+    commy_service_stats_t stats;
+    bool none = commy_iterate_all(mesh, &iterator) == COMMY_STATUS_SUCCESS;
+    while (commy_iterate_next(mesh, &iterator, &view))
+        none = none && commy_service_stats(mesh, view.id, &stats) == COMMY_STATUS_SUCCESS && stats.in_flight == 0;
+    return none;
 }
 
 static void walk(const commy_mesh_t *mesh, uint64_t *random)
@@ -243,6 +277,7 @@ int main(int argc, char **argv)
     commy_mesh_stats(reader, &stats);
     hold(&counted, stats.successful_requests == atomic_load(&reports) && atomic_load(&doubts) == atomic_load(&reports),
          "%" PRIu64 " of %" PRIu64, stats.successful_requests, atomic_load(&reports));
+    hold(&counted, none_in_flight(reader), "requests are in flight when all is quiet");
     hold(&sound, is_clean(stable), "when all is quiet");
     commy_mesh_detach(&restless);
     commy_mesh_detach(&stable);

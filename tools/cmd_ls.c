@@ -100,10 +100,15 @@ struct listing {
 static void listing_open(struct listing *listing)
 {
     static const struct column columns[] = {
-        {"NAME", COLUMN_TEXT},           {"ID", COLUMN_TEXT},
-        {"ADDRESS", COLUMN_TEXT},        {"STATUS", COLUMN_TEXT},
-        {"WEIGHT", COLUMN_EXTRA_NUMBER}, {"VERSION", COLUMN_EXTRA_TEXT},
-        {"ZONE", COLUMN_EXTRA_TEXT},     {"NODE", COLUMN_EXTRA_TEXT},
+        {"NAME", COLUMN_TEXT},
+        {"ID", COLUMN_TEXT},
+        {"ADDRESS", COLUMN_TEXT},
+        {"STATUS", COLUMN_TEXT},
+        {"WEIGHT", COLUMN_EXTRA_NUMBER},
+        {"VERSION", COLUMN_EXTRA_TEXT},
+        {"ZONE", COLUMN_EXTRA_TEXT},
+        {"NODE", COLUMN_EXTRA_TEXT},
+        {"IN FLIGHT", COLUMN_EXTRA_NUMBER},
     };
 
     listing->count = 0;
@@ -118,7 +123,7 @@ static void listing_open(struct listing *listing)
 static void listing_add(struct listing *listing, const struct service *service)
 {
     const commy_service_info_t *info = &service->info;
-    char address[ADDRESS_TEXT_BYTES], state[STATE_TEXT_BYTES], weight[16];
+    char address[ADDRESS_TEXT_BYTES], state[STATE_TEXT_BYTES], weight[16], in_flight[24];
 
     listing->count++;
     if (tool.json) {
@@ -126,9 +131,10 @@ static void listing_add(struct listing *listing, const struct service *service)
         return;
     }
     snprintf(weight, sizeof(weight), "%u", info->weight);
+    snprintf(in_flight, sizeof(in_flight), "%ju", (uintmax_t)service->in_flight);
     table_row(listing->table,
               (const char *[]){info->name, info->id, address_text(info->endpoint, info->port, address),
-                               state_text(info, state), weight, info->version, info->zone, info->node_id});
+                               state_text(info, state), weight, info->version, info->zone, info->node_id, in_flight});
     table_paint(listing->table, 3, state_color(info));
 }
 

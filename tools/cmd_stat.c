@@ -21,11 +21,13 @@ static const struct argp_option options[] = {
     {0},
 };
 
-static const char doc[] = "Show counters: of the mesh, of the instances of a name, or of one service.\v"
-                          "Example:\n"
-                          "  commy stat web\n"
-                          "  commy stat --id web-1 --json | jq .failed_requests\n\n"
-                          "Exits with 1 where NAME or ID is given and there is no such service.";
+static const char doc[] =
+    "Show counters, latencies and requests in flight: of the mesh, of the instances of a name, or of one "
+    "service.\v"
+    "Example:\n"
+    "  commy stat web\n"
+    "  commy stat --id web-1 --json | jq .failed_requests\n\n"
+    "Exits with 1 where NAME or ID is given and there is no such service.";
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -42,35 +44,48 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-static void add_requests(commy_mesh_stats_t *sum, const commy_service_stats_t *more)
+/* What percentiles are shown of. */
+static const struct {
+    const char *word, *key;
+    double quantile;
+} shares[] = {{"p50", "p50_ns", 0.5}, {"p90", "p90_ns", 0.9}, {"p99", "p99_ns", 0.99}, {"p99.9", "p99_9_ns", 0.999}};
+#define SHARES (sizeof(shares) / sizeof(shares[0]))
+
+struct sum {
+    commy_mesh_stats_t mesh;
+    uint64_t in_flight, latency_ns[SHARES];
+};
+
+static void add_requests(struct sum *sum, const commy_service_stats_t *more)
 {
-    uint64_t requests = sum->total_requests + more->total_requests;
+    uint64_t requests = sum->mesh.total_requests + more->total_requests;
 
     if (requests != 0)
-        sum->average_response_time_ms = (sum->average_response_time_ms * (double)sum->total_requests +
-                                         more->average_response_time_ms * (double)more->total_requests) /
-                                        (double)requests;
-    sum->total_requests = requests;
-    sum->successful_requests += more->successful_requests;
-    sum->failed_requests += more->failed_requests;
+        sum->mesh.average_response_time_ms = (sum->mesh.average_response_time_ms * (double)sum->mesh.total_requests +
+                                              more->average_response_time_ms * (double)more->total_requests) /
+                                             (double)requests;
+    sum->mesh.total_requests = requests;
+    sum->mesh.successful_requests += more->successful_requests;
+    sum->mesh.failed_requests += more->failed_requests;
+    sum->in_flight += more->in_flight;
 }
 
 /* One service more in the sum. A service that goes while it is being read counts for nothing. */
-static commy_status_t add_service(const commy_mesh_t *mesh, const commy_service_info_t *info, commy_mesh_stats_t *sum)
+static commy_status_t add_service(const commy_mesh_t *mesh, const commy_service_info_t *info, struct sum *sum)
 {
     commy_service_stats_t counters;
     commy_status_t status = commy_service_stats(mesh, info->id, &counters);
 
     if (status != COMMY_STATUS_SUCCESS)
         return status;
-    sum->total_services++;
-    sum->healthy_services += is_healthy(info);
-    sum->unhealthy_services += info->status == COMMY_HEALTH_UNHEALTHY;
+    sum->mesh.total_services++;
+    sum->mesh.healthy_services += is_healthy(info);
+    sum->mesh.unhealthy_services += info->status == COMMY_HEALTH_UNHEALTHY;
     add_requests(sum, &counters);
     return COMMY_STATUS_SUCCESS;
 }
 
-static commy_status_t sum_of_name(const commy_mesh_t *mesh, const char *name, commy_mesh_stats_t *sum)
+static commy_status_t sum_of_name(const commy_mesh_t *mesh, const char *name, struct sum *sum)
 {
     commy_iterator_t iterator;
     commy_view_t view;
@@ -87,7 +102,7 @@ static commy_status_t sum_of_name(const commy_mesh_t *mesh, const char *name, co
     return status;
 }
 
-static commy_status_t sum_of_service(const commy_mesh_t *mesh, const struct arguments *given, commy_mesh_stats_t *sum)
+static commy_status_t sum_of_service(const commy_mesh_t *mesh, const struct arguments *given, struct sum *sum)
 {
     commy_service_info_t info;
     commy_status_t status = commy_service_get(mesh, given->id, &info);
@@ -99,16 +114,50 @@ static commy_status_t sum_of_service(const commy_mesh_t *mesh, const struct argu
     return add_service(mesh, &info, sum);
 }
 
-static commy_status_t sum_up(const commy_mesh_t *mesh, const struct arguments *given, commy_mesh_stats_t *sum)
+/* The library's own totals, which also know of services that have gone; in flight is what it is of those that are there. */
+static commy_status_t sum_of_mesh(const commy_mesh_t *mesh, struct sum *sum)
 {
-    if (given->id != NULL)
-        return sum_of_service(mesh, given, sum);
-    if (given->name != NULL)
-        return sum_of_name(mesh, given->name, sum);
-    return commy_mesh_stats(mesh, sum);
+    commy_iterator_t iterator;
+    commy_view_t view;
+    commy_service_info_t info;
+    commy_service_stats_t counters;
+    commy_status_t status = commy_mesh_stats(mesh, &sum->mesh);
+
+    if (status == COMMY_STATUS_SUCCESS)
+        status = commy_iterate_all(mesh, &iterator);
+    while (status == COMMY_STATUS_SUCCESS && commy_iterate_next(mesh, &iterator, &view)) {
+        if (commy_view_info(mesh, &view, &info) == COMMY_STATUS_SUCCESS &&
+            commy_service_stats(mesh, info.id, &counters) == COMMY_STATUS_SUCCESS)
+            sum->in_flight += counters.in_flight;
+    }
+    return status;
 }
 
-static void print_json(const commy_mesh_stats_t *sum, const commy_mesh_info_t *about, const struct arguments *given)
+/* Percentiles; none of what has gone meanwhile. */
+static commy_status_t add_latencies(const commy_mesh_t *mesh, const struct arguments *given, struct sum *sum)
+{
+    for (size_t i = 0; i < SHARES; i++) {
+        commy_status_t status = given->id == NULL && given->name != NULL
+                                    ? commy_name_latency(mesh, given->name, shares[i].quantile, &sum->latency_ns[i])
+                                    : commy_service_latency(mesh, given->id, shares[i].quantile, &sum->latency_ns[i]);
+        if (status != COMMY_STATUS_SUCCESS && status != COMMY_STATUS_NOT_FOUND)
+            return status;
+    }
+    return COMMY_STATUS_SUCCESS;
+}
+
+static commy_status_t sum_up(const commy_mesh_t *mesh, const struct arguments *given, struct sum *sum)
+{
+    commy_status_t status = given->id != NULL     ? sum_of_service(mesh, given, sum)
+                            : given->name != NULL ? sum_of_name(mesh, given->name, sum)
+                                                  : sum_of_mesh(mesh, sum);
+
+    if (status != COMMY_STATUS_SUCCESS || (sum->mesh.total_services == 0 && (given->id != NULL || given->name != NULL)))
+        return status;
+    return add_latencies(mesh, given, sum);
+}
+
+static void print_json(const struct sum *sum, const commy_mesh_info_t *about, const struct arguments *given)
 {
     json_t *object = must_have(json_object());
 
@@ -117,13 +166,16 @@ static void print_json(const commy_mesh_stats_t *sum, const commy_mesh_info_t *a
         json_put_text(object, "name", given->name);
     if (given->id != NULL)
         json_put_text(object, "id", given->id);
-    json_put_number(object, "total_services", sum->total_services);
-    json_put_number(object, "healthy_services", sum->healthy_services);
-    json_put_number(object, "unhealthy_services", sum->unhealthy_services);
-    json_put_number(object, "total_requests", sum->total_requests);
-    json_put_number(object, "successful_requests", sum->successful_requests);
-    json_put_number(object, "failed_requests", sum->failed_requests);
-    json_put(object, "average_response_time_ms", json_real(sum->average_response_time_ms));
+    json_put_number(object, "total_services", sum->mesh.total_services);
+    json_put_number(object, "healthy_services", sum->mesh.healthy_services);
+    json_put_number(object, "unhealthy_services", sum->mesh.unhealthy_services);
+    json_put_number(object, "total_requests", sum->mesh.total_requests);
+    json_put_number(object, "successful_requests", sum->mesh.successful_requests);
+    json_put_number(object, "failed_requests", sum->mesh.failed_requests);
+    json_put(object, "average_response_time_ms", json_real(sum->mesh.average_response_time_ms));
+    for (size_t i = 0; i < SHARES; i++)
+        json_put_number(object, shares[i].key, sum->latency_ns[i]);
+    json_put_number(object, "in_flight", sum->in_flight);
     if (given->name == NULL && given->id == NULL) {
         json_put_number(object, "participants", about->participants);
         json_put_number(object, "capacity", about->capacity);
@@ -136,17 +188,20 @@ static void print_json(const commy_mesh_stats_t *sum, const commy_mesh_info_t *a
     json_print(object);
 }
 
-static void print_table(const commy_mesh_stats_t *sum, const commy_mesh_info_t *about, const struct arguments *given)
+static void print_table(const struct sum *sum, const commy_mesh_info_t *about, const struct arguments *given)
 {
     struct table *table = table_open_pairs();
     char backed[SIZE_TEXT_BYTES], statistics[SIZE_TEXT_BYTES], when[TIME_TEXT_BYTES];
-    uint32_t unknown = sum->total_services - sum->healthy_services - sum->unhealthy_services;
+    uint32_t unknown = sum->mesh.total_services - sum->mesh.healthy_services - sum->mesh.unhealthy_services;
 
-    table_pair(table, "services", "%u (%u healthy, %u unhealthy, %u unknown)", sum->total_services,
-               sum->healthy_services, sum->unhealthy_services, unknown);
-    table_pair(table, "requests", "%ju (%ju succeeded, %ju failed)", (uintmax_t)sum->total_requests,
-               (uintmax_t)sum->successful_requests, (uintmax_t)sum->failed_requests);
-    table_pair(table, "average response", "%.3f ms", sum->average_response_time_ms);
+    table_pair(table, "services", "%u (%u healthy, %u unhealthy, %u unknown)", sum->mesh.total_services,
+               sum->mesh.healthy_services, sum->mesh.unhealthy_services, unknown);
+    table_pair(table, "requests", "%ju (%ju succeeded, %ju failed)", (uintmax_t)sum->mesh.total_requests,
+               (uintmax_t)sum->mesh.successful_requests, (uintmax_t)sum->mesh.failed_requests);
+    table_pair(table, "average response", "%.3f ms", sum->mesh.average_response_time_ms);
+    for (size_t i = 0; i < SHARES; i++)
+        table_pair(table, shares[i].word, "%.3f ms", (double)sum->latency_ns[i] / 1e6);
+    table_pair(table, "in flight", "%ju", (uintmax_t)sum->in_flight);
     if (given->name == NULL && given->id == NULL) {
         table_pair(table, "participants", "%u", about->participants);
         table_pair(table, "capacity", "%u services, %u of them reserved", about->capacity, about->reserved_services);
@@ -162,7 +217,7 @@ int cmd_stat(int argc, char **argv)
 {
     struct argp argp = {options, parse, "[NAME]", doc, common_children, NULL, NULL};
     struct arguments given = {0};
-    commy_mesh_stats_t sum = {0};
+    struct sum sum = {0};
     commy_mesh_info_t about;
     commy_mesh_t *mesh;
 
@@ -182,7 +237,7 @@ int cmd_stat(int argc, char **argv)
         print_json(&sum, &about, &given);
     else
         print_table(&sum, &about, &given);
-    if ((given.name != NULL || given.id != NULL) && sum.total_services == 0)
+    if ((given.name != NULL || given.id != NULL) && sum.mesh.total_services == 0)
         code = EXIT_NO;
 out:
     commy_mesh_detach(&mesh);

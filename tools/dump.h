@@ -42,6 +42,9 @@ void image_wrong(struct image *image, bool damage, const char *format, ...) __at
 typedef void record_fn(void *user, const struct image *image, uint32_t number);
 void image_visit(struct image *image, cmy_slab_kind_t kind, record_fn *visit, void *user);
 
+/* Reads all records of one slab, which stay in place until they are visited. */
+void image_load_slab(struct image *image, cmy_slab_kind_t kind);
+
 /* Reads all records of all slabs, which takes as much memory as is reserved. */
 void image_load_all(struct image *image);
 
@@ -78,7 +81,7 @@ void dump_header(const struct image *image);
 void dump_wrong(const struct image *image);
 void dump_participants(struct image *image);
 void dump_slabs(struct image *image);
-void dump_counters(const struct image *image);
+void dump_counters(struct image *image);
 void dump_indexes(const struct image *image);
 void dump_records(struct image *image);
 uint64_t dump_findings(struct image *image); /* audits; returns how many there are */

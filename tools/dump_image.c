@@ -84,14 +84,19 @@ void image_visit(struct image *image, cmy_slab_kind_t kind, record_fn *visit, vo
     }
 }
 
+void image_load_slab(struct image *image, cmy_slab_kind_t kind)
+{
+    const cmy_slab_layout_t *slab = &image->region.layout.slab[kind];
+    uint64_t records = cmy_region_reserved(&image->region, kind);
+
+    load(image, slab->offset, records * slab->stride);
+    load(image, slab->cold_offset, records * slab->cold_stride);
+}
+
 void image_load_all(struct image *image)
 {
-    for (int kind = 0; kind < CMY_SLABS; kind++) {
-        const cmy_slab_layout_t *slab = &image->region.layout.slab[kind];
-        uint64_t records = cmy_region_reserved(&image->region, (cmy_slab_kind_t)kind);
-        load(image, slab->offset, records * slab->stride);
-        load(image, slab->cold_offset, records * slab->cold_stride);
-    }
+    for (int kind = 0; kind < CMY_SLABS; kind++)
+        image_load_slab(image, (cmy_slab_kind_t)kind);
 }
 
 /* -------------------------------------------------------------------- judging */

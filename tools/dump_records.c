@@ -209,6 +209,7 @@ static void block(void *user, const struct image *image, uint32_t number)
     const cmy_block_shm_t *record = cmy_record_at(&image->region, *kind, number);
     struct start start;
     char home[NUMBER_BYTES], bytes[NUMBER_BYTES] = "", successes[NUMBER_BYTES] = "", failures[NUMBER_BYTES] = "";
+    char in_flight[NUMBER_BYTES] = "", p50[NUMBER_BYTES] = "";
 
     if (!start_record(image, *kind, number, &start))
         return;
@@ -223,27 +224,72 @@ static void block(void *user, const struct image *image, uint32_t number)
         }
         snprintf(successes, sizeof(successes), "%" PRIu64, good);
         snprintf(failures, sizeof(failures), "%" PRIu64, bad);
+        cmy_latencies_t latencies = {0};
+        cmy_latency_read_block(stat, &latencies);
+        snprintf(in_flight, sizeof(in_flight), "%u",
+                 cmy_flight_count_block(&image->region, stat, cmy_load64_relaxed(&record->state)));
+        snprintf(p50, sizeof(p50), "%" PRIu64, cmy_latency_quantile(&latencies, 0.5));
     } else {
         snprintf(bytes, sizeof(bytes), "%u", cmy_load32_relaxed(&record->bytes));
     }
     const char *name = *kind == CMY_STATS ? "statistics" : *kind == CMY_SMALL_TEXTS ? "small text" : "large text";
     dump_row((const char *[]){name, start.number, start.phase, start.version, start.owner, home, bytes, successes,
-                              failures});
+                              failures, in_flight, p50});
 }
 
 static void print_blocks(struct image *image)
 {
     static const struct dump_field fields[] = {
-        {"kind", "KIND", COLUMN_TEXT},           {"number", "NUMBER", COLUMN_NUMBER},
-        {"phase", "PHASE", COLUMN_TEXT},         {"version", "VERSION", COLUMN_NUMBER},
-        {"owner", "OWNER", COLUMN_TEXT},         {"service", "SERVICE", COLUMN_NUMBER},
-        {"bytes", "BYTES", COLUMN_NUMBER},       {"successes", "SUCCESSES", COLUMN_NUMBER},
+        {"kind", "KIND", COLUMN_TEXT},
+        {"number", "NUMBER", COLUMN_NUMBER},
+        {"phase", "PHASE", COLUMN_TEXT},
+        {"version", "VERSION", COLUMN_NUMBER},
+        {"owner", "OWNER", COLUMN_TEXT},
+        {"service", "SERVICE", COLUMN_NUMBER},
+        {"bytes", "BYTES", COLUMN_NUMBER},
+        {"successes", "SUCCESSES", COLUMN_NUMBER},
         {"failures", "FAILURES", COLUMN_NUMBER},
+        {"in_flight", "IN FLIGHT", COLUMN_NUMBER},
+        {"p50_ns", "P50 NS", COLUMN_EXTRA_NUMBER},
     };
 
     dump_list_open("blocks", "Blocks", fields, sizeof(fields) / sizeof(fields[0]));
+    image_load_slab(image, CMY_CELLS); /* which blocks of statistics look into */
     for (cmy_slab_kind_t kind = CMY_STATS; kind <= CMY_LARGE_TEXTS; kind++)
         image_visit(image, kind, block, &kind);
+    dump_list_close();
+}
+
+/* Records of further cells: of which statistics block, and which of its slots they are. */
+static void cells(void *user, const struct image *image, uint32_t number)
+{
+    const cmy_cells_shm_t *record = cmy_record_at(&image->region, CMY_CELLS, number);
+    struct start start;
+    char home[NUMBER_BYTES], first[NUMBER_BYTES], used[NUMBER_BYTES];
+    uint32_t count = 0;
+
+    (void)user;
+    if (!start_record(image, CMY_CELLS, number, &start))
+        return;
+    for (uint32_t i = 0; i < CMY_FURTHER_CELLS; i++)
+        count += cmy_flight_count_of(cmy_load64_relaxed(&record->cell[i])) != 0;
+    snprintf(home, sizeof(home), "%u", cmy_load32_relaxed(&record->block.home));
+    snprintf(first, sizeof(first), "%u", CMY_STAT_CELLS + cmy_load32_relaxed(&record->block.bytes) * CMY_FURTHER_CELLS);
+    snprintf(used, sizeof(used), "%u", count);
+    dump_row((const char *[]){start.number, start.phase, start.version, start.owner, home, first, used});
+}
+
+static void print_cells(struct image *image)
+{
+    static const struct dump_field fields[] = {
+        {"number", "NUMBER", COLUMN_NUMBER},     {"phase", "PHASE", COLUMN_TEXT},
+        {"version", "VERSION", COLUMN_NUMBER},   {"owner", "OWNER", COLUMN_TEXT},
+        {"block", "BLOCK", COLUMN_NUMBER},       {"first_slot", "FIRST SLOT", COLUMN_NUMBER},
+        {"counting", "COUNTING", COLUMN_NUMBER},
+    };
+
+    dump_list_open("cells", "Cells", fields, sizeof(fields) / sizeof(fields[0]));
+    image_visit(image, CMY_CELLS, cells, NULL);
     dump_list_close();
 }
 
@@ -253,4 +299,5 @@ void dump_records(struct image *image)
     print_groups(image);
     print_lines(image);
     print_blocks(image);
+    print_cells(image);
 }

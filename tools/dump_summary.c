@@ -147,8 +147,8 @@ static void count_record(void *user, const struct image *image, uint32_t number)
 
 void dump_slabs(struct image *image)
 {
-    static const char *const names[] = {"services",   "groups",      "member lines",
-                                        "statistics", "small texts", "large texts"};
+    static const char *const names[CMY_SLABS] = {"services",    "groups",      "member lines", "statistics",
+                                                 "small texts", "large texts", "cells"};
     static const struct dump_field fields[] = {
         {"slab", "SLAB", COLUMN_TEXT},
         {"limit", "LIMIT", COLUMN_NUMBER},
@@ -191,7 +191,7 @@ void dump_slabs(struct image *image)
 
 /* ------------------------------------------------------------------- counters */
 
-void dump_counters(const struct image *image)
+void dump_counters(struct image *image)
 {
     const cmy_region_t *region = &image->region;
     uint64_t versions = 0, waited_on = 0;
@@ -201,10 +201,14 @@ void dump_counters(const struct image *image)
         versions += cmy_load64_relaxed(&region->stripes[i].version);
         waited_on += cmy_load64_relaxed(&region->stripes[i].waiting) != 0;
     }
+    image_load_slab(image, CMY_STATS);
     cmy_counter_read_mesh(region, &counts);
     dump_pairs_open("counters", "Counters");
     dump_number("successful_requests", "Successful requests", counts.successes);
     dump_number("failed_requests", "Failed requests", counts.failures);
+    dump_number("stray_requests", "of them after their service",
+                cmy_load64_relaxed(&region->header->stray_successes) +
+                    cmy_load64_relaxed(&region->header->stray_failures));
     dump_real("average_response_time_ms", "Average response time, ms", cmy_counts_average_ms(&counts));
     dump_number("changes", "Changes announced", versions);
     dump_number("waited_on", "Stripes waited on", waited_on);

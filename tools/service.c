@@ -100,13 +100,16 @@ static void read_metadata(const commy_mesh_t *mesh, struct service *service)
 
 commy_status_t service_read(const commy_mesh_t *mesh, const commy_view_t *view, struct service *service)
 {
+    commy_service_stats_t stats;
     commy_status_t status = commy_view_info(mesh, view, &service->info);
 
     if (status != COMMY_STATUS_SUCCESS)
         return status;
     service->reference = view->reference;
+    service->in_flight =
+        commy_service_stats(mesh, service->info.id, &stats) == COMMY_STATUS_SUCCESS ? stats.in_flight : 0;
     read_metadata(mesh, service);
-    /* The metadata was read by id: it belongs to this registration only if that is there still. */
+    /* These were read by id: they belong to this registration only if that is there still. */
     if (!commy_view_valid(mesh, view))
         return COMMY_STATUS_NOT_FOUND;
     service->owner_alive = service->info.owner_pid != 0;
@@ -161,6 +164,7 @@ json_t *service_json(const struct service *service)
     json_put(object, "pid", info->owner_pid != 0 ? json_integer(info->owner_pid) : json_null());
     json_put(object, "owner_alive", json_boolean(service->owner_alive));
     json_put_time(object, "registered_at", info->registered_at_ns);
+    json_put_number(object, "in_flight", service->in_flight);
     return object;
 }
 
@@ -187,6 +191,7 @@ static void print_table(const struct service *service)
     table_paint(table, 1, state_color(info));
     table_pair(table, "admin", "%s", admin_name(info->admin));
     table_pair(table, "weight", "%u", info->weight);
+    table_pair(table, "in flight", "%ju", (uintmax_t)service->in_flight);
     table_pair(table, "version", "%s", info->version);
     table_pair(table, "zone", "%s", info->zone);
     table_pair(table, "tags", "%s", tags);

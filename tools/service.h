@@ -12,7 +12,7 @@
 
 struct service {
     commy_service_info_t info;
-    uint64_t reference;
+    uint64_t reference, in_flight;
     bool owner_alive; /* at the end of the copying; false for a detached service, which has no owner */
     char metadata[COMMY_LIMIT_METADATA_BYTES + 1];
 };

@@ -102,6 +102,13 @@ COMMY_API int32_t commy_report_service_performance(commy_handle_t h, const char 
                                                    int32_t success);
 COMMY_API int32_t commy_report(commy_handle_t h, uint64_t reference, uint64_t latency_ns, int32_t success);
 
+/* commy_service_begin(), _end(): a request in flight. Stopping or destroying the handle ends them all, uncounted. */
+COMMY_API int32_t commy_begin_request(commy_handle_t h, uint64_t reference, uint64_t *token);
+COMMY_API int32_t commy_end_request(commy_handle_t h, uint64_t token, uint64_t latency_ns, int32_t success);
+
+/* commy_service_latency() of a service id or, where no service has that id, of a name; null: of the whole mesh. */
+COMMY_API int32_t commy_get_latency(commy_handle_t h, const char *id_or_name, double quantile, uint64_t *ns);
+
 /* --------------------------------------------------------------- selecting */
 
 /*

@@ -64,6 +64,7 @@ typedef enum commy_status {
 #define COMMY_LIMIT_PARTICIPANTS 1024u
 #define COMMY_LIMIT_SERVICES_MIN 16u
 #define COMMY_LIMIT_SERVICES_MAX 1048576u
+#define COMMY_LIMIT_TOKENS 65535u         /* requests that a handle may have in flight */
 #define COMMY_LIMIT_TTL_MS 31536000000ull /* a year */
 
 #define COMMY_LIMIT_CLIENT_BYTES 255u /* a client id */

@@ -62,6 +62,31 @@ int32_t commy_find_many(commy_handle_t h, const char *const *ids, size_t n, comm
     return status;
 }
 
+/* An id first, then a name. */
+static commy_status_t latency_of(const commy_mesh_t *mesh, const char *id_or_name, double quantile, uint64_t *ns)
+{
+    cmy_error_t error;
+    cmy_error_save(&error);
+    commy_status_t status = commy_service_latency(mesh, id_or_name, quantile, ns);
+    if (status != COMMY_STATUS_NOT_FOUND)
+        return status;
+    if (commy_name_latency(mesh, id_or_name, quantile, ns) != COMMY_STATUS_SUCCESS)
+        return cmy_fail(status, "no live service has the id or the name '%s'", id_or_name);
+    cmy_error_restore(&error);
+    return COMMY_STATUS_SUCCESS;
+}
+
+int32_t commy_get_latency(commy_handle_t h, const char *id_or_name, double quantile, uint64_t *ns)
+{
+    cmy_handle_t *handle;
+    commy_status_t status = cmy_handle_pin(h.instance_id, CMY_HANDLE_FOR_QUERY, &handle);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    status = latency_of(handle->mesh, id_or_name, quantile, ns);
+    cmy_handle_unpin(&handle);
+    return status;
+}
+
 /* name null: all services of the mesh. */
 static commy_status_t discover(commy_handle_t h, const char *name, commy_service_info_t *out, size_t capacity,
                                size_t *count)

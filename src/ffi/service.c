@@ -2,7 +2,7 @@
  * The language ABI: registering services, changing them, and reporting on them.
  *
  * What may reserve memory or touch many records holds a reference to its handle; what is done after a lookup and an
- * atomic operation or two (heartbeat, weight, reports) runs in a read section (handle.h).
+ * atomic operation or two (heartbeat, weight, reports, requests) runs in a read section (handle.h).
  */
 #include <commy/ffi.h>
 
@@ -95,6 +95,28 @@ int32_t commy_report_service_performance(commy_handle_t h, const char *id, uint6
     status = commy_service_view(handle->mesh, id, &view);
     if (status == COMMY_STATUS_SUCCESS)
         status = commy_service_report(handle->mesh, view.reference, latency_ns, success != 0);
+    cmy_handle_exit();
+    return status;
+}
+
+int32_t commy_begin_request(commy_handle_t h, uint64_t reference, uint64_t *token)
+{
+    cmy_handle_t *handle;
+    commy_status_t status = cmy_handle_enter(h.instance_id, CMY_HANDLE_FOR_CHANGE, &handle);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    status = commy_service_begin(handle->mesh, reference, token);
+    cmy_handle_exit();
+    return status;
+}
+
+int32_t commy_end_request(commy_handle_t h, uint64_t token, uint64_t latency_ns, int32_t success)
+{
+    cmy_handle_t *handle;
+    commy_status_t status = cmy_handle_enter(h.instance_id, CMY_HANDLE_FOR_CHANGE, &handle);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    status = commy_service_end(handle->mesh, token, latency_ns, success != 0);
     cmy_handle_exit();
     return status;
 }

@@ -86,13 +86,24 @@ static uint32_t sweep_blocks(cmy_actor_t *actor, cmy_slab_kind_t kind)
     return freed;
 }
 
+/* What the dead had in flight counts no more since they died; here it goes before a slot is another's. */
+static void reap_requests(cmy_actor_t *actor, const cmy_dead_t *dead)
+{
+    uint32_t records = cmy_region_reserved_again(actor->region, CMY_CELLS);
+    for (uint32_t number = 0; number < records; number++)
+        cmy_flight_sweep(actor, number, cmy_life_dead);
+    for (uint32_t i = 0; i < dead->count; i++)
+        cmy_flight_forget(actor->region, cmy_owner(dead->slot[i], cmy_life_incarnation(dead->phase[i])));
+}
+
 /* Gives back all records of whoever is dead. */
-static void reap_records(cmy_actor_t *actor, commy_reap_report_t *report)
+static void reap_records(cmy_actor_t *actor, const cmy_dead_t *dead, commy_reap_report_t *report)
 {
     report->services += reap_services(actor);
     report->groups += reap_groups(actor);
     report->blocks +=
         sweep_blocks(actor, CMY_STATS) + sweep_blocks(actor, CMY_SMALL_TEXTS) + sweep_blocks(actor, CMY_LARGE_TEXTS);
+    reap_requests(actor, dead);
     for (int kind = 0; kind < CMY_SLABS; kind++)
         cmy_slab_repair(actor->region, (cmy_slab_kind_t)kind);
     cmy_lease_note_all(actor->region);
@@ -104,7 +115,7 @@ static bool reap_dead(cmy_actor_t *actor, bool certify, commy_reap_report_t *rep
     cmy_dead_t dead;
     list_dead(actor, certify, &dead);
     if (dead.fresh > 0)
-        reap_records(actor, report);
+        reap_records(actor, &dead, report);
     report->participants += dead.fresh;
     for (uint32_t i = 0; i < dead.count; i++) {
         atomic_store_explicit(&actor->reaped[dead.slot[i]], dead.phase[i], memory_order_relaxed);
@@ -132,4 +143,5 @@ void cmy_reap_own(cmy_actor_t *actor)
         if (cmy_state_phase(state) == CMY_LIVE && cmy_state_owner(state) == actor->owner)
             cmy_service_retire(actor, record, state);
     }
+    cmy_flight_forget(actor->region, actor->owner);
 }

@@ -36,6 +36,9 @@ static void add_types(uint64_t *hash)
     ADD_FIELD(hash, cmy_header_shm_t, reserved);
     ADD_FIELD(hash, cmy_header_shm_t, death_epoch);
     ADD_FIELD(hash, cmy_header_shm_t, next_expiry);
+    ADD_FIELD(hash, cmy_header_shm_t, stray_successes);
+    ADD_FIELD(hash, cmy_header_shm_t, stray_failures);
+    ADD_FIELD(hash, cmy_header_shm_t, stray_latency_ns);
 
     add(hash, sizeof(cmy_life_shm_t));
     ADD_FIELD(hash, cmy_life_shm_t, phase);
@@ -100,7 +103,11 @@ static void add_records(uint64_t *hash)
     ADD_FIELD(hash, cmy_block_shm_t, state);
     ADD_FIELD(hash, cmy_block_shm_t, home);
     ADD_FIELD(hash, cmy_block_shm_t, bytes);
+    ADD_FIELD(hash, cmy_stat_shm_t, further);
     ADD_FIELD(hash, cmy_stat_shm_t, stripe);
+    ADD_FIELD(hash, cmy_stat_shm_t, cell);
+    ADD_FIELD(hash, cmy_stat_shm_t, recent_ns);
+    ADD_FIELD(hash, cmy_stat_shm_t, bucket);
     ADD_FIELD(hash, cmy_stat_stripe_shm_t, successes);
     ADD_FIELD(hash, cmy_stat_stripe_shm_t, failures);
     ADD_FIELD(hash, cmy_stat_stripe_shm_t, latency_ns);
@@ -109,6 +116,7 @@ static void add_records(uint64_t *hash)
     ADD_FIELD(hash, cmy_stat_stripe_shm_t, base_latency_ns);
     ADD_FIELD(hash, cmy_small_text_shm_t, text);
     ADD_FIELD(hash, cmy_large_text_shm_t, text);
+    ADD_FIELD(hash, cmy_cells_shm_t, cell);
 }
 
 static void add_constants(uint64_t *hash)
@@ -133,6 +141,10 @@ static void add_constants(uint64_t *hash)
         CMY_GROUP_CELLS,
         CMY_LINE_MEMBERS,
         CMY_STAT_STRIPES,
+        CMY_STAT_CELLS,
+        CMY_STAT_FURTHER,
+        CMY_FURTHER_CELLS,
+        CMY_LATENCY_BUCKETS,
         CMY_SHAPE_DETACHED,
         CMY_HOT_ID_BYTES,
         CMY_NEXT_NIL,

@@ -28,8 +28,9 @@
 #endif
 
 static const char *const slab_names[CMY_SLABS] = {
-    [CMY_SERVICES] = "services", [CMY_GROUPS] = "service names", [CMY_LINES] = "instances of names",
-    [CMY_STATS] = "statistics",  [CMY_SMALL_TEXTS] = "metadata", [CMY_LARGE_TEXTS] = "large metadata",
+    [CMY_SERVICES] = "services",        [CMY_GROUPS] = "service names", [CMY_LINES] = "instances of names",
+    [CMY_STATS] = "statistics",         [CMY_SMALL_TEXTS] = "metadata", [CMY_LARGE_TEXTS] = "large metadata",
+    [CMY_CELLS] = "requests in flight",
 };
 
 /* Raises the private copy; returns what it is then. The copy is this process's own, also of a region it only reads. */

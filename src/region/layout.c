@@ -37,15 +37,16 @@ static const slab_shape_t shapes[CMY_SLABS] = {
     [CMY_SERVICES] = {sizeof(cmy_service_shm_t), sizeof(cmy_service_cold_shm_t), 1024},
     [CMY_GROUPS] = {sizeof(cmy_group_shm_t), 0, 1024},
     [CMY_LINES] = {sizeof(cmy_line_shm_t), 0, 1024},
-    [CMY_STATS] = {sizeof(cmy_stat_shm_t), 0, 256},
+    [CMY_STATS] = {sizeof(cmy_stat_shm_t), 0, 64},
     [CMY_SMALL_TEXTS] = {sizeof(cmy_small_text_shm_t), 0, 256},
     [CMY_LARGE_TEXTS] = {sizeof(cmy_large_text_shm_t), 0, 64},
+    [CMY_CELLS] = {sizeof(cmy_cells_shm_t), 0, 64},
 };
 _Static_assert(sizeof(cmy_service_shm_t) * 1024 % CMY_PAGE == 0 &&
                    sizeof(cmy_service_cold_shm_t) * 1024 % CMY_PAGE == 0 &&
                    sizeof(cmy_group_shm_t) * 1024 % CMY_PAGE == 0 && sizeof(cmy_line_shm_t) * 1024 % CMY_PAGE == 0 &&
-                   sizeof(cmy_stat_shm_t) * 256 % CMY_PAGE == 0 && sizeof(cmy_small_text_shm_t) * 256 % CMY_PAGE == 0 &&
-                   sizeof(cmy_large_text_shm_t) * 64 % CMY_PAGE == 0,
+                   sizeof(cmy_stat_shm_t) * 64 % CMY_PAGE == 0 && sizeof(cmy_small_text_shm_t) * 256 % CMY_PAGE == 0 &&
+                   sizeof(cmy_large_text_shm_t) * 64 % CMY_PAGE == 0 && sizeof(cmy_cells_shm_t) * 64 % CMY_PAGE == 0,
                "chunks are whole pages: growth never reserves half of a page that a neighbour counts on");
 
 static uint32_t slab_limit(cmy_slab_kind_t kind, uint32_t capacity)
@@ -60,6 +61,8 @@ static uint32_t slab_limit(cmy_slab_kind_t kind, uint32_t capacity)
     case CMY_STATS:
     case CMY_SMALL_TEXTS:
         return capacity + 64; /* one for every service, and one for each that is being replaced or came second */
+    case CMY_CELLS:
+        return 2 * capacity + 64; /* one for every statistics block, and another for nearly all */
     default:
         return capacity;
     }

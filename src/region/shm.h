@@ -13,8 +13,9 @@
  *         services (cold)             1,056 bytes each: what is rarely read
  *         groups                      256 bytes each: a name, its first 24 members, its rotations
  *         lines                       128 bytes each: 28 further members of a name
- *         statistics                  320 bytes each
+ *         statistics                  2,176 bytes each: counters, latencies, requests in flight of the first 7 participants
  *         small texts, large texts    512 and 4,160 bytes each: metadata
+ *         cells                       704 bytes each: requests in flight of 86 further participants
  *
  * Where each area lies follows from the capacity alone (layout.h), so no offset is ever read from the region. Records
  * name each other by number; a number is checked against what is reserved before it is followed.
@@ -47,6 +48,7 @@ typedef enum cmy_slab_kind {
     CMY_STATS,
     CMY_SMALL_TEXTS,
     CMY_LARGE_TEXTS,
+    CMY_CELLS,
     CMY_SLABS
 } cmy_slab_kind_t;
 
@@ -152,7 +154,6 @@ typedef struct cmy_header_shm {
     /* 200: records of each slab that memory is reserved for; raised by CAS after the reservation, never lowered. A
      * crash in between leaves memory reserved that the next grower reserves again, which costs nothing. */
     cmy_word64_t reserved[CMY_SLABS];
-    uint8_t pad_0[8];
 
     /* 256: raised by whoever certifies a death. */
     cmy_word64_t death_epoch;
@@ -162,6 +163,11 @@ typedef struct cmy_header_shm {
      * registration with a lease bumps, so that a sweep cannot overwrite a sooner one with a later. A hint. */
     cmy_word64_t next_expiry;
     uint8_t pad_2[56];
+
+    /* 384: requests that ended when their service had gone, which only the mesh's totals count. Relaxed additions by
+     * whoever ends one, never zeroed. Killed between two of them: as in a service's block. */
+    cmy_word64_t stray_successes, stray_failures, stray_latency_ns;
+    uint8_t pad_3[40];
 } cmy_header_shm_t;
 
 /*
@@ -335,8 +341,8 @@ typedef struct cmy_block_shm {
     cmy_word32_t bytes; /* of a text */
 } cmy_block_shm_t;
 
-/* Statistics of one service. Counters are never zeroed: what they held when the block was claimed is kept as base. So all
- * blocks together hold all that was ever counted, which is the mesh's total. */
+/* Counters are never zeroed: what they held when the block was claimed is kept as base. So all blocks together hold all
+ * that was ever counted, which is the mesh's total. Added to by whoever reports, relaxed; base is written while CLAIMED. */
 #define CMY_STAT_STRIPES 4u
 typedef struct cmy_stat_stripe_shm {
     cmy_word64_t successes, failures, latency_ns;
@@ -344,11 +350,63 @@ typedef struct cmy_stat_stripe_shm {
     uint8_t pad[16];
 } cmy_stat_stripe_shm_t;
 
+/*
+ * Statistics of one service.
+ *
+ *       0        16                          64
+ *      +--------+---------------------------+
+ *      | block  | further cells, 12 numbers |
+ *      +--------+---------------------------+-----------------+
+ *      | counters, 4 stripes, 64 bytes each                   |
+ *      +------------------------------------------------------+
+ *  320 | requests in flight of slots 0 to 6         | recent  |
+ *      +------------------------------------------------------+
+ *  384 | latencies: 223 counts                                |
+ *      +------------------------------------------------------+ 2,176
+ *
+ * A cell counts what one participant has in flight at one life of the block (stat/flight.h):
+ *
+ *     63             44 43                     16 15         0
+ *    +-----------------+-------------------------+------------+
+ *    | incarnation (20)| block's version (28)    | count (16) |
+ *    +-----------------+-------------------------+------------+
+ *
+ * It belongs to a slot, so that it has one possible writer at any time: the slot's tenant; its threads take turns by CAS.
+ * It counts while the slot's tenant has this incarnation and lives and the block has this version; what a crash leaves
+ * in it is out of date at once. Whoever reaps the tenant sets it to 0 before the slot is given to another.
+ *
+ * further: number + 1 of a record of cells, or 0. By CAS from 0, acq_rel, by whoever needs it; constant from then on,
+ * through all lives of the block. So cells that were reached once are never another block's.
+ *
+ * recent_ns: the mean of latencies, of which the last eight make up two thirds; 0: none yet. Relaxed stores by whoever
+ * reports, of which one may overwrite another: each is a mean that was right without the other's sample.
+ *
+ * bucket: how many latencies fell into each range (stat/latency.h). Relaxed additions. Set to 0 while CLAIMED, so that one
+ * whose report was under way since the block's former life may be counted in the next.
+ */
+#define CMY_STAT_CELLS 7u
+#define CMY_STAT_FURTHER 12u
+#define CMY_LATENCY_BUCKETS 223u
 typedef struct cmy_stat_shm {
-    cmy_block_shm_t block;
-    uint8_t pad[48];
-    cmy_stat_stripe_shm_t stripe[CMY_STAT_STRIPES];
+    /*   0 */ cmy_block_shm_t block;
+    /*  16 */ cmy_word32_t further[CMY_STAT_FURTHER];
+    /*  64 */ cmy_stat_stripe_shm_t stripe[CMY_STAT_STRIPES];
+    /* 320 */ cmy_word64_t cell[CMY_STAT_CELLS];
+    /* 376 */ cmy_word64_t recent_ns;
+    /* 384 */ cmy_word64_t bucket[CMY_LATENCY_BUCKETS];
+    uint8_t pad[8];
 } cmy_stat_shm_t;
+
+/*
+ * Further cells of a statistics block: those of slots 7 + 86 i to 92 + 86 i. home is the block's number and bytes is i,
+ * written while CLAIMED; what is LIVE is linked, and stays so. One that is CLAIMED by the dead is linked, and then made
+ * LIVE by the reaper, or not, and then freed: its cells were not used.
+ */
+#define CMY_FURTHER_CELLS 86u
+typedef struct cmy_cells_shm {
+    cmy_block_shm_t block;
+    cmy_word64_t cell[CMY_FURTHER_CELLS];
+} cmy_cells_shm_t;
 
 #define CMY_SMALL_TEXT_BYTES 496u
 #define CMY_LARGE_TEXT_BYTES 4096u
@@ -372,7 +430,8 @@ CMY_AT(cmy_header_shm_t, removed, 192);
 CMY_AT(cmy_header_shm_t, reserved, 200);
 CMY_AT(cmy_header_shm_t, death_epoch, 256);
 CMY_AT(cmy_header_shm_t, next_expiry, 320);
-_Static_assert(sizeof(cmy_header_shm_t) == 384, "header");
+CMY_AT(cmy_header_shm_t, stray_successes, 384);
+_Static_assert(sizeof(cmy_header_shm_t) == 448, "header");
 CMY_AT(cmy_life_shm_t, word, 8);
 _Static_assert(sizeof(cmy_life_shm_t) == 16, "life");
 CMY_AT(cmy_participant_shm_t, pid_namespace, 64);
@@ -405,8 +464,16 @@ CMY_AT(cmy_group_shm_t, weighted_rotation, 200);
 _Static_assert(sizeof(cmy_group_shm_t) == 4 * CMY_CACHE_LINE, "group");
 CMY_AT(cmy_line_shm_t, cell, 16);
 _Static_assert(sizeof(cmy_line_shm_t) == 2 * CMY_CACHE_LINE, "line");
+CMY_AT(cmy_stat_shm_t, further, 16);
 CMY_AT(cmy_stat_shm_t, stripe, 64);
-_Static_assert(sizeof(cmy_stat_shm_t) == 5 * CMY_CACHE_LINE, "statistics");
+CMY_AT(cmy_stat_shm_t, cell, 320);
+CMY_AT(cmy_stat_shm_t, recent_ns, 376);
+CMY_AT(cmy_stat_shm_t, bucket, 384);
+_Static_assert(sizeof(cmy_stat_shm_t) == 34 * CMY_CACHE_LINE, "statistics");
+CMY_AT(cmy_cells_shm_t, cell, 16);
+_Static_assert(sizeof(cmy_cells_shm_t) == 11 * CMY_CACHE_LINE, "cells");
+_Static_assert(CMY_STAT_CELLS + CMY_STAT_FURTHER * CMY_FURTHER_CELLS >= COMMY_LIMIT_PARTICIPANTS,
+               "a cell for each slot");
 _Static_assert(sizeof(cmy_small_text_shm_t) == 8 * CMY_CACHE_LINE, "small text");
 _Static_assert(sizeof(cmy_large_text_shm_t) == 65 * CMY_CACHE_LINE, "large text");
 #undef CMY_AT

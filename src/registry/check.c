@@ -105,11 +105,13 @@ static const struct {
     [CMY_SUBJECT_STAT] = {"statistics block", cmy_check_stat, NULL},
     [CMY_SUBJECT_SMALL_TEXT] = {"small text", cmy_check_small_text, NULL},
     [CMY_SUBJECT_LARGE_TEXT] = {"large text", cmy_check_large_text, NULL},
+    [CMY_SUBJECT_CELLS] = {"record of cells", cmy_check_cells, NULL},
 };
 
 static const char *const slab_names[CMY_SLABS] = {
     [CMY_SERVICES] = "services", [CMY_GROUPS] = "groups",           [CMY_LINES] = "member lines",
     [CMY_STATS] = "statistics",  [CMY_SMALL_TEXTS] = "small texts", [CMY_LARGE_TEXTS] = "large texts",
+    [CMY_CELLS] = "cells",
 };
 
 static uint32_t count_of(const cmy_region_t *region, cmy_subject_t subject)

@@ -23,6 +23,7 @@ typedef enum cmy_subject {
     CMY_SUBJECT_STAT,
     CMY_SUBJECT_SMALL_TEXT,
     CMY_SUBJECT_LARGE_TEXT,
+    CMY_SUBJECT_CELLS,
     CMY_SUBJECTS
 } cmy_subject_t;
 
@@ -135,6 +136,7 @@ void cmy_check_line(cmy_audit_t *audit, uint32_t record);
 void cmy_check_stat(cmy_audit_t *audit, uint32_t block);
 void cmy_check_small_text(cmy_audit_t *audit, uint32_t block);
 void cmy_check_large_text(cmy_audit_t *audit, uint32_t block);
+void cmy_check_cells(cmy_audit_t *audit, uint32_t number);
 
 /*
  * The whole audit. quiescent: nobody is at work, and nobody dead waits: whatever is in flight is a finding too.

@@ -153,10 +153,12 @@ void commy_mesh_detach(commy_mesh_t **mesh)
         return;
     commy_mesh_t *gone = *mesh;
     *mesh = NULL;
-    if (forked(gone))
-        cmy_life_leave(&gone->participant); /* frees private memory only; the locks may be a lost thread's */
-    else
+    if (forked(gone)) { /* frees private memory only; the locks may be a lost thread's */
+        cmy_life_leave(&gone->participant);
+        cmy_tokens_free(&gone->tokens);
+    } else {
         commy_mesh_leave(gone);
+    }
     if (gone->pickers)
         gone->pickers->end(gone->pickers);
     cmy_region_unmap(&gone->region);
@@ -277,6 +279,7 @@ commy_status_t commy_mesh_leave(commy_mesh_t *mesh)
     if (joined) {
         cmy_rcu_synchronize(); /* no change is under way any more */
         pthread_mutex_lock(&mesh->lifecycle);
+        cmy_tokens_free(&mesh->tokens); /* requests in flight end here, uncounted */
         cmy_reap_own(&mesh->actor);
         uint32_t slot = cmy_owner_slot(mesh->actor.owner);
         cmy_life_leave(&mesh->participant);

@@ -23,6 +23,7 @@
 #include "base/text.h"
 #include "reap/lease.h"
 #include "reap/reap.h"
+#include "registry/token.h"
 
 typedef enum cmy_mesh_phase { CMY_MESH_ATTACHED, CMY_MESH_JOINED, CMY_MESH_LEAVING, CMY_MESH_LEFT } cmy_mesh_phase_t;
 
@@ -37,6 +38,7 @@ struct commy_mesh {
     cmy_actor_t actor; /* its owner is set while JOINED */
     _Atomic int phase; /* cmy_mesh_phase_t */
     cmy_participant_t *participant;
+    cmy_tokens_t *tokens; /* of requests in flight; null before the first, and when the handle has left */
     pthread_mutex_t leaving, lifecycle;
     char node_id[COMMY_LIMIT_MESH_BYTES + 1];
     uint16_t listen_port;

@@ -177,6 +177,7 @@ commy_status_t commy_service_stats(const commy_mesh_t *mesh, const char *id, com
     if (status != COMMY_STATUS_SUCCESS)
         return status;
     cmy_counter_read_service(mesh->region, record, state, &counts);
+    uint32_t in_flight = cmy_flight_count(mesh->region, record, state);
     if (!cmy_service_same(cmy_service_at(mesh->region, record), state))
         return cmy_mesh_no_service(mesh, id);
     *stats = (commy_service_stats_t){
@@ -184,6 +185,7 @@ commy_status_t commy_service_stats(const commy_mesh_t *mesh, const char *id, com
         .successful_requests = counts.successes,
         .failed_requests = counts.failures,
         .average_response_time_ms = cmy_counts_average_ms(&counts),
+        .in_flight = in_flight,
     };
     return COMMY_STATUS_SUCCESS;
 }
@@ -238,23 +240,4 @@ commy_status_t commy_service_metadata(const commy_mesh_t *mesh, const char *id, 
     }
     return cmy_fail(COMMY_STATUS_BUSY, "metadata of service id '%s' is replaced faster than it can be read; try again",
                     id);
-}
-
-/* ---------------------------------------------------------------- counting */
-
-commy_status_t commy_service_report(commy_mesh_t *mesh, uint64_t reference, uint64_t latency_ns, bool success)
-{
-    uint32_t record;
-    uint64_t state;
-    commy_status_t status = cmy_mesh_enter(mesh);
-    if (__builtin_expect(status != COMMY_STATUS_SUCCESS, 0))
-        return status;
-    status = COMMY_STATUS_NOT_FOUND;
-    if (cmy_service_refer(mesh->region, reference, &record, &state))
-        status = cmy_counter_report(&mesh->actor, record, state, latency_ns, success);
-    cmy_mesh_exit(mesh);
-    if (__builtin_expect(status == COMMY_STATUS_NOT_FOUND, 0))
-        return cmy_fail(status, "reference %llu names no live registration of mesh %s any more; find the service again",
-                        (unsigned long long)reference, mesh->region->mesh);
-    return status;
 }

@@ -17,6 +17,7 @@
 #include "group/group.h"
 #include "life/life.h"
 #include "stat/counter.h"
+#include "stat/flight.h"
 #include "wait/wait.h"
 
 /* -------------------------------------------------------------- words */

@@ -92,6 +92,16 @@ static inline cmy_word64_t *cmy_block_link(const cmy_region_t *region, cmy_slab_
     return kind == CMY_STATS ? &cmy_service_at(region, service)->stats : &cmy_cold_at(region, service)->metadata;
 }
 
+/* A service's statistics block at one life of the service, as cmy_block_follow() finds it; null where there is none. link
+ * receives the link word, whatever it says. */
+static inline cmy_stat_shm_t *cmy_stat_follow(const cmy_region_t *region, uint32_t service, uint64_t service_state,
+                                              uint64_t *link, uint64_t *state)
+{
+    *link = cmy_load64_acquire(&cmy_service_at(region, service)->stats);
+    return cmy_link_of(*link, service_state) ? (cmy_stat_shm_t *)cmy_block_follow(region, CMY_STATS, *link, state)
+                                             : NULL;
+}
+
 /* Frees a block that is garbage, makes one LIVE that a dead claimer linked; returns whether it freed one. dead: whether
  * an owner is dead for certain. */
 bool cmy_block_sweep(cmy_actor_t *actor, cmy_slab_kind_t kind, uint32_t block,

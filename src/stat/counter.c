@@ -12,9 +12,6 @@
 #endif
 #endif
 
-/* An hour: longer ones count as one, so that no sample can make a sum wrap within the life of a machine. */
-#define LATENCY_LIMIT_NS 3600000000000ull
-
 /* Which processor this is, or was. Nothing but the place of a stripe hangs on it. No system call. */
 static inline uint32_t cpu(void)
 {
@@ -58,6 +55,7 @@ static commy_status_t attach_block(cmy_actor_t *actor, uint32_t service, uint64_
     if (status != COMMY_STATUS_SUCCESS)
         return status;
     take_base(cmy_record_at(region, CMY_STATS, block));
+    cmy_latency_clear(cmy_record_at(region, CMY_STATS, block));
     uint64_t link = cmy_link_to(service_state, block, claimed, false);
     if (cmy_swap64_acq_rel(cmy_block_link(region, CMY_STATS, service), cmy_link_none(service_state), link))
         cmy_block_linked(actor, CMY_STATS, block, claimed);
@@ -66,29 +64,52 @@ static commy_status_t attach_block(cmy_actor_t *actor, uint32_t service, uint64_
     return COMMY_STATUS_SUCCESS;
 }
 
+commy_status_t cmy_stat_attach(cmy_actor_t *actor, uint32_t service, uint64_t service_state, uint64_t link)
+{
+    if (!cmy_link_of(link, service_state) || cmy_link_names_block(link))
+        return COMMY_STATUS_NOT_FOUND; /* unlinked under our eyes: the service is being finished */
+    if (cmy_load64_acquire(&cmy_service_at(actor->region, service)->state) != service_state)
+        return COMMY_STATUS_NOT_FOUND;
+    return attach_block(actor, service, service_state);
+}
+
+static uint64_t limited(uint64_t latency_ns)
+{
+    return latency_ns < CMY_LATENCY_LIMIT_NS ? latency_ns : CMY_LATENCY_LIMIT_NS;
+}
+
+static inline void add(cmy_stat_shm_t *stat, uint64_t latency_ns, bool success)
+{
+    cmy_stat_stripe_shm_t *stripe = &stat->stripe[cpu() % CMY_STAT_STRIPES];
+    latency_ns = limited(latency_ns);
+    cmy_add64_relaxed(success ? &stripe->successes : &stripe->failures, 1);
+    cmy_add64_relaxed(&stripe->latency_ns, latency_ns);
+    cmy_latency_add(stat, latency_ns);
+}
+
+void cmy_counter_add(cmy_stat_shm_t *stat, uint64_t latency_ns, bool success)
+{
+    add(stat, latency_ns, success);
+}
+
+void cmy_counter_add_stray(cmy_region_t *region, uint64_t latency_ns, bool success)
+{
+    cmy_header_shm_t *header = region->header;
+    cmy_add64_relaxed(success ? &header->stray_successes : &header->stray_failures, 1);
+    cmy_add64_relaxed(&header->stray_latency_ns, limited(latency_ns));
+}
+
 commy_status_t cmy_counter_report(cmy_actor_t *actor, uint32_t service, uint64_t service_state, uint64_t latency_ns,
                                   bool success)
 {
-    cmy_region_t *region = actor->region;
-    if (latency_ns > LATENCY_LIMIT_NS)
-        latency_ns = LATENCY_LIMIT_NS;
-    const cmy_word64_t *word = cmy_block_link(region, CMY_STATS, service);
     for (int turn = 0; turn < 2; turn++) {
-        uint64_t link = cmy_load64_acquire(word), state;
-        if (!cmy_link_of(link, service_state))
-            return COMMY_STATUS_NOT_FOUND;
-        cmy_stat_shm_t *stat = (cmy_stat_shm_t *)cmy_block_follow(region, CMY_STATS, link, &state);
+        uint64_t link, state;
+        cmy_stat_shm_t *stat = cmy_stat_follow(actor->region, service, service_state, &link, &state);
         if (stat) {
-            cmy_stat_stripe_shm_t *stripe = &stat->stripe[cpu() % CMY_STAT_STRIPES];
-            cmy_add64_relaxed(success ? &stripe->successes : &stripe->failures, 1);
-            cmy_add64_relaxed(&stripe->latency_ns, latency_ns);
+            add(stat, latency_ns, success);
             return COMMY_STATUS_SUCCESS;
         }
-        if (cmy_link_names_block(link))
-            return COMMY_STATUS_NOT_FOUND; /* unlinked under our eyes: the service is being finished */
-        if (cmy_load64_acquire(&cmy_service_at(region, service)->state) != service_state)
-            return COMMY_STATUS_NOT_FOUND;
-        commy_status_t status = attach_block(actor, service, service_state);
+        commy_status_t status = cmy_stat_attach(actor, service, service_state, link);
         if (status != COMMY_STATUS_SUCCESS)
             return status;
     }
@@ -99,10 +120,8 @@ void cmy_counter_read_service(const cmy_region_t *region, uint32_t service, uint
                               cmy_counts_t *counts)
 {
     *counts = (cmy_counts_t){0};
-    uint64_t link = cmy_load64_acquire(&cmy_service_at(region, service)->stats), state;
-    if (!cmy_link_of(link, service_state))
-        return;
-    const cmy_stat_shm_t *stat = (cmy_stat_shm_t *)cmy_block_follow(region, CMY_STATS, link, &state);
+    uint64_t link, state;
+    const cmy_stat_shm_t *stat = cmy_stat_follow(region, service, service_state, &link, &state);
     for (uint32_t i = 0; stat && i < CMY_STAT_STRIPES; i++) {
         const cmy_stat_stripe_shm_t *stripe = &stat->stripe[i];
         counts->successes += cmy_load64_relaxed(&stripe->successes) - cmy_load64_relaxed(&stripe->base_successes);
@@ -113,7 +132,11 @@ void cmy_counter_read_service(const cmy_region_t *region, uint32_t service, uint
 
 void cmy_counter_read_mesh(const cmy_region_t *region, cmy_counts_t *counts)
 {
-    *counts = (cmy_counts_t){0};
+    *counts = (cmy_counts_t){
+        .successes = cmy_load64_relaxed(&region->header->stray_successes),
+        .failures = cmy_load64_relaxed(&region->header->stray_failures),
+        .latency_ns = cmy_load64_relaxed(&region->header->stray_latency_ns),
+    };
     uint32_t blocks = cmy_region_reserved_again(region, CMY_STATS);
     for (uint32_t block = 0; block < blocks; block++) {
         const cmy_stat_shm_t *stat = cmy_record_at(region, CMY_STATS, block);

@@ -4,7 +4,9 @@
  * Striped by CPU, relaxed adds, summed by readers; never zeroed and never folded, so they cannot go back and no death can
  * lose what was counted. A service's block remembers what its stripes held when it was claimed. Requests are the sum of
  * successes and failures, not a third word that could disagree. Nor are the mesh's totals words of their own: what all
- * blocks hold, whosever they are, is all that was ever counted. A report is two additions, and who wants totals adds up.
+ * blocks hold, whosever they are, is all that was ever counted, but for requests that were begun and ended when their
+ * service had gone: those are counted in the header. A report is three additions, the third of which is the latency's
+ * (latency.h), and who wants totals adds up.
  *
  * Killed inside a report: it is counted or not; the latency sample may be missing. Nothing needs repair.
  */
@@ -12,17 +14,27 @@
 #define CMY_STAT_COUNTER_H
 
 #include "stat/block.h"
+#include "stat/latency.h"
 
 typedef struct cmy_counts {
     uint64_t successes, failures, latency_ns;
 } cmy_counts_t;
 
+/* Gives a service that has none its block, or finds that somebody else has: look again. link: what was read. Errors:
+ * NOT_FOUND without a sentence (the record's life ended), FULL with a sentence, those of cmy_slab_claim(). */
+commy_status_t cmy_stat_attach(cmy_actor_t *actor, uint32_t service, uint64_t service_state, uint64_t link)
+    __attribute__((cold));
+
 /*
- * Counts a request for a service record in a given LIVE state. A latency over an hour counts as an hour. The first one claims and links the service's block.
- * Errors: NOT_FOUND without a sentence (the record's life ended), FULL with a sentence, those of cmy_slab_claim().
+ * Counts a request for a service record in a given LIVE state. A latency over an hour counts as an hour. The first one
+ * claims and links the service's block. Errors: those of cmy_stat_attach().
  */
 commy_status_t cmy_counter_report(cmy_actor_t *actor, uint32_t service, uint64_t service_state, uint64_t latency_ns,
                                   bool success);
+
+/* Counts a request in a block, and one in the mesh's totals alone. */
+void cmy_counter_add(cmy_stat_shm_t *stat, uint64_t latency_ns, bool success);
+void cmy_counter_add_stray(cmy_region_t *region, uint64_t latency_ns, bool success);
 
 /* Reads a service's counters; zero where it has no block yet. */
 void cmy_counter_read_service(const cmy_region_t *region, uint32_t service, uint64_t service_state,

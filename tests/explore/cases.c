@@ -92,6 +92,25 @@ const ex_case_t ex_cases[] = {
     CASE("a-reporter-that-dies-counts-once-or-not", "R11", "S1|S1", .deaths = 1),
     CASE("reports-of-the-dead-are-kept", "R11", "S1 S1|P", .deaths = 1),
 
+    /* requests in flight */
+    CASE("requests-in-flight-are-summed", "R11", "B1 E1|B1|Z1"),
+    CASE("requests-of-the-dead-are-gone-at-once", "R11", "B1 B1 E1|Z1|P", .deaths = 1),
+    CASE("requests-of-the-dead-stay-gone", "R11 B1 B1", "P|J B1|J Z1", .settler_dies = true, .flags = EX_APART),
+    CASE("the-next-tenant-of-a-slot-has-its-own-requests", "R11d B1", "P|P J B1|Z1", .settler_dies = true,
+         .flags = EX_APART, .deaths = 1),
+    CASE("requests-are-of-this-life", "R11", "B1 E1|U1 R11 B1|Z1"),
+    CASE("requests-outlive-their-service", "R11 B1", "B1 E1|U1 R11|Z1"),
+    CASE("requests-end-with-who-leaves", "R11d", "B1 L J B1|Z1|P", .deaths = 1),
+    CASE("threads-share-a-count", "R11", "B1 E1|B1 E1|B1", .flags = EX_THREADS),
+    CASE("threads-count-in-the-latest-life", "R11", "B1 E1|U1 R11 B1|B1", .flags = EX_THREADS),
+    CASE("threads-in-flight-die-together", "R11", "B1 E1|B1", .flags = EX_THREADS, .deaths = 1),
+    CASE("further-cells-are-linked-once", "R11", "B1|B1 E1|Z1", .stat_cells = 1),
+    CASE("who-dies-linking-cells-leaves-none", "R11", "P|B1|B1", .stat_cells = 1, .deaths = 1),
+    CASE("further-cells-of-the-dead-are-forgotten", "R11d B1", "P J B1|Z1|B1", .stat_cells = 1, .settler_dies = true,
+         .flags = EX_APART),
+    CASE("further-cells-stay-with-their-block", "R11", "B1 E1|U1 R21 B2|B2", .stat_cells = 1, .blocks = 2,
+         .flags = EX_MAY_BE_FULL),
+
     /* waiting */
     CASE("a-waiter-wakes-for-a-registration", "", "V1 W1|R11"),
     CASE("a-waiter-wakes-for-an-unregistration", "R11", "V1 W1|U1"),

@@ -61,6 +61,7 @@ typedef struct ex_case {
     bool settler_dies;                             /* after the setup, not counted */
     uint8_t homes;                                 /* lines of each index */
     uint8_t line_cells, group_cells, line_members; /* 0 here and below: what is usual */
+    uint8_t stat_cells;                            /* of participants, in a statistics block itself */
     uint8_t services, groups, lines, blocks;       /* records of each slab */
     uint8_t flags;
     uint8_t weight; /* share of the time, where all cases share it; 0: one */
@@ -73,7 +74,7 @@ extern const size_t ex_case_count;
 
 #define EX_EVENTS 48u
 #define EX_SCRATCH_EVENT (EX_EVENTS - 1) /* of calls that nobody asks about */
-#define EX_OPS 20u                       /* of one process */
+#define EX_OPS 24u                       /* of one process */
 #define EX_IDS 4u
 #define EX_DEATH '+'
 #define EX_NOT_ENDED (-1)
@@ -130,6 +131,9 @@ void ex_program_observe(const char *ops);
 /* One call, on the actor's fiber. */
 void ex_program_run(uint32_t who, const ex_op_t *op, uint32_t event);
 
+/* The event that ended a request, or will when it ends: of its process, an end, a leave or a death; EX_EVENTS: none. */
+uint32_t ex_end_of_request(uint32_t begin);
+
 /* Event of a process's death. */
 uint32_t ex_death_event(uint32_t who);
 
@@ -162,11 +166,16 @@ typedef struct ex_process {
 extern ex_process_t ex_process[EX_ACTORS];
 extern uint32_t ex_running; /* actor whose fiber runs; EX_KERNEL: none */
 
+#define EX_TOKENS 2u /* of one process, to one id */
+
 /* What a process has for itself. It lies above its stack, and is saved with it. */
 typedef struct ex_private {
     commy_mesh_t mesh;
-    uint32_t owner, tid; /* of its latest life */
-    void *heap;          /* of the selection at hand; see seams.c */
+    uint32_t owner, tid;               /* of its latest life */
+    void *heap;                        /* of the selection at hand; see seams.c */
+    uint64_t token[EX_IDS][EX_TOKENS]; /* of its requests to each id, the last first */
+    cmy_flight_t flight[EX_IDS * EX_TOKENS];
+    uint8_t open;        /* a bit for each of these */
     cmy_region_t region; /* its own view, where slabs grow; else all have the explorer's */
 } ex_private_t;
 

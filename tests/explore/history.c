@@ -247,8 +247,10 @@ static void print_result(FILE *out, const ex_event_t *is)
         fprintf(out, ", %u:", (unsigned)is->detail);
         for (uint64_t bits = is->value; bits != 0; bits &= bits - 1)
             fprintf(out, " [%d]", __builtin_ctzll(bits));
-    } else if (strchr("VWZ", is->kind)) {
+    } else if (strchr("VW", is->kind)) {
         fprintf(out, ", %llu", (unsigned long long)is->value);
+    } else if (is->kind == 'Z') {
+        fprintf(out, ", %u, %u in flight", (unsigned)is->value, (unsigned)is->detail);
     } else if (is->value < EX_EVENTS) {
         fprintf(out, ", of [%u]", (unsigned)is->value);
     }

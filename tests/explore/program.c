@@ -8,7 +8,8 @@
  *     M1 N1   set metadata of id 1; long ones  Q1   read them
  *     X1      set the weight of id 1           H1   heartbeat
  *     K1      select from name 1, with a picker that was made before the call
- *     S1      find id 1 and report a request   Z1   read its counters
+ *     S1      find id 1 and report a request   Z1   read its counters, and what is in flight
+ *     B1      find id 1 and begin a request    E1   end it
  *     V1 W1   read the version of name 1; wait until it differs (0: of the whole mesh)
  *     C       collect empty groups             P    reap
  *     L J     leave; join                      T    a TTL passes
@@ -82,11 +83,11 @@ static uint8_t digit(const char **at)
 static bool parse_op(const char **at, ex_op_t *op)
 {
     *op = (ex_op_t){.kind = (uint8_t) * (*at)++};
-    if (!strchr("RUFGDKMNQXHSZVWCPLJT", op->kind))
+    if (!strchr("RUFGDKMNQXHSZBEVWCPLJT", op->kind))
         return false;
     if (strchr("DKVW", op->kind)) {
         op->name = digit(at);
-    } else if (strchr("RUFGMNQXHSZ", op->kind)) {
+    } else if (strchr("RUFGMNQXHSZBE", op->kind)) {
         op->id = digit(at);
         if (op->id == 0 || op->id > EX_IDS)
             return false;
@@ -282,12 +283,65 @@ static commy_status_t do_report(commy_mesh_t *mesh, const ex_op_t *op, ex_event_
     return commy_service_report(mesh, target.reference, 1000, true);
 }
 
+/* value: who the request is to. */
+static commy_status_t do_begin(commy_mesh_t *mesh, const ex_op_t *op, ex_event_t *out)
+{
+    commy_target_t target = {0};
+    uint64_t *tokens = ex_private(ex_running)->token[op->id - 1], token;
+    commy_status_t status = commy_service_find(mesh, ex_id_text(op->id), &target);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    out->value = event_of_port(target.port, target.endpoint);
+    status = commy_service_begin(mesh, target.reference, &token);
+    if (status == COMMY_STATUS_SUCCESS) {
+        tokens[1] = tokens[0];
+        tokens[0] = token;
+    }
+    return status;
+}
+
+/* Whether an event began a request, which may be in flight. */
+static bool begins(const ex_event_t *is, uint32_t who, uint32_t id)
+{
+    return is->kind == 'B' && is->begun && is->who == who && is->id == id &&
+           (!is->ended || is->status == COMMY_STATUS_SUCCESS);
+}
+
+uint32_t ex_end_of_request(uint32_t begin)
+{
+    const ex_event_t *is = &ex_history.event[begin];
+    uint32_t others = 0;
+    for (uint32_t event = begin + 1; event < EX_SCRATCH_EVENT; event++) {
+        const ex_event_t *end = &ex_history.event[event];
+        if (!end->begun || end->who != is->who)
+            continue;
+        if (end->kind == 'L' || end->kind == EX_DEATH || (end->kind == 'E' && end->id == is->id && others-- == 0))
+            return event;
+        others += begins(end, is->who, is->id);
+    }
+    return EX_EVENTS;
+}
+
+/* value: who the request was to. */
+static commy_status_t do_end(commy_mesh_t *mesh, const ex_op_t *op, uint32_t event, ex_event_t *out)
+{
+    uint64_t *tokens = ex_private(ex_running)->token[op->id - 1], token = tokens[0];
+    tokens[0] = tokens[1];
+    tokens[1] = 0;
+    if (token == 0)
+        return COMMY_STATUS_NOT_FOUND;
+    for (uint32_t begin = 0; begin < event; begin++)
+        if (begins(&ex_history.event[begin], ex_running, op->id) && ex_end_of_request(begin) == event)
+            out->value = ex_history.event[begin].value;
+    return commy_service_end(mesh, token, 1000, true);
+}
+
 static commy_status_t do_stats(commy_mesh_t *mesh, const ex_op_t *op, ex_event_t *out)
 {
     commy_service_stats_t stats = {0};
     commy_status_t status = commy_service_stats(mesh, ex_id_text(op->id), &stats);
     out->value = stats.successful_requests;
-    out->detail = stats.failed_requests;
+    out->detail = stats.in_flight;
     return status;
 }
 
@@ -338,6 +392,10 @@ static commy_status_t call(commy_mesh_t *mesh, const ex_op_t *op, uint32_t event
         return commy_service_heartbeat(mesh, ex_id_text(op->id));
     case 'S':
         return do_report(mesh, op, out);
+    case 'B':
+        return do_begin(mesh, op, out);
+    case 'E':
+        return do_end(mesh, op, event, out);
     case 'Z':
         return do_stats(mesh, op, out);
     case 'V':

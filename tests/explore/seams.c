@@ -208,6 +208,53 @@ long __wrap_syscall(long number, ...)
     return -1;
 }
 
+/* ------------------------------------------------------------------ tokens */
+
+/* A process's own, of which a search takes steps back; a thread has some for itself. The real ones: registry/token.c. */
+struct cmy_tokens {
+    char nothing;
+};
+
+static cmy_tokens_t all_tokens;
+
+commy_status_t cmy_tokens_make(cmy_tokens_t **tokens)
+{
+    *tokens = &all_tokens;
+    return COMMY_STATUS_SUCCESS;
+}
+
+void cmy_tokens_free(cmy_tokens_t **tokens)
+{
+    *tokens = NULL;
+    ex_private(ex_running)->open = 0;
+}
+
+commy_status_t cmy_token_open(cmy_tokens_t *tokens, const cmy_flight_t *flight, uint64_t *token)
+{
+    ex_private_t *mine = ex_private(ex_running);
+    (void)tokens;
+    for (uint32_t i = 0; i < EX_IDS * EX_TOKENS; i++) {
+        if (mine->open >> i & 1)
+            continue;
+        mine->open |= (uint8_t)(1u << i);
+        mine->flight[i] = *flight;
+        *token = i + 1;
+        return COMMY_STATUS_SUCCESS;
+    }
+    return COMMY_STATUS_LIMIT;
+}
+
+bool cmy_token_close(cmy_tokens_t *tokens, uint64_t token, cmy_flight_t *flight)
+{
+    ex_private_t *mine = ex_private(ex_running);
+    (void)tokens;
+    if (token == 0 || token > EX_IDS * EX_TOKENS || !(mine->open >> (token - 1) & 1))
+        return false;
+    mine->open &= (uint8_t) ~(1u << (token - 1));
+    *flight = mine->flight[token - 1];
+    return true;
+}
+
 /* -------------------------------------------------------------------- life */
 
 #define NAMESPACE 0x10001u

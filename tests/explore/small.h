@@ -10,6 +10,8 @@
 #ifndef EX_SMALL_H
 #define EX_SMALL_H
 
+#include <stdbool.h>
+
 #define CMY_BASE_RCU_H
 static inline void cmy_rcu_read_lock(void)
 {
@@ -33,7 +35,7 @@ static inline void cmy_rcu_synchronize(void)
 
 /* As the case at hand wants them; see cases.c. */
 typedef struct ex_sizes {
-    uint32_t line_cells, group_cells, line_members;
+    uint32_t line_cells, group_cells, line_members, stat_cells;
 } ex_sizes_t;
 extern ex_sizes_t ex_sizes;
 
@@ -47,6 +49,14 @@ extern ex_sizes_t ex_sizes;
 #define CMY_LINE_MEMBERS (ex_sizes.line_members)
 #undef CMY_STAT_STRIPES
 #define CMY_STAT_STRIPES 2u
+#undef CMY_STAT_CELLS
+#define CMY_STAT_CELLS (ex_sizes.stat_cells)
+#undef CMY_STAT_FURTHER
+#define CMY_STAT_FURTHER 1u
+#undef CMY_FURTHER_CELLS
+#define CMY_FURTHER_CELLS 6u
+#undef CMY_LATENCY_BUCKETS
+#define CMY_LATENCY_BUCKETS 1u
 #undef COMMY_LIMIT_PARTICIPANTS
 #define COMMY_LIMIT_PARTICIPANTS 7u
 

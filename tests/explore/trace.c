@@ -50,7 +50,8 @@ static const char *index_word(const char *which, const void *base, const void *w
 
 static const char *record_word(const void *word, char *out, size_t room)
 {
-    static const char *const kinds[CMY_SLABS] = {"service", "group", "line", "statistics", "small text", "large text"};
+    static const char *const kinds[CMY_SLABS] = {"service",    "group",      "line", "statistics",
+                                                 "small text", "large text", "cells"};
     const cmy_region_t *region = ex_region();
     char field[32];
     for (int kind = 0; kind < CMY_SLABS; kind++) {

@@ -13,6 +13,7 @@
  *     audit      nothing wrong, nothing in flight, after the observer has reaped
  *     leaks      services are FREE, or LIVE and somebody was told so; groups without instances can be collected
  *     counters   what was acknowledged, and no more than was begun
+ *     in flight  what processes that live have begun and not ended; for who reads it on the way no more than may be
  */
 #include <stdarg.h>
 
@@ -92,7 +93,7 @@ void ex_verdict_solo(uint32_t who)
 
 void ex_verdict_bystander(void)
 {
-    static const char program[] = "D1 F1 R44m F4 K4 G4 D4 M4 Q4 X4 S4 Z4 H4 D0 U4 R11 U1 C P F1";
+    static const char program[] = "D1 F1 R44m F4 K4 G4 D4 M4 Q4 X4 S4 B4 E4 Z4 H4 D0 U4 R11 U1 C P F1";
     ex_snapshot_t *snapshot = ex_snapshot_take(EX_OBSERVER);
     observe(program);
     ex_snapshot_back(snapshot);
@@ -109,8 +110,9 @@ static void check_codes(void)
             continue;
         bool fits = is->status == COMMY_STATUS_SUCCESS;
         fits |= is->status == COMMY_STATUS_EXISTS && is->kind == 'R';
-        fits |= is->status == COMMY_STATUS_NOT_FOUND && strchr("UFGKMNQXHSZ", is->kind);
-        fits |= is->status == COMMY_STATUS_FULL && (flags & EX_MAY_BE_FULL) && strchr("RMNS", is->kind);
+        fits |= is->status == COMMY_STATUS_NOT_FOUND && strchr("UFGKMNQXHSZBE", is->kind);
+        fits |= is->status == COMMY_STATUS_FULL && (flags & EX_MAY_BE_FULL) && strchr("RMNSB", is->kind);
+        fits |= (is->status == COMMY_STATUS_INVALID || is->status == COMMY_STATUS_NOT_RUNNING) && is->kind == 'E';
         if (!fits)
             ex_blame("[%u] %c%u ended with \"%s\"", event, is->kind, is->id, commy_status_string(is->status));
     }
@@ -291,7 +293,7 @@ static void check_counters(void)
     cmy_counts_t counts;
     for (uint32_t event = 0; event < EX_SCRATCH_EVENT; event++) {
         const ex_event_t *is = &ex_history.event[event];
-        if (is->kind == 'S' && is->begun) {
+        if ((is->kind == 'S' || is->kind == 'E') && is->begun) {
             begun++;
             acknowledged += is->ended && is->status == COMMY_STATUS_SUCCESS;
             before += is->ended && is->status != COMMY_STATUS_SUCCESS;
@@ -309,7 +311,8 @@ static void check_counters(void)
         acknowledged = 0;
         for (uint32_t other = 0; other < EX_SCRATCH_EVENT; other++) {
             const ex_event_t *is = &ex_history.event[other];
-            if (is->kind != 'S' || !is->begun || (ex_history.event[found->value].before >> other & 1))
+            if ((is->kind != 'S' && is->kind != 'E') || !is->begun ||
+                (ex_history.event[found->value].before >> other & 1))
                 continue; /* over when this one was registered */
             bool its = is->ended && is->status == COMMY_STATUS_SUCCESS && is->value == found->value;
             acknowledged += its;
@@ -318,6 +321,32 @@ static void check_counters(void)
         if (stats->value < acknowledged || stats->value > acknowledged + elsewhere)
             ex_blame("id %u counts %u successes, of %u acknowledged", stats->id, (unsigned)stats->value,
                      (unsigned)acknowledged);
+    }
+}
+
+/* Whoever reads what is in flight; the observer looks at all of the service first. */
+static void check_in_flight(void)
+{
+    for (uint32_t event = 0; event < EX_SCRATCH_EVENT; event++) {
+        const ex_event_t *stats = &ex_history.event[event], *found = stats - 1;
+        if (stats->kind != 'Z' || !stats->ended || stats->status != COMMY_STATUS_SUCCESS)
+            continue;
+        uint64_t most = 0, exactly = 0;
+        for (uint32_t other = 0; other < EX_SCRATCH_EVENT; other++) {
+            const ex_event_t *is = &ex_history.event[other];
+            if (is->kind != 'B' || is->id != stats->id || !is->begun || (is->before >> event & 1) ||
+                (is->ended && is->status != COMMY_STATUS_SUCCESS))
+                continue;
+            uint32_t end = ex_end_of_request(other);
+            most += end == EX_EVENTS || !(stats->before >> end & 1);
+            exactly += end == EX_EVENTS && is->value == found->value;
+        }
+        if (stats->detail > most)
+            ex_blame("[%u] %u requests to id %u are in flight, of %u at most", event, (unsigned)stats->detail,
+                     stats->id, (unsigned)most);
+        if (stats->who == EX_OBSERVER && stats->detail != exactly)
+            ex_blame("%u requests to id %u are in flight, not %u", (unsigned)stats->detail, stats->id,
+                     (unsigned)exactly);
     }
 }
 
@@ -345,6 +374,8 @@ void ex_verdict_end(const ex_case_t *what)
         check_history();
     if (!ex_violation[0])
         check_counters();
+    if (!ex_violation[0])
+        check_in_flight();
     if (!ex_violation[0])
         audit(true);
     if (!ex_violation[0])

@@ -231,6 +231,7 @@ static void place(const ex_case_t *what)
         [CMY_SERVICES] = size_or(what->services, 8),  [CMY_GROUPS] = size_or(what->groups, 6),
         [CMY_LINES] = size_or(what->lines, 4),        [CMY_STATS] = size_or(what->blocks, 6),
         [CMY_SMALL_TEXTS] = size_or(what->blocks, 6), [CMY_LARGE_TEXTS] = size_or(what->blocks, 2),
+        [CMY_CELLS] = size_or(what->blocks, 2),
     };
     for (int kind = 0; kind < CMY_SLABS; kind++) {
         uint32_t mark = what->flags & EX_GROWS ? 0 : limits[kind];
@@ -239,8 +240,8 @@ static void place(const ex_case_t *what)
         atomic_store_explicit(&region.header->reserved[kind].value, mark, memory_order_relaxed);
         atomic_store_explicit(&region.reserved[kind], mark, memory_order_relaxed);
     }
-    ex_sizes =
-        (ex_sizes_t){size_or(what->line_cells, 3), size_or(what->group_cells, 2), size_or(what->line_members, 2)};
+    ex_sizes = (ex_sizes_t){size_or(what->line_cells, 3), size_or(what->group_cells, 2), size_or(what->line_members, 2),
+                            size_or(what->stat_cells, COMMY_LIMIT_PARTICIPANTS)};
 }
 
 /* What the audit compares with what a handle remembers. */

@@ -8,6 +8,7 @@ typedef struct changer {
     const fuzz_plan_t *plan;
     uint64_t chance;
     uint64_t reference; /* of something that was found or registered last */
+    uint64_t token;     /* of what was begun last */
 } changer_t;
 
 static const char *some_id(changer_t *changer)
@@ -69,6 +70,16 @@ static void report(changer_t *changer)
                                            fuzz_below(&changer->chance, 2)));
 }
 
+/* Begins, or ends what is begun, or what never was. */
+static void request(changer_t *changer)
+{
+    uint64_t chance = fuzz_chance(&changer->chance), token = chance & 7 ? changer->token : chance;
+    if (chance & 8)
+        CALL(CALL_BEGIN, commy_service_begin(changer->mesh, changer->reference, &changer->token));
+    else
+        CALL(CALL_END, commy_service_end(changer->mesh, token, chance >> 20, chance & 16));
+}
+
 static void sweep(void)
 {
     fuzz_begin(CALL_HOUSEKEEPING);
@@ -116,8 +127,10 @@ static void change(changer_t *changer)
         look(changer);
         break;
     case 12:
-    case 13:
         report(changer);
+        break;
+    case 13:
+        request(changer);
         break;
     case 14:
         sweep();

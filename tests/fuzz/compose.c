@@ -196,6 +196,12 @@ static uint64_t phase_word(const uint8_t c[8], uint64_t now)
                          tids[c[3] & 3]);
 }
 
+static uint32_t incarnation_of(const editor_t *editor, uint32_t slot)
+{
+    const cmy_life_shm_t *life = edit_place(editor, AREA_LIFE, slot);
+    return cmy_life_incarnation(cmy_load64_relaxed(&life->phase));
+}
+
 static uint64_t lease_word(const uint8_t c[8])
 {
     uint64_t now = cmy_clock_monotonic_ns();
@@ -277,6 +283,12 @@ uint64_t edit_compose(const editor_t *editor, const field_t *field, const unsign
                                                          edit_records(layout, field->area)) +
                              field->offset,
                          8);
+    case FURTHER:
+        return number(c[0], layout->slab[CMY_CELLS].limit) + (c[1] < 240);
+    case FLIGHT:
+        return cmy_flight_cell(cmy_owner(0, edit_nearly(incarnation_of(editor, c[0] & 1), c[1])),
+                               cmy_state(edit_nearly(cmy_state_version(own), c[2]), 0, CMY_LIVE),
+                               c[3] < 16 ? CMY_FLIGHT_COUNT_MAX : c[3]);
     case MARK:
         return edit_at_limits(layout, 34 + value % 5);
     default:

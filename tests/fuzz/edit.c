@@ -32,6 +32,7 @@ static const field_t fields[] = {
     ARRAY(AREA_HEADER, MARK, cmy_header_shm_t, reserved),
     FIELD(AREA_HEADER, ANY, cmy_header_shm_t, death_epoch),
     FIELD(AREA_HEADER, LEASE, cmy_header_shm_t, next_expiry),
+    FIELD(AREA_HEADER, ANY, cmy_header_shm_t, stray_successes),
     FIELD(AREA_LIFE, PHASE, cmy_life_shm_t, phase),
     FIELD(AREA_LIFE, LIFE, cmy_life_shm_t, word),
     ARRAY(AREA_PARTICIPANT, TEXT, cmy_participant_shm_t, node_id),
@@ -76,7 +77,11 @@ static const field_t fields[] = {
     ARRAY(AREA_SLAB + CMY_LINES, MEMBER, cmy_line_shm_t, cell),
     FIELD(AREA_SLAB + CMY_STATS, STATE, cmy_block_shm_t, state),
     FIELD(AREA_SLAB + CMY_STATS, ANY, cmy_block_shm_t, home),
+    ARRAY(AREA_SLAB + CMY_STATS, FURTHER, cmy_stat_shm_t, further),
     {AREA_SLAB + CMY_STATS, ANY, 64, 8, 32},
+    ARRAY(AREA_SLAB + CMY_STATS, FLIGHT, cmy_stat_shm_t, cell),
+    FIELD(AREA_SLAB + CMY_STATS, ANY, cmy_stat_shm_t, recent_ns),
+    ARRAY(AREA_SLAB + CMY_STATS, ANY, cmy_stat_shm_t, bucket),
     FIELD(AREA_SLAB + CMY_SMALL_TEXTS, STATE, cmy_block_shm_t, state),
     FIELD(AREA_SLAB + CMY_SMALL_TEXTS, ANY, cmy_block_shm_t, home),
     FIELD(AREA_SLAB + CMY_SMALL_TEXTS, ANY, cmy_block_shm_t, bytes),
@@ -84,6 +89,10 @@ static const field_t fields[] = {
     FIELD(AREA_SLAB + CMY_LARGE_TEXTS, STATE, cmy_block_shm_t, state),
     FIELD(AREA_SLAB + CMY_LARGE_TEXTS, ANY, cmy_block_shm_t, home),
     FIELD(AREA_SLAB + CMY_LARGE_TEXTS, ANY, cmy_block_shm_t, bytes),
+    FIELD(AREA_SLAB + CMY_CELLS, STATE, cmy_block_shm_t, state),
+    FIELD(AREA_SLAB + CMY_CELLS, FURTHER, cmy_block_shm_t, home),
+    FIELD(AREA_SLAB + CMY_CELLS, ANY, cmy_block_shm_t, bytes),
+    ARRAY(AREA_SLAB + CMY_CELLS, FLIGHT, cmy_cells_shm_t, cell),
 };
 #define FIELDS (sizeof fields / sizeof fields[0])
 

@@ -36,7 +36,9 @@ typedef enum sense {
     LIFE,
     TEXT,
     MARK,
-    HASH
+    HASH,
+    FURTHER,
+    FLIGHT
 } sense_t;
 
 typedef struct field {

@@ -50,8 +50,8 @@ static uint64_t written(const unsigned char *record, uint64_t stride)
 
 static void add_slab(const fuzz_seed_t *seed, cmy_slab_kind_t kind)
 {
-    static const char *const names[CMY_SLABS] = {"services",   "groups",      "member lines",
-                                                 "statistics", "small texts", "large texts"};
+    static const char *const names[CMY_SLABS] = {"services",    "groups",      "member lines", "statistics",
+                                                 "small texts", "large texts", "cells"};
     const cmy_slab_layout_t *slab = &seed->layout.slab[kind];
     for (uint32_t record = 0; record < slab->limit; record++) {
         uint64_t hot = slab->offset + (uint64_t)record * slab->stride;

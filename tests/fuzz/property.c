@@ -54,6 +54,9 @@ static const char *const names[CALLS] = {
     [CALL_SET_WEIGHT] = "set_weight",
     [CALL_SET_METADATA] = "set_metadata",
     [CALL_REPORT] = "report",
+    [CALL_BEGIN] = "begin",
+    [CALL_END] = "end",
+    [CALL_LATENCY] = "latency",
     [CALL_REMOVE] = "remove",
 };
 

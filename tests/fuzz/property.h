@@ -39,6 +39,9 @@ typedef enum call {
     CALL_SET_WEIGHT,
     CALL_SET_METADATA,
     CALL_REPORT,
+    CALL_BEGIN,
+    CALL_END,
+    CALL_LATENCY,
     CALL_REMOVE,
     CALLS
 } call_t;

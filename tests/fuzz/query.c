@@ -126,19 +126,31 @@ static void ask_metadata(const commy_mesh_t *mesh, const char *id)
     }
 }
 
+/* An hour, and what it may be off. */
+static void judge_latency(commy_status_t status, uint64_t ns)
+{
+    if (status == COMMY_STATUS_SUCCESS && ns > CMY_LATENCY_LIMIT_NS / 100 * 107)
+        fuzz_broken("a latency of %llu ns", (unsigned long long)ns);
+}
+
 static void ask_id(const commy_mesh_t *mesh, const char *id)
 {
     commy_target_t target;
     commy_service_info_t info;
     commy_service_stats_t stats;
     commy_view_t view;
+    uint64_t ns = 0;
     memset(&target, 0xff, sizeof target);
     if (CALL(CALL_FIND, commy_service_find(mesh, id, &target)) == COMMY_STATUS_SUCCESS)
         judge_target(&target);
     if (CALL(CALL_GET, commy_service_get(mesh, id, &info)) == COMMY_STATUS_SUCCESS)
         judge_info(&info);
     ask_metadata(mesh, id);
-    CALL(CALL_SERVICE_STATS, commy_service_stats(mesh, id, &stats));
+    if (CALL(CALL_SERVICE_STATS, commy_service_stats(mesh, id, &stats)) == COMMY_STATUS_SUCCESS &&
+        stats.in_flight > (uint64_t)COMMY_LIMIT_PARTICIPANTS * CMY_FLIGHT_COUNT_MAX)
+        fuzz_broken("%llu requests in flight", (unsigned long long)stats.in_flight);
+    commy_status_t timed = CALL(CALL_LATENCY, commy_service_latency(mesh, id, 0.99, &ns));
+    judge_latency(timed, ns);
     if (CALL(CALL_VIEW, commy_service_view(mesh, id, &view)) != COMMY_STATUS_SUCCESS)
         return;
     touch(&view);
@@ -224,6 +236,9 @@ static void ask_name(commy_mesh_t *mesh, const fuzz_plan_t *plan, const char *na
     commy_iterator_t iterator;
     size_t count;
     ask_select(mesh, plan, name);
+    uint64_t ns = 0;
+    commy_status_t timed = CALL(CALL_LATENCY, commy_name_latency(mesh, name, 0.5, &ns));
+    judge_latency(timed, ns);
     if (CALL(CALL_ITERATE_NAME, commy_iterate_name(mesh, name, &iterator)) == COMMY_STATUS_SUCCESS)
         walk(mesh, plan, &iterator);
     CALL(CALL_COUNT, commy_name_count(mesh, name, &count));
@@ -234,6 +249,9 @@ static void ask_name(commy_mesh_t *mesh, const fuzz_plan_t *plan, const char *na
 static void ask_whole(const commy_mesh_t *mesh, const fuzz_plan_t *plan)
 {
     commy_iterator_t iterator;
+    uint64_t ns = 0;
+    commy_status_t timed = CALL(CALL_LATENCY, commy_service_latency(mesh, NULL, 1, &ns));
+    judge_latency(timed, ns);
     ask_many(mesh);
     if (CALL(CALL_ITERATE_ALL, commy_iterate_all(mesh, &iterator)) == COMMY_STATUS_SUCCESS)
         walk(mesh, plan, &iterator);

@@ -84,6 +84,31 @@ static void put_many(commy_mesh_t *mesh, const char *name, const char *prefix, i
     }
 }
 
+/* Leaves a request in flight, or ends it. */
+static void begin(commy_mesh_t *mesh, const char *id, bool end)
+{
+    commy_target_t target;
+    uint64_t token;
+    if (commy_service_find(mesh, id, &target) != COMMY_STATUS_SUCCESS ||
+        commy_service_begin(mesh, target.reference, &token) != COMMY_STATUS_SUCCESS ||
+        (end && commy_service_end(mesh, token, 1000, true) != COMMY_STATUS_SUCCESS))
+        give_up(id);
+}
+
+/* More participants than a statistics block has cells for, for a while: further cells stay with it. */
+static void crowd(const commy_mesh_t *like, const char *id)
+{
+    commy_mesh_t *one[CMY_STAT_CELLS];
+    const commy_open_options_t options = {.size = sizeof options, .dir = fuzz_dir, .mesh = like->region->mesh};
+    for (uint32_t i = 0; i < CMY_STAT_CELLS; i++) {
+        if (commy_mesh_attach(&options, &one[i]) != COMMY_STATUS_SUCCESS)
+            give_up("a crowd");
+        begin(one[i], id, i % 2 == 0);
+    }
+    for (uint32_t i = 0; i < CMY_STAT_CELLS; i++)
+        commy_mesh_detach(&one[i]);
+}
+
 static void take(commy_mesh_t *mesh, const char *id)
 {
     if (commy_service_unregister(mesh, id) != COMMY_STATUS_SUCCESS)
@@ -114,7 +139,11 @@ static void fill_all_kinds(commy_mesh_t *lives, commy_mesh_t *dies)
     put(lives, "mail", MOST_ID, NULL, 0);
     put_detached(lives, "mail", "leased");
     put(lives, "gone", "gone-1", "{}", 0);
+    begin(dies, "gone-1", false);
     take(lives, "gone-1");
+    begin(lives, "auth-1", false);
+    begin(lives, "auth-1", true);
+    begin(dies, "auth-1", false);
 }
 
 static void fill_up(commy_mesh_t *lives, commy_mesh_t *dies)
@@ -147,6 +176,8 @@ static void fill_worn(commy_mesh_t *lives, commy_mesh_t *dies)
         take(lives, "auth-1");
     }
     put(lives, "mail", "mail-1", "{}", 0);
+    crowd(lives, "mail-1");
+    begin(lives, "mail-1", false);
 }
 
 /* Of a region of more than a chunk: marks that are neither 0 nor the limit. */

@@ -154,6 +154,15 @@ static void report_requests(void)
         expect(commy_service_report(mesh, references[i], 1000000, true) == COMMY_STATUS_SUCCESS, "report");
 }
 
+static void begin_and_end_requests(void)
+{
+    static uint64_t token;
+    for (uint32_t i = 0; i < SERVICES; i++) {
+        expect(commy_service_begin(mesh, references[i], &token) == COMMY_STATUS_SUCCESS, "begin");
+        expect(commy_service_end(mesh, token, 1000000, true) == COMMY_STATUS_SUCCESS, "end");
+    }
+}
+
 static const struct {
     const char *name;
     void (*run)(void);
@@ -169,6 +178,7 @@ static const struct {
     {"select", select_in_turn, SERVICES},
     {"register", register_and_unregister, SERVICES},
     {"report", report_requests, SERVICES},
+    {"begin_and_end", begin_and_end_requests, SERVICES},
 };
 
 /* ------------------------------------------------------------------- set-up */

@@ -138,6 +138,20 @@ RUN(run_select)
     const commy_select_options_t options = {.size = sizeof options, .policy = COMMY_POLICY_WEIGHTED_ROUND_ROBIN};
     return commy_service_select(*mesh, call->config->service_name, &options, &target);
 }
+RUN(run_begin_request)
+{
+    uint64_t token = 0;
+    (void)call;
+    commy_status_t status = commy_service_begin(*mesh, reference, &token);
+    return (status == COMMY_STATUS_SUCCESS) == (token == 0) ? COMMY_STATUS_INTERNAL : status;
+}
+RUN(run_begin_and_end)
+{
+    uint64_t token = 0;
+    (void)call;
+    commy_status_t status = commy_service_begin(*mesh, reference, &token);
+    return status == COMMY_STATUS_SUCCESS ? commy_service_end(*mesh, token, 1000, true) : status;
+}
 /* The version is asked for and waited on; the tracer announces a change when the victim is about to sleep. */
 RUN(run_wait)
 {
@@ -159,7 +173,8 @@ RUN(run_reap)
 bool sight_same(const sight_t *a, const sight_t *b)
 {
     return memcmp(&a->info, &b->info, sizeof a->info) == 0 && a->text_hash == b->text_hash &&
-           a->reference == b->reference && a->requests == b->requests && a->lease_end == b->lease_end;
+           a->reference == b->reference && a->requests == b->requests && a->in_flight == b->in_flight &&
+           a->lease_end == b->lease_end;
 }
 
 static verdict_kind_t unchanged(const sight_t *before, const sight_t *now)
@@ -261,6 +276,18 @@ JUDGE(judge_report)
     return sight_same(before, &set) ? VERDICT_AFTER : VERDICT_NEITHER;
 }
 
+JUDGE_SET(judge_begin, set.in_flight++)
+
+/* In flight, counted, and not in flight any more; in flight for as long as nobody has read otherwise. */
+JUDGE(judge_begin_and_end)
+{
+    if (!before || !now)
+        return unchanged(before, now);
+    sight_t set = *now;
+    set.in_flight -= set.in_flight == before->in_flight + 1;
+    return judge_report(call, before, &set);
+}
+
 /* ---------------------------------------------------------------------- table */
 
 #define CHANGES (WANT_JOINED | WANT_SUBJECT)
@@ -289,6 +316,9 @@ const call_t calls[] = {
     {"heartbeat, late", CHANGES | WANT_LAPSED, &with_lease, run_heartbeat, judge_heartbeat},
     {"report, first", CHANGES, &with_lease, run_report, judge_report},
     {"report, later", CHANGES | WANT_STATS, &with_lease, run_report, judge_report},
+    {"begin, first", CHANGES, &with_lease, run_begin_request, judge_begin},
+    {"begin, later", CHANGES | WANT_STATS, &with_lease, run_begin_request, judge_begin},
+    {"begin and end", CHANGES | WANT_STATS, &with_lease, run_begin_and_end, judge_begin_and_end},
     {"wait", CHANGES | CALL_SLEEPS, &with_lease, run_wait, NULL},
     {"reap", CHANGES | WANT_LEFT | CALL_CLEANS, &with_lease, run_reap, NULL},
     {"leave", CHANGES | WANT_STATS | WANT_OWN | CALL_BLOCKS | CALL_ENDS, &with_lease, run_leave, judge_unregister},
@@ -300,4 +330,9 @@ const size_t calls_count = sizeof calls / sizeof calls[0];
 bool is_registering(const call_t *call)
 {
     return call->run == run_register;
+}
+
+bool is_counting(const call_t *call)
+{
+    return call->run == run_report || call->run == run_begin_and_end;
 }

@@ -112,6 +112,7 @@ void image_open(image_t *image, const world_t *world)
 
 void image_close(image_t *image)
 {
+    cmy_tokens_free(&image->mesh.tokens);
     munmap(image->bytes, image->region.layout.region_bytes);
 }
 

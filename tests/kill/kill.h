@@ -82,7 +82,7 @@ bool watch_complete(const watch_t *watch); /* nothing changed elsewhere */
 /* What is seen of one service. */
 typedef struct sight {
     commy_service_info_t info;
-    uint64_t text_hash, reference, requests, lease_end;
+    uint64_t text_hash, reference, requests, in_flight, lease_end;
 } sight_t;
 
 typedef enum verdict_kind { VERDICT_BEFORE, VERDICT_AFTER, VERDICT_NEITHER } verdict_kind_t;
@@ -100,6 +100,7 @@ extern const call_t calls[];
 extern const size_t calls_count;
 extern const char new_text[], small_text[], large_text[];
 bool is_registering(const call_t *call);
+bool is_counting(const call_t *call); /* one request */
 bool sight_same(const sight_t *a, const sight_t *b);
 
 /* ------------------------------------------------------------------- scenes.c */

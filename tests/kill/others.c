@@ -215,10 +215,18 @@ static bool writes(commy_mesh_t *mesh, const others_t *others, const char *id, c
 static bool reports(commy_mesh_t *mesh, const char *id, uint64_t reference, const char **why)
 {
     commy_service_stats_t before, after;
+    uint64_t token = 0;
     return IS(commy_service_stats(mesh, id, &before), SUCCESS) &&
            IS(commy_service_report(mesh, reference, 1000, true), SUCCESS) &&
            IS(commy_service_stats(mesh, id, &after), SUCCESS) &&
-           MUST(after.total_requests == before.total_requests + 1, "a report is not counted once");
+           MUST(after.total_requests == before.total_requests + 1, "a report is not counted once") &&
+           IS(commy_service_begin(mesh, reference, &token), SUCCESS) &&
+           IS(commy_service_stats(mesh, id, &after), SUCCESS) &&
+           MUST(after.in_flight == before.in_flight + 1, "a request is not in flight once") &&
+           IS(commy_service_end(mesh, token, 1000, true), SUCCESS) &&
+           IS(commy_service_stats(mesh, id, &after), SUCCESS) &&
+           MUST(after.in_flight == before.in_flight && after.total_requests == before.total_requests + 2,
+                "a request that ended is not counted once, or still in flight");
 }
 
 /* One of those that change a service. */

@@ -14,7 +14,7 @@
  *   full              no room
  *   full of the dead  no room, but for what three services of a dead owner take
  *   mid-reap          a reaper died over the leftovers of a dead owner: a record at each stage of being finished, and
- *                     claimed records, blocks and groups of both
+ *                     claimed records, blocks, cells and groups, and requests in flight of both
  *   group's cells     23 instances of the subject's name: one cell left in the group itself
  *   group full        24: whoever joins links the first line
  *   lines             60 instances in the group and two lines, and a dozen of them gone again
@@ -89,6 +89,17 @@ static void report(image_t *image, uint64_t reference)
     need(commy_service_report(&image->mesh, reference, 7000, false));
 }
 
+/* Begins requests in the name of a participant, and ends none. */
+static void begin(image_t *image, uint32_t slot, uint64_t reference, uint32_t count)
+{
+    uint32_t record;
+    uint64_t state;
+    cmy_flight_t flight;
+    image_act_as(image, slot);
+    for (uint32_t i = 0; i < count && cmy_service_refer(&image->region, reference, &record, &state); i++)
+        need(cmy_flight_begin(&image->mesh.actor, record, state, &flight));
+}
+
 static uint32_t record_of(uint64_t reference)
 {
     return (uint32_t)(reference & 0x3fffffu) - 1;
@@ -158,13 +169,15 @@ static void finish_partly(image_t *image, uint64_t reference, int steps)
         cmy_store64_relaxed(&hot->stats, cmy_link_none(cmy_state_released(dying)));
 }
 
-static void die_reaping(image_t *image)
+static void die_reaping(image_t *image, uint64_t other)
 {
     uint64_t reference[5], state;
     uint32_t record;
     char id[32];
     image_seat(image, SLOT_DEAD);
     image_seat(image, SLOT_REAPER);
+    begin(image, SLOT_DEAD, other, 3);
+    begin(image, SLOT_REAPER, other, 1);
     for (int i = 0; i < 5; i++) {
         snprintf(id, sizeof id, "dying-%d", i);
         reference[i] = put_one(image, SLOT_DEAD, i % 2 ? "subjects" : "dying", id, small_text);
@@ -180,6 +193,7 @@ static void die_reaping(image_t *image)
         need(cmy_slab_claim(&image->mesh.actor, CMY_SERVICES, &record, &state));
         need(cmy_slab_claim(&image->mesh.actor, CMY_GROUPS, &record, &state));
         need(cmy_block_claim(&image->mesh.actor, CMY_SMALL_TEXTS, 0, &record, &state));
+        need(cmy_slab_claim(&image->mesh.actor, CMY_CELLS, &record, &state));
         need(cmy_slab_pick(&image->mesh.actor, CMY_LINES, &record, &state));
     }
     /* And the reaper had begun to take an empty group away. */
@@ -254,15 +268,19 @@ static void put_bystanders(image_t *image, const call_t *call, size_t state)
 {
     const char *name = call->config->service_name;
     char id[32];
-    if (state != EMPTY)
-        report(image, put_one(image, SLOT_B, "others", "other", small_text));
+    uint64_t other = 0;
+    if (state != EMPTY) {
+        other = put_one(image, SLOT_B, "others", "other", small_text);
+        report(image, other);
+        begin(image, SLOT_B, other, 2);
+    }
     /* Whoever comes next gets records, blocks and cells that had another life. */
     report(image, put_one(image, SLOT_B, "others", "past", large_text));
     need(commy_service_unregister(&image->mesh, "past"));
     if (state == SAME_HOME)
         fill_home(image, call);
     if (state == MID_REAP)
-        die_reaping(image);
+        die_reaping(image, other);
     if (state == GROUP_CELLS || state == GROUP_FULL)
         put_many(image, SLOT_B, name, "member", state == GROUP_CELLS ? 22 : 23);
     if (state == LINES) {
@@ -281,6 +299,7 @@ static void put_bystanders(image_t *image, const call_t *call, size_t state)
     }
     if ((call->flags & WANT_LEFT && room) || state == FULL_OF_DEAD) {
         image_seat(image, SLOT_DEAD);
+        begin(image, SLOT_DEAD, other, 3);
         report(image, put_one(image, SLOT_DEAD, "left", "left-1", small_text));
         put_one(image, SLOT_DEAD, name, "left-2", large_text);
         put_one(image, SLOT_DEAD, "left", "left-3", NULL);

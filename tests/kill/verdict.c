@@ -68,6 +68,7 @@ static void look_at(const commy_mesh_t *mesh, const commy_view_t *view, sight_t 
     sight->text_hash = XXH3_64bits(text, bytes);
     sight->reference = view->reference;
     sight->requests = stats.total_requests;
+    sight->in_flight = stats.in_flight;
     sight->lease_end = cmy_load64_relaxed(&cmy_service_at(mesh->region, view->_index)->lease) >> 1;
 }
 
@@ -151,7 +152,7 @@ static void judge_bystanders(run_t *run, const panorama_t *now)
 static void judge_totals(run_t *run, const panorama_t *now)
 {
     const panorama_t *before = &run->before;
-    bool reports = strncmp(run->scene->call->name, "report", 6) == 0;
+    bool reports = is_counting(run->scene->call);
     uint64_t more = now->successes - before->successes, latency = now->latency_ns - before->latency_ns;
     run_holds(run, &p_unhurt,
               more <= reports && now->failures == before->failures && (latency == 0 || (reports && latency == 1000)),
@@ -192,14 +193,17 @@ static void judge_stopped(run_t *run, const commy_mesh_t *mesh, const panorama_t
     judge_participants(run, mesh);
 }
 
-/* With the victim dead: what was seen, less what was its own. */
+/* With the victim dead: what was seen, less what was its own. It had nothing in flight before the call. */
 static void judge_dead(run_t *run, const panorama_t *seen, const panorama_t *now)
 {
     uint32_t j = 0;
     for (uint32_t i = 0; i < seen->count; i++) {
         if (is_victims(run, &seen->sight[i]))
             continue;
-        if (j >= now->count || !sight_same(&seen->sight[i], &now->sight[j])) {
+        sight_t left = seen->sight[i];
+        const sight_t *was = sight_of(&run->before, left.info.id);
+        left.in_flight = was ? was->in_flight : 0;
+        if (j >= now->count || !sight_same(&left, &now->sight[j])) {
             run_holds(run, &p_dead_unseen, false, "'%s' went with the victim, or changed", seen->sight[i].info.id);
             return;
         }
@@ -422,6 +426,7 @@ static bool shows(const sight_t *was, const sight_t *is)
         return was || is;
     sight_t set = *is;
     set.requests = was->requests;
+    set.in_flight = was->in_flight;
     set.lease_end = was->lease_end;
     set.info.response_time_ms = was->info.response_time_ms;
     return !sight_same(was, &set);
@@ -433,7 +438,7 @@ static void judge_told(run_t *run, const unsigned char *bytes, int status)
     const call_t *call = run->scene->call;
     const sight_t *was = sight_of(&run->before, call->config->service_id);
     const sight_t *is = sight_of(&now, call->config->service_id);
-    uint64_t reported = strncmp(call->name, "report", 6) == 0 && status == COMMY_STATUS_SUCCESS;
+    uint64_t reported = is_counting(call) && status == COMMY_STATUS_SUCCESS;
     uint64_t successes = now.successes - run->before.successes, latency = now.latency_ns - run->before.latency_ns;
     run_holds(run, &p_told, !shows(was, is) || version_of(run, bytes) != run->version,
               "the subject is not what it was, and the version of its name is");

@@ -185,6 +185,7 @@ Test(audit, any_bytes_are_survived)
 {
     fill_with(mesh, true);
     commy_mesh_leave(mesh);
+    cr_assert_eq(cmy_region_grow(mesh->region, CMY_CELLS, 0), COMMY_STATUS_SUCCESS);
     uint64_t bytes = region->layout.region_bytes;
     unsigned char *before = malloc(bytes);
     cr_assert_not_null(before);

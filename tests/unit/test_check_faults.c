@@ -636,6 +636,81 @@ Test(fault, counters_never_go_back)
     expect_found("statistics block", "count of failures in stripe 2");
 }
 
+static cmy_stat_shm_t *stat_of(const char *id, uint32_t *block)
+{
+    *block = cmy_link_block(cmy_load64_relaxed(&hot_of(id)->stats));
+    return cmy_record_at(region, CMY_STATS, *block);
+}
+
+static uint64_t in_flight_of(const cmy_stat_shm_t *stat, uint32_t incarnation, uint32_t ahead, uint32_t count)
+{
+    uint64_t state = cmy_load64_relaxed(&stat->block.state);
+    return cmy_flight_cell(cmy_owner(0, incarnation), cmy_state(cmy_state_version(state) + ahead, CMY_NOBODY, CMY_LIVE),
+                           count);
+}
+
+Test(fault, requests_in_flight_are_of_who_is_there)
+{
+    uint32_t block, life = cmy_owner_incarnation(mesh->actor.owner), slot = cmy_owner_slot(mesh->actor.owner);
+    cmy_stat_shm_t *stat = stat_of("many-1", &block);
+    cmy_store64_relaxed(&stat->cell[slot], in_flight_of(stat, life, 0, 5));
+    cmy_store64_relaxed(&stat->cell[slot + 1], in_flight_of(stat, 7, 0, 0));
+    cr_assert_eq(audit(reader), 0, "%s", found);
+    cmy_store64_relaxed(&stat->cell[slot + 1], in_flight_of(stat, 7, 0, 5));
+    expect_found("statistics block",
+                 "5 requests in flight are of participant slot 1 in its life 7, which is not there");
+    cmy_store64_relaxed(&stat->cell[slot + 1], 0);
+    cmy_store64_relaxed(&stat->cell[slot], in_flight_of(stat, life, 1, 5));
+    expect_found("statistics block", "are of a life of it that is to come");
+    cmy_store64_relaxed(&stat->cell[slot], in_flight_of(stat, life, (uint32_t)-1, 5));
+    expect_clean();
+}
+
+/* Records of cells that are linked to a block: part 0 and part 11, the last. */
+static cmy_cells_shm_t *link_cells(cmy_stat_shm_t *stat, uint32_t block, uint32_t part)
+{
+    uint32_t record;
+    cr_assert_eq(cmy_region_grow(region, CMY_CELLS, 0), COMMY_STATUS_SUCCESS);
+    record = free_record(CMY_CELLS);
+    set_state(CMY_CELLS, record, CMY_NOBODY, CMY_LIVE);
+    cmy_cells_shm_t *cells = cmy_record_at(region, CMY_CELLS, record);
+    cmy_store32_relaxed(&cells->block.home, block);
+    cmy_store32_relaxed(&cells->block.bytes, part);
+    cmy_store32_relaxed(&stat->further[part], record + 1);
+    return cells;
+}
+
+Test(fault, further_cells_are_linked_and_their_blocks)
+{
+    uint32_t block;
+    cmy_stat_shm_t *stat = stat_of("many-1", &block);
+    cmy_cells_shm_t *cells = link_cells(stat, block, 11);
+    uint32_t record = cmy_load32_relaxed(&stat->further[11]) - 1;
+    expect_clean();
+    cmy_store64_relaxed(&cells->cell[70], in_flight_of(stat, 7, 0, 5));
+    expect_found("statistics block", "5 requests in flight are of participant slot 1023 in its life 7");
+    cmy_store64_relaxed(&cells->cell[70], 0);
+    cmy_store64_relaxed(&cells->cell[71], 1ull << 44);
+    expect_found("statistics block", "its cell 1024 is in use, and of no participant slot");
+    cmy_store64_relaxed(&cells->cell[71], 0);
+    cmy_store32_relaxed(&cells->block.bytes, 3);
+    expect_found("statistics block", "which is part 3 of block");
+    cmy_store32_relaxed(&cells->block.bytes, 11);
+    set_state(CMY_CELLS, record, mesh->actor.owner, CMY_LIVE);
+    expect_found("record of cells", "still names who claimed it");
+    set_state(CMY_CELLS, record, CMY_NOBODY, CMY_FREE);
+    expect_found("statistics block", "which is FREE");
+    set_state(CMY_CELLS, record, CMY_NOBODY, CMY_DYING);
+    expect_found("record of cells", "is in phase 4");
+    set_state(CMY_CELLS, record, nobody_there(), CMY_CLAIMED);
+    expect_found("record of cells", "which is not there: it is lost");
+    set_state(CMY_CELLS, record, CMY_NOBODY, CMY_LIVE);
+    cmy_store32_relaxed(&stat->further[11], 0);
+    expect_found("record of cells", "does not link to it: it is lost");
+    cmy_store32_relaxed(&stat->further[2], 100000);
+    expect_found("statistics block", "links to record of cells 99999, which is not reserved");
+}
+
 Test(fault, a_text_fits_its_block)
 {
     cmy_block_shm_t *block =

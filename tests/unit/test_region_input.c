@@ -335,7 +335,7 @@ Test(input, a_region_of_another_boot_is_told_apart_and_can_be_removed)
 
 Test(input, a_copy_is_not_attached_to)
 {
-    static char bytes[1 << 20];
+    static char bytes[4 << 20];
     cr_assert_eq(try_make(), COMMY_STATUS_SUCCESS);
     int file = open(test_path("m"), O_RDONLY);
     ssize_t count = read(file, bytes, sizeof(bytes));

@@ -1,0 +1,181 @@
+/*
+ * Requests: begun, ended, reported, and what there is to know of their latencies.
+ *
+ * begin:  count it in the participant's cell (stat/flight.h), then open a token. Killed in between: in flight, of a process
+ *         that is dead. No token left: the cell is lowered again.
+ * end:    close the token, which decides among several ends; count the request; lower the cell. Killed in between:
+ *         counted or not, and in flight no more.
+ */
+#include "registry/mesh.h"
+
+static commy_status_t gone(const commy_mesh_t *mesh, uint64_t reference)
+{
+    return cmy_fail(COMMY_STATUS_NOT_FOUND,
+                    "reference %llu names no live registration of mesh %s any more; find the service again",
+                    (unsigned long long)reference, mesh->region->mesh);
+}
+
+commy_status_t commy_service_report(commy_mesh_t *mesh, uint64_t reference, uint64_t latency_ns, bool success)
+{
+    uint32_t record;
+    uint64_t state;
+    commy_status_t status = cmy_mesh_enter(mesh);
+    if (__builtin_expect(status != COMMY_STATUS_SUCCESS, 0))
+        return status;
+    status = COMMY_STATUS_NOT_FOUND;
+    if (cmy_service_refer(mesh->region, reference, &record, &state))
+        status = cmy_counter_report(&mesh->actor, record, state, latency_ns, success);
+    cmy_mesh_exit(mesh);
+    return __builtin_expect(status == COMMY_STATUS_NOT_FOUND, 0) ? gone(mesh, reference) : status;
+}
+
+/* ------------------------------------------------------------------ in flight */
+
+/* The handle's table, made by the first who wants it. A section is open, which leaving waits for. */
+static commy_status_t tokens_of(commy_mesh_t *mesh, cmy_tokens_t **tokens)
+{
+    *tokens = cmy_rcu_load(&mesh->tokens);
+    if (*tokens)
+        return COMMY_STATUS_SUCCESS;
+    cmy_tokens_t *made, *seen = NULL;
+    commy_status_t status = cmy_tokens_make(&made);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    if (cmy_rcu_swap(&mesh->tokens, &seen, made)) {
+        *tokens = made;
+        return COMMY_STATUS_SUCCESS;
+    }
+    cmy_tokens_free(&made);
+    *tokens = seen;
+    return COMMY_STATUS_SUCCESS;
+}
+
+/* In an open section. NOT_FOUND without a sentence. */
+static commy_status_t begin(commy_mesh_t *mesh, uint64_t reference, uint64_t *token)
+{
+    uint32_t record;
+    uint64_t state;
+    cmy_tokens_t *tokens;
+    cmy_flight_t flight;
+    commy_status_t status = tokens_of(mesh, &tokens);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    if (!cmy_service_refer(mesh->region, reference, &record, &state))
+        return COMMY_STATUS_NOT_FOUND;
+    status = cmy_flight_begin(&mesh->actor, record, state, &flight);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    status = cmy_token_open(tokens, &flight, token);
+    if (status != COMMY_STATUS_SUCCESS)
+        cmy_flight_drop(&mesh->actor, &flight);
+    return status;
+}
+
+commy_status_t commy_service_begin(commy_mesh_t *mesh, uint64_t reference, uint64_t *token)
+{
+    if (!token)
+        return cmy_mesh_null("token");
+    *token = 0;
+    commy_status_t status = cmy_mesh_enter(mesh);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    status = begin(mesh, reference, token);
+    cmy_mesh_exit(mesh);
+    return status == COMMY_STATUS_NOT_FOUND ? gone(mesh, reference) : status;
+}
+
+static commy_status_t not_open(uint64_t token)
+{
+    return cmy_fail(
+        COMMY_STATUS_INVALID,
+        "token %llu is of no open request of this handle: it was ended before, or by leaving the mesh, or is "
+        "another handle's",
+        (unsigned long long)token);
+}
+
+commy_status_t commy_service_end(commy_mesh_t *mesh, uint64_t token, uint64_t latency_ns, bool success)
+{
+    cmy_flight_t flight;
+    commy_status_t status = cmy_mesh_usable(mesh);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    /* A handle that never joined has begun nothing, and need not join to be told so. */
+    if (mesh->region->writable && atomic_load_explicit(&mesh->phase, memory_order_acquire) == CMY_MESH_ATTACHED)
+        return not_open(token);
+    status = cmy_mesh_enter(mesh);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    cmy_tokens_t *tokens = cmy_rcu_load(&mesh->tokens);
+    bool open = tokens && cmy_token_close(tokens, token, &flight);
+    if (open)
+        cmy_flight_end(&mesh->actor, &flight, latency_ns, success);
+    cmy_mesh_exit(mesh);
+    return open ? COMMY_STATUS_SUCCESS : not_open(token);
+}
+
+/* ------------------------------------------------------------------ latencies */
+
+static commy_status_t check_quantile(double quantile)
+{
+    if (quantile >= 0.0 && quantile <= 1.0) /* not so for what is no number */
+        return COMMY_STATUS_SUCCESS;
+    return cmy_fail(COMMY_STATUS_INVALID, "the quantile is %g; give one from 0 to 1: 0.99 for the 99th percentile",
+                    quantile);
+}
+
+/* All services that count. One that goes while it is read adds what its block held then, or nothing. */
+static void read_mesh(const cmy_region_t *region, cmy_latencies_t *latencies)
+{
+    for (uint32_t record = 0; cmy_region_holds(region, CMY_SERVICES, record); record++) {
+        const cmy_service_shm_t *service = cmy_service_at(region, record);
+        uint64_t state = cmy_load64_acquire(&service->state);
+        if (cmy_service_visible(region, service, state))
+            cmy_latency_read_service(region, record, state, latencies);
+    }
+}
+
+commy_status_t commy_service_latency(const commy_mesh_t *mesh, const char *id, double quantile, uint64_t *ns)
+{
+    uint32_t record;
+    uint64_t state;
+    cmy_latencies_t latencies = {0};
+    if (!ns)
+        return cmy_mesh_null("ns");
+    *ns = 0;
+    commy_status_t status = check_quantile(quantile);
+    if (status == COMMY_STATUS_SUCCESS)
+        status = id ? cmy_mesh_look_up(mesh, id, &record, &state) : cmy_mesh_usable(mesh);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    if (id)
+        cmy_latency_read_service(mesh->region, record, state, &latencies);
+    else
+        read_mesh(mesh->region, &latencies);
+    if (id && !cmy_service_same(cmy_service_at(mesh->region, record), state))
+        return cmy_mesh_no_service(mesh, id);
+    *ns = cmy_latency_quantile(&latencies, quantile);
+    return COMMY_STATUS_SUCCESS;
+}
+
+commy_status_t commy_name_latency(const commy_mesh_t *mesh, const char *name, double quantile, uint64_t *ns)
+{
+    commy_iterator_t iterator;
+    commy_view_t view;
+    cmy_latencies_t latencies = {0};
+    bool any = false;
+    if (!ns)
+        return cmy_mesh_null("ns");
+    *ns = 0;
+    commy_status_t status = check_quantile(quantile);
+    if (status == COMMY_STATUS_SUCCESS)
+        status = commy_iterate_name(mesh, name, &iterator);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    for (; commy_iterate_next(mesh, &iterator, &view); any = true) /* of one that goes meanwhile as above */
+        cmy_latency_read_service(mesh->region, view._index, view._state, &latencies);
+    if (!any)
+        return cmy_fail(COMMY_STATUS_NOT_FOUND, "service name '%s' has no instance in mesh %s of %s", name,
+                        mesh->region->mesh, mesh->region->dir);
+    *ns = cmy_latency_quantile(&latencies, quantile);
+    return COMMY_STATUS_SUCCESS;
+}
