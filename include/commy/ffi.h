@@ -105,8 +105,8 @@ COMMY_API int32_t commy_report(commy_handle_t h, uint64_t reference, uint64_t la
 /* --------------------------------------------------------------- selecting */
 
 /*
- * How this handle selects from now on; without it, round robin. Not shared: every process configures its own. No part of it
- * ejects an instance yet: the circuit breaker's numbers are kept for it.
+ * How this handle selects from now on; without it, round robin. Not shared: every process configures its own. No part
+ * of it ejects an instance yet: the circuit breaker's numbers are kept for it.
  * Errors: INVALID (an algorithm that is not in this release; the sentence names those that are; zeroes as said with the
  * structure). Allowed before start and after stop.
  */

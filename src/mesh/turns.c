@@ -2,10 +2,10 @@
  * Weighted round robin: an even order.
  *
  * Of L turns an instance takes r. Its j-th turn may be at any of the positions from floor((j - 1) L / r) up to, and not
- * including, ceil(j L / r): then it never is a whole turn ahead or behind. Taking at each position the turn that may wait
- * the least, of those that may be taken, meets all of these windows (Baruah et al., "Proportionate progress", 1996: the turns
- * are L unit tasks with whole-numbered windows, which a fractional schedule meets, and the earliest deadline first meets
- * what any schedule meets). O(L log n).
+ * including, ceil(j L / r): then it never is a whole turn ahead or behind. Taking at each position the turn that may
+ * wait the least, of those that may be taken, meets all of these windows (Baruah et al., "Proportionate progress",
+ * 1996: the turns are L unit tasks with whole-numbered windows, which a fractional schedule meets, and the earliest
+ * deadline first meets what any schedule meets). O(L log n).
  */
 #include <stdlib.h>
 
