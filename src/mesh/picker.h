@@ -61,28 +61,29 @@ typedef struct cmy_table {
 } cmy_table_t;
 
 typedef struct cmy_picker {
-    /* Constant while published. */
+    /* Constant while published, but for next. */
     const cmy_word64_t *word;
     uint64_t version, epoch; /* of the stripe's word, of deaths */
     uint64_t hash;           /* of the name */
     int32_t policy;          /* commy_policy_t */
     uint32_t count;          /* of pick */
     uint32_t turns;          /* of a rotation */
-    uint64_t inverse;        /* UINT64_MAX / turns */
-    cmy_word64_t *rotation;  /* the host's; null: own_rotation */
-    const void *memory;      /* the table's */
-    cmy_table_t *table;      /* null: round robin */
-    cmy_pick_t *pick;
     uint32_t name_bytes;
+    uint64_t inverse;       /* UINT64_MAX / turns */
+    cmy_word64_t *rotation; /* the host's; null: own_rotation */
+    const void *memory;     /* the table's */
+    cmy_table_t *table;     /* null: round robin */
+    cmy_pick_t *pick;
+    size_t bytes;            /* of all that is allocated for it */
+    uint64_t serial;         /* of the handle's pickers; tells whose `making` was set */
+    struct cmy_picker *next; /* retired ones */
     char name[COMMY_LIMIT_NAME_BYTES + 1];
-    size_t bytes; /* of all that is allocated for it */
 
     /* Written by whoever selects: on a line of its own. */
     alignas(64) _Atomic uint64_t own_rotation;
     _Atomic uint32_t used;   /* again, since the last went from its set */
     _Atomic uint32_t making; /* a thread is making the next one */
-    uint64_t serial;         /* of the handle's pickers; tells whose `making` was set */
-    struct cmy_picker *next; /* retired ones */
+    unsigned char apart[48];
 } cmy_picker_t;
 
 /* A handle's pickers. */

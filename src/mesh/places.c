@@ -50,6 +50,8 @@ static void fill(uint32_t *place, uint32_t *when, const uint64_t *hash, uint32_t
 
 uint32_t *cmy_places_make(const uint64_t *hash, uint32_t n)
 {
+    if (n == 0)
+        return NULL;
     uint32_t tables = cmy_places_tables(n);
     uint32_t *places = malloc((size_t)tables * CMY_PLACES * sizeof *places);
     uint32_t *when = malloc(CMY_PLACES * sizeof *when);

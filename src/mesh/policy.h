@@ -79,7 +79,7 @@ static inline uint32_t cmy_places_tables(uint32_t n)
     return (n + CMY_PLACES_INSTANCES - 1) / CMY_PLACES_INSTANCES;
 }
 
-/* hash: n of them, one an instance. Returns the tables one after another, to be freed; null: no memory. */
+/* hash: n of them, one an instance. Returns the tables one after another, to be freed; null: no memory, or n is 0. */
 uint32_t *cmy_places_make(const uint64_t *hash, uint32_t n);
 
 /* The number of the client's instance. */
