@@ -1,7 +1,8 @@
 /*
- * Seven threads that select through one handle that writes and one that reads, by every policy, while instances come, go, and
- * change under them, and more names are asked for than there are pickers. A plain program, made to be run under the thread
- * sanitizer; by itself it holds what was selected against what the instances say of themselves. Ends with an audit.
+ * Seven threads that select through one handle that writes and one that reads, by every policy, while instances come,
+ * go, and change under them, and more names are asked for than there are pickers. A plain program, made to be run under
+ * the thread sanitizer; by itself it holds what was selected against what the instances say of themselves. Ends with an
+ * audit.
  *
  * Usage: tsan_select [SECONDS]           3 seconds
  */

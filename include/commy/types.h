@@ -156,8 +156,8 @@ typedef struct commy_mesh_stats {
     double average_response_time_ms;
 } commy_mesh_stats_t;
 
-/* How a handle of the language ABI selects. `algorithm` is a commy_policy_t. The circuit breaker's part is checked and kept:
- * with enable_circuit_breaker (0 or 1) neither threshold (failures) nor timeout may be 0. */
+/* How a handle of the language ABI selects. `algorithm` is a commy_policy_t. The circuit breaker's part is checked and
+ * kept: with enable_circuit_breaker (0 or 1) neither threshold (failures) nor timeout may be 0. */
 typedef struct commy_load_balancer_config {
     int32_t algorithm;
     uint32_t enable_circuit_breaker, circuit_breaker_threshold;

@@ -50,7 +50,7 @@
 typedef enum cmy_handle_run { CMY_HANDLE_NEW = 0, CMY_HANDLE_STARTED = 1, CMY_HANDLE_STOPPED = 2 } cmy_handle_run_t;
 
 typedef struct cmy_handle {
-    /* Constant while published, but for run, which changes under `turn`. */
+    /* Constant while published, but for run, policy and balancer, which change under `turn`. */
     uint64_t id;
     uint64_t generation; /* of the process that opened it */
     commy_mesh_t *mesh;
@@ -59,11 +59,11 @@ typedef struct cmy_handle {
     uint16_t listen_port;
     bool read_only;
     char node_id[COMMY_LIMIT_MESH_BYTES + 1];
+    commy_load_balancer_config_t balancer; /* as configured; changes under `turn` */
 
     /* Apart from the above, which every call reads. */
     alignas(64) _Atomic uint32_t references; /* and CMY_HANDLE_CLOSING; also the futex that destroy sleeps on */
     pthread_mutex_t turn;                    /* of start, stop and configuring; never taken in a forked child */
-    commy_load_balancer_config_t balancer;   /* as configured; under `turn` */
     struct cmy_handle *kept;                 /* next of those that a child could not free */
 } cmy_handle_t;
 

@@ -6,8 +6,8 @@
 #define WHOLE (1ull << 32)
 
 /*
- * left: what an instance has yet to place, in units of which an even share is `sum`. Instances with less than a share are
- * completed, each in its own column, out of those with more, whose rest then may be less in turn.
+ * left: what an instance has yet to place, in units of which an even share is `sum`. Instances with less than a share
+ * are completed, each in its own column, out of those with more, whose rest then may be less in turn.
  */
 static void fill(cmy_alias_t *columns, uint64_t *left, uint32_t *stack, uint32_t n, uint64_t sum)
 {

@@ -1,30 +1,31 @@
 /*
  * Pickers: what a handle keeps so that selecting one of ten thousand instances costs what selecting one of ten does.
  *
- * A picker is made for one name and one policy: an immutable array of the instances that might be selected when it was made,
- * and the policy's table over them. It is reached under RCU through a table of sets of four:
+ * A picker is made for one name and one policy: an immutable array of the instances that might be selected when it was
+ * made, and the policy's table over them. It is reached under RCU through a table of sets of four:
  *
  *     hash of the name, policy --> set --> [ picker | picker | null | picker ]
  *
  *                      build                 publish                   a newer one, or another name's
  *     the region's walk -----> private ------------------> published ------------------------------> retired --> freed
- *                                 |  another thread was first                                       after a grace period
+ *                                 |  another thread was first                                       grace period
  *                                 +--------------------------------> used once, freed
  *
- * a. A picker is current while neither the word of the name's stripe (wait.h) nor the death epoch has moved since before the
- *    walk that it was made of. Every change of an instance raises the word after it can be seen, so a picker that is current
- *    holds all that was acknowledged.
- * b. What is selected is looked at in the region again, whether or not the picker is current: the instance's state is the very
- *    one that it was picked under, its owner lives, it is enabled and healthy or degraded, and then the state again. So a
- *    death, a drain and a missed lease are seen by the next selection, before any picker is made anew.
- * c. A picker that is not current is made anew by one thread at a time; others meanwhile select from the old one, to which b.
- *    applies, and make one for themselves only if it has nothing for them. Who is stopped while making one delays nobody.
- * d. At most CMY_PICKERS pickers stand in the table, and 32 or 4 MiB of retired ones wait to be freed. The one that goes for
- *    another name's is one that was not used again since the last went from its set, if there is such: names that are asked
- *    for once make room for each other.
+ * a. A picker is current while neither the word of the name's stripe (wait.h) nor the death epoch has moved since
+ *    before the walk that it was made of. Every change of an instance raises the word after it can be seen, so a picker
+ *    that is current holds all that was acknowledged.
+ * b. What is selected is looked at in the region again, whether or not the picker is current: the instance's state is
+ *    the very one that it was picked under, its owner lives, it is enabled and healthy or degraded, and then the state
+ *    again. So a death, a drain and a missed lease are seen by the next selection, before any picker is made anew.
+ * c. A picker that is not current is made anew by one thread at a time; others meanwhile select from the old one, to
+ *    which b. applies, and make one for themselves only if it has nothing for them. Who is stopped while making one
+ *    delays nobody.
+ * d. At most CMY_PICKERS pickers stand in the table, and 32 or 4 MiB of retired ones wait to be freed. The one that
+ *    goes for another name's is one that was not used again since the last went from its set, if there is such: names
+ *    that are asked for once make room for each other.
  *
- * Progress: selecting from a current picker is wait-free; making one is bounded by the walk. Crash: private memory, but for
- * the rotations (shm.h). A forked child frees what it inherits with the handle, and is refused everything else.
+ * Progress: selecting from a current picker is wait-free; making one is bounded by the walk. Crash: private memory, but
+ * for the rotations (shm.h). A forked child frees what it inherits with the handle, and is refused everything else.
  */
 #ifndef CMY_MESH_PICKER_H
 #define CMY_MESH_PICKER_H
@@ -60,28 +61,29 @@ typedef struct cmy_table {
 } cmy_table_t;
 
 typedef struct cmy_picker {
-    /* Constant while published. */
+    /* Constant while published, but for next. */
     const cmy_word64_t *word;
     uint64_t version, epoch; /* of the stripe's word, of deaths */
     uint64_t hash;           /* of the name */
     int32_t policy;          /* commy_policy_t */
     uint32_t count;          /* of pick */
     uint32_t turns;          /* of a rotation */
-    uint64_t inverse;        /* UINT64_MAX / turns */
-    cmy_word64_t *rotation;  /* the host's; null: own_rotation */
-    const void *memory;      /* the table's */
-    cmy_table_t *table;      /* null: round robin */
-    cmy_pick_t *pick;
     uint32_t name_bytes;
+    uint64_t inverse;       /* UINT64_MAX / turns */
+    cmy_word64_t *rotation; /* the host's; null: own_rotation */
+    const void *memory;     /* the table's */
+    cmy_table_t *table;     /* null: round robin */
+    cmy_pick_t *pick;
+    size_t bytes;            /* of all that is allocated for it */
+    uint64_t serial;         /* of the handle's pickers; tells whose `making` was set */
+    struct cmy_picker *next; /* retired ones */
     char name[COMMY_LIMIT_NAME_BYTES + 1];
-    size_t bytes; /* of all that is allocated for it */
 
     /* Written by whoever selects: on a line of its own. */
     alignas(64) _Atomic uint64_t own_rotation;
     _Atomic uint32_t used;   /* again, since the last went from its set */
     _Atomic uint32_t making; /* a thread is making the next one */
-    uint64_t serial;         /* of the handle's pickers; tells whose `making` was set */
-    struct cmy_picker *next; /* retired ones */
+    unsigned char apart[48];
 } cmy_picker_t;
 
 /* A handle's pickers. */
@@ -131,8 +133,9 @@ commy_status_t cmy_picker_make(commy_mesh_t *mesh, const cmy_key_t *name, int32_
                                cmy_unfit_t *unfit);
 
 /*
- * Puts a picker into the table: in place of an older one, or where there is room, or in another's place; not where one that is
- * current stands there by now, or somebody else was faster. Within a read section. Returns whom to retire, or null.
+ * Puts a picker into the table: in place of an older one, or where there is room, or in another's place; not where one
+ * that is current stands there by now, or somebody else was faster. Within a read section. Returns whom to retire, or
+ * null.
  */
 cmy_picker_t *cmy_picker_publish(const cmy_region_t *region, cmy_pickers_t *pickers, cmy_picker_t *made,
                                  bool *published);
@@ -140,8 +143,8 @@ cmy_picker_t *cmy_picker_publish(const cmy_region_t *region, cmy_pickers_t *pick
 /* Frees a picker that was never published, or has come to the end of its grace period. Null is ignored. */
 void cmy_picker_free(cmy_picker_t *picker);
 
-/* Frees a picker that was taken out of the table, later; null is ignored. Outside of read sections; may wait for a grace
- * period. */
+/* Frees a picker that was taken out of the table, later; null is ignored. Outside of read sections; may wait for a
+ * grace period. */
 void cmy_picker_retire(cmy_pickers_t *pickers, cmy_picker_t *picker);
 
 #endif /* CMY_MESH_PICKER_H */

@@ -7,9 +7,9 @@
 #define NOBODY UINT32_MAX
 
 /*
- * Visits to one table, before places that nobody came to are given to anybody. The last place is visited after ln(16,384), or
- * 10, visits for each place, give or take one or two; 64 are needed where instances have the same hash, in a region that is
- * damaged.
+ * Visits to one table, before places that nobody came to are given to anybody. The last place is visited after
+ * ln(16,384), or 10, visits for each place, give or take one or two; 64 are needed where instances have the same hash,
+ * in a region that is damaged.
  */
 #define MOST_VISITS (64ull * CMY_PLACES)
 
@@ -50,6 +50,8 @@ static void fill(uint32_t *place, uint32_t *when, const uint64_t *hash, uint32_t
 
 uint32_t *cmy_places_make(const uint64_t *hash, uint32_t n)
 {
+    if (n == 0)
+        return NULL;
     uint32_t tables = cmy_places_tables(n);
     uint32_t *places = malloc((size_t)tables * CMY_PLACES * sizeof *places);
     uint32_t *when = malloc(CMY_PLACES * sizeof *when);
@@ -63,7 +65,7 @@ uint32_t *cmy_places_make(const uint64_t *hash, uint32_t n)
     return places;
 }
 
-/* Jumps from table to table; each jump is as far as the next table that would take the client over, were there so many. */
+/* Jumps from table to table, each time as far as the next one that would take the client over, were there so many. */
 static uint32_t choose_table(uint32_t n, uint64_t client_hash)
 {
     double tables = (double)n / CMY_PLACES_INSTANCES, next = 0;

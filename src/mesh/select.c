@@ -104,7 +104,7 @@ static inline bool take(const cmy_region_t *region, const cmy_pick_t *pick, bool
     return cmy_service_same(service, state);
 }
 
-/* Selects from a picker; a few turns are taken where an instance may not be selected any more. A client has only one. */
+/* Selects from a picker. A few turns are taken where instances may not be selected any more; a client has only one. */
 static inline bool pick(const cmy_region_t *region, cmy_pickers_t *pickers, cmy_picker_t *picker, const ask_t *ask,
                         commy_target_t *target)
 {
@@ -232,8 +232,8 @@ static commy_status_t none_fit(const commy_mesh_t *mesh, const ask_t *ask, const
 }
 
 /*
- * Selects from a picker that is old, while another thread makes the next. False: nobody is at that, or it has nothing any
- * more; *alone is then the serial of the picker whose next is the caller's to make, or 0.
+ * Selects from a picker that is old, while another thread makes the next. False: nobody is at that, or it has nothing
+ * any more; *alone is then the serial of the picker whose next is the caller's to make, or 0.
  */
 static bool pick_meanwhile(commy_mesh_t *mesh, cmy_pickers_t *pickers, const ask_t *ask, uint64_t *alone,
                            commy_target_t *target)

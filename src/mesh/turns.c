@@ -2,10 +2,10 @@
  * Weighted round robin: an even order.
  *
  * Of L turns an instance takes r. Its j-th turn may be at any of the positions from floor((j - 1) L / r) up to, and not
- * including, ceil(j L / r): then it never is a whole turn ahead or behind. Taking at each position the turn that may wait
- * the least, of those that may be taken, meets all of these windows (Baruah et al., "Proportionate progress", 1996: the turns
- * are L unit tasks with whole-numbered windows, which a fractional schedule meets, and the earliest deadline first meets
- * what any schedule meets). O(L log n).
+ * including, ceil(j L / r): then it never is a whole turn ahead or behind. Taking at each position the turn that may
+ * wait the least, of those that may be taken, meets all of these windows (Baruah et al., "Proportionate progress",
+ * 1996: the turns are L unit tasks with whole-numbered windows, which a fractional schedule meets, and the earliest
+ * deadline first meets what any schedule meets). O(L log n).
  */
 #include <stdlib.h>
 
@@ -82,42 +82,42 @@ static uint64_t take(heap_t *heap)
     return first;
 }
 
-#define NOBODY UINT32_MAX
-
 /* What is needed while an order is made. */
 typedef struct plan {
-    uint32_t n;
     uint64_t length;
     uint32_t *often, *taken; /* turns of an instance, in all and so far */
-    uint32_t *first, *next;  /* whose next turn may be taken from a position on: chains of instances */
+    uint32_t *first,
+        *next; /* whose next turn may be taken from a position on: chains of instances, plus 1; 0: the end */
     heap_t heap;
 } plan_t;
 
 static void release_at(plan_t *plan, uint64_t position, uint32_t instance)
 {
     plan->next[instance] = plan->first[position];
-    plan->first[position] = instance;
+    plan->first[position] = instance + 1;
 }
 
 static void order(plan_t *plan, uint32_t *turn)
 {
     for (uint64_t t = 0; t < plan->length; t++) {
-        for (uint32_t i = plan->first[t]; i != NOBODY; i = plan->next[i]) {
+        for (uint32_t chain = plan->first[t]; chain != 0; chain = plan->next[chain - 1]) {
+            uint32_t i = chain - 1;
             uint64_t until = ((plan->taken[i] + 1ull) * plan->length + plan->often[i] - 1) / plan->often[i];
             put(&plan->heap, until << 32 | i);
         }
         uint32_t i = (uint32_t)take(&plan->heap); /* never empty: L turns fill L positions */
         turn[t] = i;
-        if (++plan->taken[i] == plan->often[i])
+        uint32_t taken = ++plan->taken[i], often = plan->often[i];
+        if (taken >= often)
             continue;
-        uint64_t from = plan->taken[i] * plan->length / plan->often[i];
+        uint64_t from = taken * plan->length / often;
         release_at(plan, from > t ? from : t + 1, i);
     }
 }
 
 uint32_t *cmy_turns_make(const uint32_t *weight, uint32_t n, uint32_t *turns)
 {
-    plan_t plan = {.n = n};
+    plan_t plan = {0};
     uint32_t *made = NULL;
     plan.often = calloc(3ull * n, sizeof *plan.often);
     plan.heap.entry = calloc(n, sizeof *plan.heap.entry);
@@ -126,15 +126,13 @@ uint32_t *cmy_turns_make(const uint32_t *weight, uint32_t n, uint32_t *turns)
     plan.taken = plan.often + n;
     plan.next = plan.taken + n;
     plan.length = count_turns(weight, n, plan.often);
-    plan.first = malloc(plan.length * sizeof *plan.first);
+    plan.first = calloc(plan.length, sizeof *plan.first);
     made = malloc(plan.length * sizeof *made);
     if (!plan.first || !made) {
         free(made);
         made = NULL;
         goto done;
     }
-    for (uint64_t t = 0; t < plan.length; t++)
-        plan.first[t] = NOBODY;
     for (uint32_t i = n; i-- > 0;)
         release_at(&plan, 0, i);
     order(&plan, made);

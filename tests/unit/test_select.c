@@ -1,8 +1,8 @@
 /*
  * Selecting one instance of a name: who may be selected, how often, in which order, and how soon a change is seen.
  *
- * Distributions of what is drawn are judged by chi-square, turned into a normal deviate (Wilson and Hilferty 1931), which may be
- * six at most: once in a thousand million runs a sound one is more.
+ * Distributions of what is drawn are judged by chi-square, turned into a normal deviate (Wilson and Hilferty 1931),
+ * which may be six at most: once in a thousand million runs a sound one is more.
  */
 #include <math.h>
 #include <stdlib.h>
