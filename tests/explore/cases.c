@@ -21,7 +21,7 @@ const ex_case_t ex_cases[] = {
     CASE("three-inserters-agree", "", "R11|R11|R11"),
     CASE("ids-with-one-tag-are-told-apart", "", "R11 U1|R22|F1 F2"),
     CASE("neighbours-share-a-window", "", "R13 U1|R31|F1 F3", .homes = 2),
-    CASE("an-unregistered-id-is-free-at-once", "R11", "U1 R11|R11|F1"),
+    CASE("an-unregistered-id-is-free-at-once", "R11", "U1 R11|R11|F1", .weight = 6),
     CASE("a-full-window-is-refused-not-broken", "R41", "R11|R21|R31 U3", .line_cells = 1, .flags = EX_MAY_BE_FULL),
 
     /* ids and death */
