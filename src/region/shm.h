@@ -60,7 +60,7 @@ typedef enum cmy_slab_kind {
  *
  *     FREE --claim--> CLAIMED --publish--> LIVE --retire--> DYING --release, version + 1--> FREE
  *
- * Owner is a participant of one incarnation: 20 bits of incarnation, 11 bits of slot + 1; 0 is nobody. A line that is
+ * Owner is a participant of one incarnation: 11 bits of slot + 1, 20 bits of incarnation; 0 is nobody. A line that is
  * LIVE names its container there, a group that is LIVE or CLOSING a turn. Version wraps after 2^30 lives of one
  * record; a process that is stopped in the middle of a call for exactly that many could mistake one for another.
  */
@@ -115,18 +115,18 @@ static inline uint64_t cmy_state_released(uint64_t state)
 
 static inline uint32_t cmy_owner(uint32_t slot, uint32_t incarnation)
 {
-    return (incarnation & CMY_INCARNATION_MASK) << CMY_SLOT_BITS | (slot + 1);
+    return (slot + 1) << CMY_INCARNATION_BITS | (incarnation & CMY_INCARNATION_MASK);
 }
 
 /* 0-based slot; out of range for CMY_NOBODY and for bytes that make no sense. */
 static inline uint32_t cmy_owner_slot(uint32_t owner)
 {
-    return (owner & ((1u << CMY_SLOT_BITS) - 1)) - 1;
+    return (owner >> CMY_INCARNATION_BITS & ((1u << CMY_SLOT_BITS) - 1)) - 1;
 }
 
 static inline uint32_t cmy_owner_incarnation(uint32_t owner)
 {
-    return owner >> CMY_SLOT_BITS;
+    return owner & CMY_INCARNATION_MASK;
 }
 
 /*
@@ -167,9 +167,11 @@ typedef struct cmy_header_shm {
 /*
  * Life of a participant slot: what decides, on every lookup, whether an owner lives.
  *
- *     phase   63              41 40           21 20 ... 3 2     0
- *            +------------------+---------------+--------+-------+
- *            | keeper tid   (22)| incarnation 20| ns 18  | phase |      (see life.h for the packing)
+ *     phase   63              41 40    23 22            3 2     0
+ *            +------------------+--------+---------------+-------+
+ *            | keeper tid   (22)| ns  18 | incarnation 20| phase |      (see life.h for the packing)
+ *
+ * Phase and incarnation lie as a record's state has them, so that one comparison tells whether its owner is at work.
  *
  *     FREE(i) --keeper--> JOINING(i) --keeper--> ARMED(i) --tenant--> LEAVING(i)
  *                            |                      \____________________\___anybody with proof--> DEAD(i)

@@ -15,7 +15,7 @@ static commy_status_t begin(commy_mesh_t *mesh, const char *id, cmy_key_t *key, 
     commy_status_t status = cmy_mesh_enter(mesh);
     if (status != COMMY_STATUS_SUCCESS)
         return status;
-    status = cmy_mesh_key(mesh, "service id", id, COMMY_LIMIT_ID_BYTES, key);
+    status = cmy_mesh_key(mesh->region, "service id", id, COMMY_LIMIT_ID_BYTES, key);
     if (status == COMMY_STATUS_SUCCESS && !cmy_service_find(mesh->region, key, record, state))
         status = cmy_mesh_no_service(mesh, id);
     if (status != COMMY_STATUS_SUCCESS)

@@ -34,6 +34,13 @@ static inline uint64_t cmy_shape_pack(cmy_shape_t shape)
     return word;
 }
 
+/* Whether a record of this shape has an id of so many bytes (up to 255) and an endpoint that lies in the hot record. */
+static inline bool cmy_shape_is_hot(uint64_t shape, size_t id_bytes)
+{
+    const cmy_shape_t looked_at = {.id_bytes = 0xff, .endpoint_bytes = 0x100 - CMY_HOT_ENDPOINT_BYTES};
+    return ((shape ^ id_bytes * cmy_shape_pack((cmy_shape_t){.id_bytes = 1})) & cmy_shape_pack(looked_at)) == 0;
+}
+
 /* Condition: version of the record (30), admin (2), health (2), weight (16). */
 static inline uint64_t cmy_condition(uint64_t state, uint32_t weight, uint32_t health, uint32_t admin)
 {

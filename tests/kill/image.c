@@ -95,9 +95,9 @@ void image_open(image_t *image, const world_t *world)
     cmy_region_t *region = &image->region;
     region->base = image->bytes;
     region->layout = from->layout;
+    region->seed = from->seed;
     cmy_region_place(region);
     region->alive_page = from->alive_page;
-    region->seed = from->seed;
     region->writable = true;
     region->device = from->device;
     region->inode = from->inode;
@@ -146,7 +146,8 @@ void image_bury(image_t *image, uint32_t slot, bool noticed)
     uint64_t phase = cmy_load64_relaxed(&life->phase);
     cmy_store32_relaxed(&life->word, FUTEX_OWNER_DIED | FUTEX_WAITERS);
     if (noticed)
-        cmy_store64_relaxed(&life->phase, cmy_life_word(CMY_SLOT_DEAD, phase >> 3, cmy_life_incarnation(phase), 0));
+        cmy_store64_relaxed(&life->phase,
+                            cmy_life_word(CMY_SLOT_DEAD, cmy_life_space(phase), cmy_life_incarnation(phase), 0));
 }
 
 void image_kill(image_t *image, uint32_t slot)
@@ -157,8 +158,8 @@ void image_kill(image_t *image, uint32_t slot)
     switch (cmy_life_phase(phase)) {
     case CMY_SLOT_JOINING:
         /* Not marked as far as anybody looks; the thread that the phase names is gone. */
-        cmy_store64_relaxed(&life->phase,
-                            cmy_life_word(CMY_SLOT_JOINING, phase >> 3, cmy_life_incarnation(phase), NO_THREAD + slot));
+        cmy_store64_relaxed(&life->phase, cmy_life_word(CMY_SLOT_JOINING, cmy_life_space(phase),
+                                                        cmy_life_incarnation(phase), NO_THREAD + slot));
         break;
     case CMY_SLOT_ARMED:
     case CMY_SLOT_LEAVING:
