@@ -43,24 +43,36 @@ CMY_INLINE bool cmy_find_answer(const cmy_region_t *region, uint32_t cell, const
     return cmy_service_same(service, state);
 }
 
-/* A lookup of an id of up to 32 bytes that was hashed. */
-CMY_INLINE commy_status_t cmy_find_hashed(const cmy_region_t *region, const char *id, size_t bytes, uint64_t hash,
-                                          commy_target_t *target)
+typedef enum cmy_found { CMY_FOUND, CMY_FOUND_NONE, CMY_FOUND_UNUSUAL } cmy_found_t;
+
+/* A lookup of an id of up to 32 bytes that was hashed. CMY_FOUND_NONE: there is no such service. */
+CMY_INLINE cmy_found_t cmy_find_usual(const cmy_region_t *region, const char *id, size_t bytes, uint64_t hash,
+                                      commy_target_t *target)
 {
     const cmy_index_line_shm_t *home = &region->ids[cmy_index_home(hash, region->layout.id_lines)];
     uint64_t word = cmy_load64_acquire(&home->word); /* pairs with the CAS that committed */
     uint32_t committed = (uint32_t)word << 2;        /* of which the highest two bits are the version's */
     uint32_t found = cmy_line_match(home, cmy_index_tag(hash)) & committed;
-    if (__builtin_expect(found != 0, 1)) {
-        uint32_t cell = cmy_load32_acquire(&home->cell[__builtin_ctz(found) - 2]);
-        if (__builtin_expect(cmy_find_answer(region, cell, id, bytes, target), 1))
-            return COMMY_STATUS_SUCCESS;
-    } else if ((committed & (uint32_t)(CMY_MAP_MASK << 2)) >> (CMY_LINE_CELLS + 2) == 0) {
+    if (__builtin_expect(found == 0, 0))
+        return (committed & (uint32_t)(CMY_MAP_MASK << 2)) >> (CMY_LINE_CELLS + 2) == 0 ? CMY_FOUND_NONE
+                                                                                        : CMY_FOUND_UNUSUAL;
+    uint32_t cell = cmy_load32_acquire(&home->cell[__builtin_ctz(found) - 2]);
+    return __builtin_expect(cmy_find_answer(region, cell, id, bytes, target), 1) ? CMY_FOUND : CMY_FOUND_UNUSUAL;
+}
+
+/* The same, to the end. */
+CMY_INLINE commy_status_t cmy_find_hashed(const cmy_region_t *region, const char *id, size_t bytes, uint64_t hash,
+                                          commy_target_t *target)
+{
+    cmy_found_t found = cmy_find_usual(region, id, bytes, hash, target);
+    if (__builtin_expect(found == CMY_FOUND, 1))
+        return COMMY_STATUS_SUCCESS;
+    if (found == CMY_FOUND_NONE)
         return cmy_fail_no_short_service(region->place, id, bytes);
-    }
     return cmy_find_any(region, id, target);
 }
 
+/* Any lookup. */
 CMY_INLINE commy_status_t cmy_find(const cmy_region_t *region, const char *id, commy_target_t *target)
 {
     if (__builtin_expect(!id, 0) || __builtin_expect(!cmy_region_is_usable(region), 0) || __builtin_expect(!target, 0))
