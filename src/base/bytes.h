@@ -60,7 +60,7 @@ static inline size_t cmy_bytes_length(const char *text, size_t max)
 }
 
 /* The length of a text of up to 32 bytes; a longer one is told by any number above that. */
-static inline __attribute__((always_inline)) size_t cmy_bytes_short_length(const char *text)
+static inline __attribute__((always_inline)) uint32_t cmy_bytes_short_length(const char *text)
 {
     size_t before = (uintptr_t)text & 15;
     const char *block = text - before;
@@ -69,7 +69,7 @@ static inline __attribute__((always_inline)) size_t cmy_bytes_short_length(const
         return (uint32_t)__builtin_ctz(ends);
     if ((ends = cmy_bytes_ends(block += 16)) == 0 && (ends = cmy_bytes_ends(block += 16)) == 0)
         return 33;
-    return (size_t)(block - text) + (uint32_t)__builtin_ctz(ends);
+    return (uint32_t)(block - text) + (uint32_t)__builtin_ctz(ends);
 }
 #else
 static inline size_t cmy_bytes_length(const char *text, size_t max)
@@ -77,9 +77,9 @@ static inline size_t cmy_bytes_length(const char *text, size_t max)
     return strnlen(text, max);
 }
 
-static inline size_t cmy_bytes_short_length(const char *text)
+static inline uint32_t cmy_bytes_short_length(const char *text)
 {
-    return strnlen(text, 33);
+    return (uint32_t)strnlen(text, 33);
 }
 #endif
 

@@ -37,10 +37,11 @@ static inline __attribute__((always_inline)) uint64_t cmy_hash_17_to_32(const cm
     const char *last = text + bytes - 16;
     uint64_t first_half = XXH3_mul128_fold64(XXH_readLE64(text) ^ salt->halves[0], //
                                              XXH_readLE64(text + 8) ^ salt->halves[1]);
-    CMY_SETTLE(first_half);
+    first_half += bytes * XXH_PRIME64_1;
+    CMY_SETTLE(first_half); /* all that need not wait for the last block */
     uint64_t last_half = XXH3_mul128_fold64(XXH_readLE64(last) ^ salt->halves[2], //
                                             XXH_readLE64(last + 8) ^ salt->halves[3]);
-    return cmy_hash_end(bytes * XXH_PRIME64_1 + first_half + last_half);
+    return cmy_hash_end(first_half + last_half);
 }
 
 /* The hash of a text of up to 16 bytes. */
@@ -51,6 +52,13 @@ static inline __attribute__((always_inline)) uint64_t cmy_hash_to_16(const cmy_s
         return XXH3_64bits_withSeed(text, bytes, salt->seed);
     uint64_t first = XXH_readLE64(text) ^ salt->ends[0], last = XXH_readLE64(text + bytes - 8) ^ salt->ends[1];
     return cmy_hash_end(bytes + XXH_swap64(first) + last + XXH3_mul128_fold64(first, last));
+}
+
+/* The hash of a text of up to 32 bytes. */
+static inline __attribute__((always_inline)) uint64_t cmy_hash_to_32(const cmy_salt_t *salt, const char *text,
+                                                                     size_t bytes)
+{
+    return bytes > 16 ? cmy_hash_17_to_32(salt, text, bytes) : cmy_hash_to_16(salt, text, bytes);
 }
 
 #endif /* CMY_BASE_HASH_H */

@@ -29,7 +29,7 @@ int32_t commy_find(commy_handle_t h, const char *id, commy_target_t *target)
 {
     if (__builtin_expect(!id, 0) || __builtin_expect(!target, 0))
         return find_any(h, id, target);
-    size_t bytes = cmy_bytes_short_length(id);
+    uint32_t bytes = cmy_bytes_short_length(id);
     if (bytes - 17 > 15)
         return find_any(h, id, target);
     cmy_rcu_read_lock();

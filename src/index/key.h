@@ -33,9 +33,7 @@ static inline __attribute__((always_inline)) void cmy_key_make_salted(cmy_key_t 
 {
     key->text = text;
     key->bytes = (uint32_t)bytes;
-    key->hash = bytes > CMY_SHORT_KEY_BYTES ? cmy_key_hash(text, bytes, salt->seed)
-                : bytes > 16                ? cmy_hash_17_to_32(salt, text, bytes)
-                                            : cmy_hash_to_16(salt, text, bytes);
+    key->hash = bytes > CMY_SHORT_KEY_BYTES ? cmy_key_hash(text, bytes, salt->seed) : cmy_hash_to_32(salt, text, bytes);
 }
 
 /* Whether shared words hold the key's text; their lengths were compared. */

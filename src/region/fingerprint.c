@@ -133,6 +133,7 @@ static void add_constants(uint64_t *hash)
         CMY_LINE_MEMBERS,
         CMY_STAT_STRIPES,
         CMY_SHAPE_DETACHED,
+        CMY_SHAPE_LEASED,
         CMY_HOT_ID_BYTES,
         CMY_NEXT_NIL,
         CMY_NEXT_LINE,

@@ -114,7 +114,7 @@ void cmy_check_slot(cmy_audit_t *audit, uint32_t slot)
     cmy_look_t look = cmy_look_begin(audit, CMY_SUBJECT_SLOT, slot, &life->phase, ~0ull);
     switch (cmy_life_phase(look.seen)) {
     case CMY_SLOT_FREE:
-        if (look.seen != cmy_life_word(CMY_SLOT_FREE, 0, cmy_life_incarnation(look.seen), 0))
+        if (look.seen != 0 && look.seen != cmy_life_word(CMY_SLOT_FREE, 0, cmy_life_incarnation(look.seen), 0))
             cmy_look_wrong(&look, "is FREE, but names a keeper");
         break;
     case CMY_SLOT_JOINING:

@@ -46,40 +46,49 @@ commy_status_t commy_service_find(const commy_mesh_t *mesh, const char *id, comm
 /* Batches are cut into this many lookups, whose cache misses overlap. */
 #define BATCH 16u
 
+/* 0 for one that is too long to be an id. */
+static uint64_t hash_of_long(const cmy_region_t *region, const char *id)
+{
+    size_t bytes = cmy_bytes_length(id, COMMY_LIMIT_ID_BYTES + 1);
+    return bytes <= COMMY_LIMIT_ID_BYTES ? cmy_key_hash(id, bytes, region->seed) : 0;
+}
+
 /*
  * Three passes over a batch, each asking for the memory that the next one reads: the index line, then the record that its
  * first candidate names, then the lookup itself.
  */
-static commy_status_t find_batch(const commy_mesh_t *mesh, const char *const *ids, size_t n, commy_target_t *targets,
+static commy_status_t find_batch(const cmy_region_t *region, const char *const *ids, size_t n, commy_target_t *targets,
                                  int32_t *codes)
 {
-    const cmy_region_t *region = mesh->region;
-    cmy_key_t key[BATCH];
-    cmy_probe_t probe[BATCH];
+    uint64_t hash[BATCH];
+    uint32_t bytes[BATCH], cell[BATCH] = {0};
+    cmy_found_t found[BATCH];
     commy_status_t worst = COMMY_STATUS_SUCCESS;
     for (size_t i = 0; i < n; i++) {
-        codes[i] = (int32_t)cmy_mesh_key(mesh->region, "service id", ids[i], COMMY_LIMIT_ID_BYTES, &key[i]);
-        if (codes[i] == COMMY_STATUS_SUCCESS)
-            __builtin_prefetch(&region->ids[cmy_index_home(key[i].hash, region->layout.id_lines)]);
+        bytes[i] = ids[i] ? cmy_bytes_short_length(ids[i]) : 0;
+        hash[i] = bytes[i] <= CMY_SHORT_KEY_BYTES ? cmy_hash_to_32(&region->salt, ids[i], bytes[i])
+                                                  : hash_of_long(region, ids[i]);
+        __builtin_prefetch(&region->ids[cmy_index_home(hash[i], region->layout.id_lines)]);
     }
     for (size_t i = 0; i < n; i++) {
-        if (codes[i] != COMMY_STATUS_SUCCESS)
-            continue;
-        cmy_probe_begin(&probe[i], region->ids, region->layout.id_lines, key[i].hash);
-        cmy_probe_t look = probe[i];
-        uint32_t record;
-        if (cmy_probe_next(&look, &record) && cmy_region_holds(region, CMY_SERVICES, record)) {
+        found[i] = cmy_find_cell(region, hash[i], &cell[i]);
+        uint32_t record = (cell[i] & CMY_CELL_RECORD_MASK) - 1;
+        if (record < cmy_region_reserved(region, CMY_SERVICES)) {
             __builtin_prefetch(cmy_service_at(region, record));
             __builtin_prefetch((const char *)cmy_service_at(region, record) + CMY_CACHE_LINE);
         }
     }
     for (size_t i = 0; i < n; i++) {
-        if (codes[i] == COMMY_STATUS_SUCCESS)
-            codes[i] = key[i].bytes <= CMY_SHORT_KEY_BYTES
-                           ? (int32_t)cmy_find_hashed(region, ids[i], key[i].bytes, key[i].hash, &targets[i])
-                           : (int32_t)cmy_find_any(region, ids[i], &targets[i]);
-        if (codes[i] != COMMY_STATUS_SUCCESS && worst == COMMY_STATUS_SUCCESS)
-            worst = (commy_status_t)codes[i];
+        commy_status_t status = COMMY_STATUS_SUCCESS;
+        if (__builtin_expect(bytes[i] - 1 >= CMY_SHORT_KEY_BYTES, 0))
+            status = cmy_find_any(region, ids[i], &targets[i]);
+        else if (found[i] == CMY_FOUND_NONE)
+            status = cmy_fail_no_short_service(region->place, ids[i], bytes[i]);
+        else if (found[i] != CMY_FOUND || !cmy_find_answer(region, cell[i], ids[i], bytes[i], &targets[i]))
+            status = cmy_find_any(region, ids[i], &targets[i]);
+        codes[i] = (int32_t)status;
+        if (worst == COMMY_STATUS_SUCCESS)
+            worst = status;
     }
     return worst;
 }
@@ -94,7 +103,7 @@ commy_status_t commy_service_find_many(const commy_mesh_t *mesh, const char *con
         return cmy_mesh_null(!ids ? "ids" : !targets ? "targets" : "codes");
     for (size_t i = 0; i < n; i += BATCH) {
         size_t some = n - i < BATCH ? n - i : BATCH;
-        commy_status_t batch = find_batch(mesh, ids + i, some, targets + i, codes + i);
+        commy_status_t batch = find_batch(mesh->region, ids + i, some, targets + i, codes + i);
         if (status == COMMY_STATUS_SUCCESS)
             status = batch;
     }

@@ -137,7 +137,7 @@ void image_seat(image_t *image, uint32_t slot)
     memcpy(&image->region.participants[slot], &image->region.participants[SLOT_A], sizeof(cmy_participant_shm_t));
     uint32_t incarnation = cmy_life_incarnation(cmy_load64_relaxed(&life->phase));
     cmy_store32_relaxed(&life->word, tid | FUTEX_WAITERS);
-    cmy_store64_relaxed(&life->phase, cmy_life_word(CMY_SLOT_ARMED, model >> 3, incarnation, tid));
+    cmy_store64_relaxed(&life->phase, cmy_life_word(CMY_SLOT_ARMED, cmy_life_space(model), incarnation, tid));
 }
 
 void image_bury(image_t *image, uint32_t slot, bool noticed)
