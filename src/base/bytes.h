@@ -67,7 +67,7 @@ static inline __attribute__((always_inline)) uint32_t cmy_bytes_short_length(con
     uint32_t ends = cmy_bytes_ends(block) >> before;
     if (ends != 0)
         return (uint32_t)__builtin_ctz(ends);
-    if ((ends = cmy_bytes_ends(block += 16)) == 0 && (ends = cmy_bytes_ends(block += 16)) == 0)
+    if (__builtin_expect((ends = cmy_bytes_ends(block += 16)) == 0, 0) && (ends = cmy_bytes_ends(block += 16)) == 0)
         return 33;
     return (uint32_t)(block - text) + (uint32_t)__builtin_ctz(ends);
 }
@@ -147,6 +147,14 @@ static inline bool cmy_bytes_same(const cmy_word64_t *words, const char *text, s
     return ((a[0] ^ b[0]) | (a[bytes / 2] ^ b[bytes / 2]) | (a[bytes - 1] ^ b[bytes - 1])) == 0;
 }
 
+/* The same of 9 to 16 bytes. */
+static inline bool cmy_bytes_same_9_to_16(const cmy_word64_t *words, const char *text, size_t bytes)
+{
+    CMY_SETTLE(bytes);
+    const unsigned char *a = (const void *)words, *b = (const void *)text;
+    return ((cmy_bytes_8(a) ^ cmy_bytes_8(b)) | (cmy_bytes_8(a + bytes - 8) ^ cmy_bytes_8(b + bytes - 8))) == 0;
+}
+
 /* The same of 17 to 32 bytes. */
 static inline bool cmy_bytes_same_17_to_32(const cmy_word64_t *words, const char *text, size_t bytes)
 {
@@ -175,6 +183,11 @@ static inline bool cmy_bytes_same(const cmy_word64_t *words, const char *text, s
         differ |= word ^ kept;
     }
     return differ == 0;
+}
+
+static inline bool cmy_bytes_same_9_to_16(const cmy_word64_t *words, const char *text, size_t bytes)
+{
+    return cmy_bytes_same(words, text, bytes);
 }
 
 static inline bool cmy_bytes_same_17_to_32(const cmy_word64_t *words, const char *text, size_t bytes)

@@ -44,12 +44,10 @@ static inline __attribute__((always_inline)) uint64_t cmy_hash_17_to_32(const cm
     return cmy_hash_end(first_half + last_half);
 }
 
-/* The hash of a text of up to 16 bytes. */
-static inline __attribute__((always_inline)) uint64_t cmy_hash_to_16(const cmy_salt_t *salt, const char *text,
-                                                                     size_t bytes)
+/* The hash of a text of 9 to 16 bytes. */
+static inline __attribute__((always_inline)) uint64_t cmy_hash_9_to_16(const cmy_salt_t *salt, const char *text,
+                                                                       size_t bytes)
 {
-    if (bytes <= 8)
-        return XXH3_64bits_withSeed(text, bytes, salt->seed);
     uint64_t first = XXH_readLE64(text) ^ salt->ends[0], last = XXH_readLE64(text + bytes - 8) ^ salt->ends[1];
     return cmy_hash_end(bytes + XXH_swap64(first) + last + XXH3_mul128_fold64(first, last));
 }
@@ -58,7 +56,9 @@ static inline __attribute__((always_inline)) uint64_t cmy_hash_to_16(const cmy_s
 static inline __attribute__((always_inline)) uint64_t cmy_hash_to_32(const cmy_salt_t *salt, const char *text,
                                                                      size_t bytes)
 {
-    return bytes > 16 ? cmy_hash_17_to_32(salt, text, bytes) : cmy_hash_to_16(salt, text, bytes);
+    return bytes > 16  ? cmy_hash_17_to_32(salt, text, bytes)
+           : bytes > 8 ? cmy_hash_9_to_16(salt, text, bytes)
+                       : XXH3_64bits_withSeed(text, bytes, salt->seed);
 }
 
 #endif /* CMY_BASE_HASH_H */

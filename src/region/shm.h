@@ -61,7 +61,8 @@ typedef enum cmy_slab_kind {
  *     FREE --claim--> CLAIMED --publish--> LIVE --retire--> DYING --release, version + 1--> FREE
  *
  * Owner is a participant of one incarnation: 10 bits of slot, 20 bits of incarnation, 1; 0 is nobody. A line that is LIVE
- * names its container there, a group that is LIVE or CLOSING a turn. Version wraps after 2^30 lives of one record; a process that is stopped in the middle of a call for exactly that many could mistake one for another.
+ * names its container there, a group that is LIVE or CLOSING a turn. Version wraps after 2^30 lives of one record; a process
+ * that is stopped in the middle of a call for exactly that many could mistake one for another.
  */
 typedef enum cmy_phase {
     CMY_FREE = 0,

@@ -14,7 +14,7 @@
 commy_status_t cmy_find_any(const cmy_region_t *region, const char *id, commy_target_t *target);
 
 /* A lookup of an id that was measured: of up to 16 bytes, or over 32, which goes the way of all. */
-commy_status_t cmy_find_to_16(const cmy_region_t *region, const char *id, commy_target_t *target, size_t bytes);
+commy_status_t cmy_find_to_16(const cmy_region_t *region, const char *id, commy_target_t *target, uint32_t bytes);
 
 #define CMY_INLINE static inline __attribute__((always_inline))
 
@@ -47,7 +47,9 @@ CMY_INLINE bool cmy_find_answer(const cmy_region_t *region, uint32_t cell, const
     uint64_t shape = cmy_load64_relaxed(&service->shape);
     if (cmy_state_phase(state) != CMY_LIVE || !cmy_shape_is_hot(shape, bytes))
         return false;
-    if (!(bytes > 16 ? cmy_bytes_same_17_to_32(service->id, id, bytes) : cmy_bytes_same(service->id, id, bytes)) ||
+    if (!(bytes > 16  ? cmy_bytes_same_17_to_32(service->id, id, bytes)
+          : bytes > 8 ? cmy_bytes_same_9_to_16(service->id, id, bytes)
+                      : cmy_bytes_same(service->id, id, bytes)) ||
         !cmy_life_owns(region, state))
         return false;
     target->reference = cmy_reference(number - 1, state);
@@ -87,7 +89,7 @@ CMY_INLINE commy_status_t cmy_find(const cmy_region_t *region, const char *id, c
     if (__builtin_expect(!id, 0) || __builtin_expect(!cmy_region_is_usable(region), 0) || __builtin_expect(!target, 0))
         return cmy_find_any(region, id, target);
     uint32_t bytes = cmy_bytes_short_length(id);
-    if (bytes - 17 > 15)
+    if (__builtin_expect(bytes - 17 > 15, 0))
         return cmy_find_to_16(region, id, target, bytes);
     return cmy_find_hashed(region, id, bytes, cmy_hash_17_to_32(&region->salt, id, bytes), target);
 }

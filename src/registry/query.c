@@ -29,11 +29,20 @@ commy_status_t cmy_find_any(const cmy_region_t *region, const char *id, commy_ta
     return cmy_fail_no_service(region->place, id);
 }
 
-commy_status_t cmy_find_to_16(const cmy_region_t *region, const char *id, commy_target_t *target, size_t bytes)
+/* Of up to 8 bytes, or over 32. */
+static __attribute__((noinline)) commy_status_t find_to_8(const cmy_region_t *region, const char *id,
+                                                          commy_target_t *target, uint32_t bytes)
 {
-    if (__builtin_expect(bytes - 1 > 15, 0))
+    if (__builtin_expect(bytes - 1 > 7, 0))
         return cmy_find_any(region, id, target);
-    return cmy_find_hashed(region, id, bytes, cmy_hash_to_16(&region->salt, id, bytes), target);
+    return cmy_find_hashed(region, id, bytes, cmy_hash_to_32(&region->salt, id, bytes), target);
+}
+
+commy_status_t cmy_find_to_16(const cmy_region_t *region, const char *id, commy_target_t *target, uint32_t bytes)
+{
+    if (bytes - 9 > 7)
+        return find_to_8(region, id, target, bytes);
+    return cmy_find_hashed(region, id, bytes, cmy_hash_9_to_16(&region->salt, id, bytes), target);
 }
 
 commy_status_t commy_service_find(const commy_mesh_t *mesh, const char *id, commy_target_t *target)

@@ -77,6 +77,8 @@ Test(bytes, two_texts_are_the_same_when_every_byte_is)
         for (size_t at = 0; at < MOST; at++) {
             text[at] ^= 0x40;
             cr_assert_eq(cmy_bytes_same(words, text, bytes), at >= bytes, "byte %zu of %zu", at, bytes);
+            if (bytes >= 9 && bytes <= 16)
+                cr_assert_eq(cmy_bytes_same_9_to_16(words, text, bytes), at >= bytes, "byte %zu of %zu", at, bytes);
             if (bytes >= 17 && bytes <= 32)
                 cr_assert_eq(cmy_bytes_same_17_to_32(words, text, bytes), at >= bytes, "byte %zu of %zu", at, bytes);
             text[at] ^= 0x40;
