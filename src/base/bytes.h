@@ -67,7 +67,7 @@ static inline __attribute__((always_inline)) uint32_t cmy_bytes_short_length(con
     uint32_t ends = cmy_bytes_ends(block) >> before;
     if (ends != 0)
         return (uint32_t)__builtin_ctz(ends);
-    if (__builtin_expect((ends = cmy_bytes_ends(block += 16)) == 0, 0) && (ends = cmy_bytes_ends(block += 16)) == 0)
+    if ((ends = cmy_bytes_ends(block += 16)) == 0 && (ends = cmy_bytes_ends(block += 16)) == 0)
         return 33;
     return (uint32_t)(block - text) + (uint32_t)__builtin_ctz(ends);
 }

@@ -60,7 +60,7 @@ int32_t commy_find(commy_handle_t h, const char *id, commy_target_t *target)
     if (__builtin_expect(!id, 0) || __builtin_expect(!target, 0))
         return find_any(h, id, target);
     uint32_t bytes = cmy_bytes_short_length(id);
-    return __builtin_expect(bytes - 17 > 15, 0) ? find_to_16(h, id, target, bytes) : find_usual(h, id, bytes, target);
+    return bytes - 17 > 15 ? find_to_16(h, id, target, bytes) : find_usual(h, id, bytes, target);
 }
 
 int32_t commy_get_service(commy_handle_t h, const char *id, commy_service_info_t *info)
