@@ -127,8 +127,8 @@ typedef struct commy_service_config {
     uint16_t port;
 } commy_service_config_t;
 
-/* What a client needs to connect to a service and to report on it. Of `endpoint` only its own bytes and its NUL are
- * written. `reference` names this registration and no later one. */
+/* What a client needs to connect to a service and to report on it. What lies in `endpoint` behind its NUL means nothing.
+ * `reference` names this registration and no later one. */
 typedef struct commy_target {
     uint64_t reference;
     uint32_t weight;

@@ -91,6 +91,12 @@ static inline bool cmy_handle_runs_for(const cmy_handle_t *handle, cmy_handle_ne
     return need == CMY_HANDLE_FOR_QUERY ? run != CMY_HANDLE_STOPPED : run == CMY_HANDLE_STARTED;
 }
 
+/* Whether what a slot holds is the handle of that number, and does what a call asks of it. Inside a read section. */
+static inline bool cmy_handle_fits(const cmy_handle_t *found, uint64_t id, cmy_handle_need_t need)
+{
+    return found && found->id == id && cmy_fork_same(found->generation) && cmy_handle_runs_for(found, need);
+}
+
 /* Finds the words for NO_HANDLE, FORKED or NOT_RUNNING; returns the code. */
 commy_status_t cmy_handle_refuse(uint64_t id, commy_status_t status) __attribute__((cold));
 
@@ -106,9 +112,7 @@ static inline commy_status_t cmy_handle_enter(uint64_t id, cmy_handle_need_t nee
 {
     cmy_rcu_read_lock();
     cmy_handle_t *found = cmy_rcu_load(cmy_handle_slot(id));
-    if (__builtin_expect(found && found->id == id && found->generation == cmy_fork_generation() &&
-                             cmy_handle_runs_for(found, need),
-                         1)) {
+    if (__builtin_expect(cmy_handle_fits(found, id, need), 1)) {
         *handle = found;
         return COMMY_STATUS_SUCCESS;
     }

@@ -75,8 +75,8 @@ static inline uint32_t draw(const cmy_region_t *region, cmy_pickers_t *pickers, 
 }
 
 /* Enabled, and healthy or degraded: both have the lower bit of health. */
-#define CONDITION_BITS (UINT64_C(0xd) << 16)
-#define CONDITION_FIT ((uint64_t)COMMY_HEALTH_HEALTHY << 16)
+#define CONDITION_BITS cmy_condition(0, 0, 1, 3)
+#define CONDITION_FIT cmy_condition(0, 0, COMMY_HEALTH_HEALTHY & 1, COMMY_ADMIN_ENABLED)
 _Static_assert((COMMY_HEALTH_HEALTHY & 1) && (COMMY_HEALTH_DEGRADED & 1) && !(COMMY_HEALTH_UNKNOWN & 1) &&
                    !(COMMY_HEALTH_UNHEALTHY & 1) && COMMY_ADMIN_ENABLED == 0,
                "one comparison tells");
@@ -165,7 +165,7 @@ static commy_status_t check(const commy_mesh_t *mesh, const char *name, int32_t 
 {
     commy_status_t status = cmy_mesh_usable(mesh);
     if (status == COMMY_STATUS_SUCCESS)
-        status = cmy_mesh_key(mesh, "service name", name, COMMY_LIMIT_NAME_BYTES, &ask->name);
+        status = cmy_mesh_key(mesh->region, "service name", name, COMMY_LIMIT_NAME_BYTES, &ask->name);
     if (status == COMMY_STATUS_SUCCESS)
         status = cmy_policy_check(policy);
     if (status == COMMY_STATUS_SUCCESS && policy == COMMY_POLICY_CONSISTENT_HASH)

@@ -81,7 +81,7 @@ static inline void cmy_mesh_exit(commy_mesh_t *mesh)
 
 /* Makes a key of a service id or name. Errors: INVALID, for a length out of bounds. */
 void cmy_mesh_bad_key(const char *what, const char *text, size_t max) __attribute__((cold));
-static inline __attribute__((always_inline)) commy_status_t cmy_mesh_key(const commy_mesh_t *mesh, const char *what,
+static inline __attribute__((always_inline)) commy_status_t cmy_mesh_key(const cmy_region_t *region, const char *what,
                                                                          const char *text, size_t max, cmy_key_t *key)
 {
     size_t bytes = text ? cmy_bytes_length(text, max + 1) : 0;
@@ -89,7 +89,7 @@ static inline __attribute__((always_inline)) commy_status_t cmy_mesh_key(const c
         cmy_mesh_bad_key(what, text, max);
         return COMMY_STATUS_INVALID;
     }
-    cmy_key_make(key, mesh->region->seed, text, bytes);
+    cmy_key_make_salted(key, &region->salt, text, bytes);
     return COMMY_STATUS_SUCCESS;
 }
 

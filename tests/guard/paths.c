@@ -37,7 +37,8 @@ static char dir[] = "/dev/shm/commy-guard-XXXXXX";
 static commy_mesh_t *mesh;
 static commy_handle_t handle;
 
-static _Alignas(64) char ids[SERVICES][TEXT], absent[SERVICES][TEXT], added[SERVICES][TEXT], names[NAMES][TEXT];
+static _Alignas(64) char ids[SERVICES][TEXT], short_ids[SERVICES][TEXT], absent[SERVICES][TEXT], added[SERVICES][TEXT];
+static _Alignas(64) char names[NAMES][TEXT];
 static const char *id_list[SERVICES];
 static uint64_t references[SERVICES];
 static commy_target_t targets[BATCH];
@@ -81,6 +82,12 @@ static void find_hit(void)
 {
     for (uint32_t i = 0; i < SERVICES; i++)
         expect(commy_service_find(mesh, ids[i], &targets[0]) == COMMY_STATUS_SUCCESS, "find");
+}
+
+static void find_hit_short(void)
+{
+    for (uint32_t i = 0; i < SERVICES; i++)
+        expect(commy_service_find(mesh, short_ids[i], &targets[0]) == COMMY_STATUS_SUCCESS, "find of a short id");
 }
 
 static void find_miss(void)
@@ -139,7 +146,7 @@ static void select_in_turn(void)
 static void register_and_unregister(void)
 {
     static commy_service_config_t config;
-    config = (commy_service_config_t){.size = sizeof config, .endpoint = "10.20.30.40", .port = 8080};
+    config = (commy_service_config_t){.size = sizeof config, .endpoint = "110.120.130.140", .port = 8080};
     for (uint32_t i = 0; i < SERVICES; i++) {
         config.service_name = names[i % NAMES];
         config.service_id = added[i];
@@ -169,6 +176,7 @@ static const struct {
     uint32_t operations;
 } paths[] = {
     {"find_hit", find_hit, SERVICES},
+    {"find_hit_short", find_hit_short, SERVICES},
     {"find_miss", find_miss, SERVICES},
     {"find_through_ffi", find_through_ffi, SERVICES},
     {"find_batch", find_batch, BATCHED},
@@ -183,21 +191,25 @@ static const struct {
 
 /* ------------------------------------------------------------------- set-up */
 
+static void populate_with(const char *name, const char *id, uint64_t *reference)
+{
+    commy_service_config_t config = {
+        .size = sizeof config, .service_name = name, .service_id = id, .endpoint = "110.120.130.140", .port = 8080};
+    expect(commy_service_register(mesh, &config, reference) == COMMY_STATUS_SUCCESS, "register");
+}
+
 static void populate(void)
 {
     for (uint32_t i = 0; i < NAMES; i++)
         snprintf(names[i], TEXT, "payments-%02" PRIu32, i);
     for (uint32_t i = 0; i < SERVICES; i++) {
-        snprintf(ids[i], TEXT, "payments-%03" PRIu32, i);
-        snprintf(absent[i], TEXT, "payables-%03" PRIu32, i);
-        snprintf(added[i], TEXT, "shipping-%03" PRIu32, i);
+        snprintf(ids[i], TEXT, "payments-%03" PRIu32 "-eu-west1", i);
+        snprintf(short_ids[i], TEXT, "payments-%03" PRIu32, i);
+        snprintf(absent[i], TEXT, "payables-%03" PRIu32 "-eu-west1", i);
+        snprintf(added[i], TEXT, "shipping-%03" PRIu32 "-eu-west1", i);
         id_list[i] = ids[i];
-        commy_service_config_t config = {.size = sizeof config,
-                                         .service_name = names[i % NAMES],
-                                         .service_id = ids[i],
-                                         .endpoint = "10.20.30.40",
-                                         .port = 8080};
-        expect(commy_service_register(mesh, &config, &references[i]) == COMMY_STATUS_SUCCESS, "register");
+        populate_with(names[i % NAMES], ids[i], &references[i]);
+        populate_with("others", short_ids[i], NULL);
     }
 }
 
