@@ -1,7 +1,7 @@
 /*
  * Requests in flight: how many each participant has begun at a service and not ended.
  *
- * A service's statistics block has a cell for each participant slot: seven in the block, others in records of 86 that are
+ * A service's statistics block has a cell for each participant slot: eight in the block, others in records of 86 that are
  * linked to the block when the first participant needs one. A cell holds a count, and of whom: the incarnation of the
  * slot's tenant, and the version of the block (cmy_stat_shm_t). What is in flight is the sum of the cells that have the
  * block's version and whose tenant is alive. So
@@ -28,9 +28,9 @@
  *   linking    a record of cells is claimed, and linked by a CAS from 0; the loser frees its own. Links stay, so that
  *              a number read once is right for ever. Killed in between: see cmy_cells_shm_t.
  *
- * Bounds: 1,024 participants, 65,535 requests of one at one service, twice the capacity and 64 records of further cells; 704 bytes for each 86 slots beyond the seventh that
+ * Bounds: 1,024 participants, 65,535 requests of one at one service, twice the capacity and 64 records of further cells; 704 bytes for each 86 slots beyond the eighth that
  * a service was ever used from, given back only with the region. A participant takes the lowest free slot, so that on a
- * host of seven participants a reader looks at two lines of the block and the life words of those who have something in
+ * host of eight participants a reader looks at two lines of the block and the life words of those who have something in
  * flight.
  *
  * Progress: begin and end are lock-free, and retry only when another thread of the process was faster; reading is
