@@ -107,8 +107,9 @@ COMMY_API commy_status_t commy_mesh_info(const commy_mesh_t *mesh, commy_mesh_in
 COMMY_API commy_status_t commy_mesh_join(commy_mesh_t *mesh, const char *node_id, uint16_t listen_port);
 
 /*
- * Unregisters what the handle registered and leaves the mesh. Calls that change the mesh and are running in other
- * threads are waited for. Succeeds where the handle is not joined. The handle may join again.
+ * Unregisters what the handle registered, ends its requests in flight, and leaves the mesh. Calls that change the mesh and
+ * are running in other threads are waited for (but for reports, of which nothing stays the handle's). Succeeds where the
+ * handle is not joined. The handle may join again.
  */
 COMMY_API commy_status_t commy_mesh_leave(commy_mesh_t *mesh);
 

@@ -92,8 +92,10 @@ static void reap_requests(cmy_actor_t *actor, const cmy_dead_t *dead)
     uint32_t records = cmy_region_reserved_again(actor->region, CMY_CELLS);
     for (uint32_t number = 0; number < records; number++)
         cmy_flight_sweep(actor, number, cmy_life_dead);
+    uint32_t owners[COMMY_LIMIT_PARTICIPANTS];
     for (uint32_t i = 0; i < dead->count; i++)
-        cmy_flight_forget(actor->region, cmy_owner(dead->slot[i], cmy_life_incarnation(dead->phase[i])));
+        owners[i] = cmy_owner(dead->slot[i], cmy_life_incarnation(dead->phase[i]));
+    cmy_flight_forget(actor->region, owners, dead->count);
 }
 
 /* Gives back all records of whoever is dead. */
@@ -143,5 +145,5 @@ void cmy_reap_own(cmy_actor_t *actor)
         if (cmy_state_phase(state) == CMY_LIVE && cmy_state_owner(state) == actor->owner)
             cmy_service_retire(actor, record, state);
     }
-    cmy_flight_forget(actor->region, actor->owner);
+    cmy_flight_forget(actor->region, &actor->owner, 1);
 }

@@ -146,6 +146,7 @@ static void add_constants(uint64_t *hash)
         CMY_STAT_FURTHER,
         CMY_FURTHER_CELLS,
         CMY_LATENCY_BUCKETS,
+        CMY_LATENCY_STRIPES,
         CMY_SHAPE_DETACHED,
         CMY_SHAPE_LEASED,
         CMY_HOT_ID_BYTES,

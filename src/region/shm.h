@@ -13,7 +13,7 @@
  *         services (cold)             1,056 bytes each: what is rarely read
  *         groups                      256 bytes each: a name, its first 24 members, its rotations
  *         lines                       128 bytes each: 28 further members of a name
- *         statistics                  2,176 bytes each: counters, latencies, requests in flight of the first 7 participants
+ *         statistics                  2,176 bytes each: counters, latencies, requests in flight of 8 participants
  *         small texts, large texts    512 and 4,160 bytes each: metadata
  *         cells                       704 bytes each: requests in flight of 86 further participants
  *
@@ -362,9 +362,9 @@ typedef struct cmy_stat_stripe_shm {
  *      +--------+---------------------------+-----------------+
  *      | counters, 4 stripes, 64 bytes each                   |
  *      +------------------------------------------------------+
- *  320 | requests in flight of slots 0 to 6         | recent  |
+ *  320 | requests in flight of slots 0 to 7                   |
  *      +------------------------------------------------------+
- *  384 | latencies: 223 counts                                |
+ *  384 | latencies: 2 stripes of 223 counts         | recent  |
  *      +------------------------------------------------------+ 2,176
  *
  * A cell counts what one participant has in flight at one life of the block (stat/flight.h):
@@ -381,27 +381,29 @@ typedef struct cmy_stat_stripe_shm {
  * further: number + 1 of a record of cells, or 0. By CAS from 0, acq_rel, by whoever needs it; constant from then on,
  * through all lives of the block. So cells that were reached once are never another block's.
  *
- * recent_ns: the mean of latencies, of which the last eight make up two thirds; 0: none yet. Relaxed stores by whoever
- * reports, of which one may overwrite another: each is a mean that was right without the other's sample.
+ * bucket: how many latencies fell into each range (stat/latency.h). Relaxed additions; now and then all of a stripe are
+ * halved. Set to 0 while CLAIMED, so that one whose report was under way since the block's former life may be counted in
+ * the next.
  *
- * bucket: how many latencies fell into each range (stat/latency.h). Relaxed additions. Set to 0 while CLAIMED, so that one
- * whose report was under way since the block's former life may be counted in the next.
+ * recent_ns: a mean of the latencies of requests that were ended, and of one report in 64, of which the last eight make up two
+ * thirds; 0: none yet. Relaxed stores by whoever
+ * reports, of which one may overwrite another: each is a mean that was right without the other's sample.
  */
-#define CMY_STAT_CELLS 7u
+#define CMY_STAT_CELLS 8u
 #define CMY_STAT_FURTHER 12u
 #define CMY_LATENCY_BUCKETS 223u
+#define CMY_LATENCY_STRIPES 2u
 typedef struct cmy_stat_shm {
     /*   0 */ cmy_block_shm_t block;
     /*  16 */ cmy_word32_t further[CMY_STAT_FURTHER];
     /*  64 */ cmy_stat_stripe_shm_t stripe[CMY_STAT_STRIPES];
     /* 320 */ cmy_word64_t cell[CMY_STAT_CELLS];
-    /* 376 */ cmy_word64_t recent_ns;
-    /* 384 */ cmy_word64_t bucket[CMY_LATENCY_BUCKETS];
-    uint8_t pad[8];
+    /* 384 */ cmy_word32_t bucket[CMY_LATENCY_STRIPES][CMY_LATENCY_BUCKETS];
+    /* 2168 */ cmy_word64_t recent_ns;
 } cmy_stat_shm_t;
 
 /*
- * Further cells of a statistics block: those of slots 7 + 86 i to 92 + 86 i. home is the block's number and bytes is i,
+ * Further cells of a statistics block: those of slots 8 + 86 i to 93 + 86 i. home is the block's number and bytes is i,
  * written while CLAIMED; what is LIVE is linked, and stays so. One that is CLAIMED by the dead is linked, and then made
  * LIVE by the reaper, or not, and then freed: its cells were not used.
  */
@@ -470,8 +472,8 @@ _Static_assert(sizeof(cmy_line_shm_t) == 2 * CMY_CACHE_LINE, "line");
 CMY_AT(cmy_stat_shm_t, further, 16);
 CMY_AT(cmy_stat_shm_t, stripe, 64);
 CMY_AT(cmy_stat_shm_t, cell, 320);
-CMY_AT(cmy_stat_shm_t, recent_ns, 376);
 CMY_AT(cmy_stat_shm_t, bucket, 384);
+CMY_AT(cmy_stat_shm_t, recent_ns, 2168);
 _Static_assert(sizeof(cmy_stat_shm_t) == 34 * CMY_CACHE_LINE, "statistics");
 CMY_AT(cmy_cells_shm_t, cell, 16);
 _Static_assert(sizeof(cmy_cells_shm_t) == 11 * CMY_CACHE_LINE, "cells");

@@ -102,6 +102,15 @@ static inline cmy_stat_shm_t *cmy_stat_follow(const cmy_region_t *region, uint32
                                              : NULL;
 }
 
+/* The same without a look at the block, for who adds to it whosever it is by then; null also while it is not named. */
+static inline cmy_stat_shm_t *cmy_stat_linked(const cmy_region_t *region, uint32_t service, uint64_t service_state)
+{
+    uint64_t link = cmy_load64_acquire(&cmy_service_at(region, service)->stats);
+    bool named = cmy_link_of(link, service_state) && cmy_link_names_block(link) &&
+                 cmy_region_holds(region, CMY_STATS, cmy_link_block(link));
+    return named ? cmy_record_at(region, CMY_STATS, cmy_link_block(link)) : NULL;
+}
+
 /* Frees a block that is garbage, makes one LIVE that a dead claimer linked; returns whether it freed one. dead: whether
  * an owner is dead for certain. */
 bool cmy_block_sweep(cmy_actor_t *actor, cmy_slab_kind_t kind, uint32_t block,

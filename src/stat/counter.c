@@ -1,34 +1,7 @@
 /* Counting requests; see counter.h. */
 #include "stat/counter.h"
 
-#include <sched.h>
-
 #include "base/error.h"
-
-#if defined(__x86_64__) && !defined(CMY_SCHEDULE) && defined(__has_include)
-#if __has_include(<sys/rseq.h>)
-#include <sys/rseq.h>
-#define HAVE_RSEQ 1
-#endif
-#endif
-
-/* Which processor this is, or was. Nothing but the place of a stripe hangs on it. No system call. */
-static inline uint32_t cpu(void)
-{
-#ifdef HAVE_RSEQ
-    /* The area of restartable sequences, where the kernel keeps it up to date; sched_getcpu() reads it too, but the call
-     * takes a tenth of a report. Negative where glibc did not register the area. Technique: rseq(2); glibc's manual,
-     * "Restartable Sequences". */
-    const char *thread;
-    __asm__("movq %%fs:0, %0" : "=r"(thread));
-    int32_t known = (int32_t)__atomic_load_n(&((const struct rseq *)(const void *)(thread + __rseq_offset))->cpu_id,
-                                             __ATOMIC_RELAXED);
-    if (__builtin_expect(known >= 0, 1))
-        return (uint32_t)known;
-#endif
-    int now = sched_getcpu();
-    return now < 0 ? 0 : (uint32_t)now;
-}
 
 /* Remembers what a newly claimed block's stripes hold: late reports to its former service may still come in. */
 static void take_base(cmy_stat_shm_t *stat)
@@ -73,30 +46,17 @@ commy_status_t cmy_stat_attach(cmy_actor_t *actor, uint32_t service, uint64_t se
     return attach_block(actor, service, service_state);
 }
 
-static uint64_t limited(uint64_t latency_ns)
-{
-    return latency_ns < CMY_LATENCY_LIMIT_NS ? latency_ns : CMY_LATENCY_LIMIT_NS;
-}
-
-static inline void add(cmy_stat_shm_t *stat, uint64_t latency_ns, bool success)
-{
-    cmy_stat_stripe_shm_t *stripe = &stat->stripe[cpu() % CMY_STAT_STRIPES];
-    latency_ns = limited(latency_ns);
-    cmy_add64_relaxed(success ? &stripe->successes : &stripe->failures, 1);
-    cmy_add64_relaxed(&stripe->latency_ns, latency_ns);
-    cmy_latency_add(stat, latency_ns);
-}
-
 void cmy_counter_add(cmy_stat_shm_t *stat, uint64_t latency_ns, bool success)
 {
-    add(stat, latency_ns, success);
+    cmy_latency_take_recent(stat, cmy_counter_limited(latency_ns));
+    cmy_counter_add_here(stat, latency_ns, success);
 }
 
 void cmy_counter_add_stray(cmy_region_t *region, uint64_t latency_ns, bool success)
 {
     cmy_header_shm_t *header = region->header;
     cmy_add64_relaxed(success ? &header->stray_successes : &header->stray_failures, 1);
-    cmy_add64_relaxed(&header->stray_latency_ns, limited(latency_ns));
+    cmy_add64_relaxed(&header->stray_latency_ns, cmy_counter_limited(latency_ns));
 }
 
 commy_status_t cmy_counter_report(cmy_actor_t *actor, uint32_t service, uint64_t service_state, uint64_t latency_ns,
@@ -106,7 +66,7 @@ commy_status_t cmy_counter_report(cmy_actor_t *actor, uint32_t service, uint64_t
         uint64_t link, state;
         cmy_stat_shm_t *stat = cmy_stat_follow(actor->region, service, service_state, &link, &state);
         if (stat) {
-            add(stat, latency_ns, success);
+            cmy_counter_add(stat, latency_ns, success);
             return COMMY_STATUS_SUCCESS;
         }
         commy_status_t status = cmy_stat_attach(actor, service, service_state, link);

@@ -218,13 +218,17 @@ uint32_t cmy_flight_count(const cmy_region_t *region, uint32_t service, uint64_t
 
 /* ------------------------------------------------------------------ forgetting */
 
-void cmy_flight_forget(cmy_region_t *region, uint32_t owner)
+static void forget(cmy_word64_t *cell, uint32_t owner)
+{
+    uint64_t seen = cell ? cmy_load64_acquire(cell) : 0;
+    if (seen != 0 && cmy_flight_incarnation(seen) == cmy_owner_incarnation(owner))
+        cmy_swap64_acq_rel(cell, seen, 0);
+}
+
+void cmy_flight_forget(cmy_region_t *region, const uint32_t *owners, uint32_t count)
 {
     uint32_t blocks = cmy_region_reserved_again(region, CMY_STATS);
-    for (uint32_t block = 0; block < blocks; block++) {
-        cmy_word64_t *cell = cell_at(region, stat_at(region, block), cmy_owner_slot(owner));
-        uint64_t seen = cell ? cmy_load64_acquire(cell) : 0;
-        if (seen != 0 && cmy_flight_incarnation(seen) == cmy_owner_incarnation(owner))
-            cmy_swap64_acq_rel(cell, seen, 0);
-    }
+    for (uint32_t block = 0; block < blocks; block++)
+        for (uint32_t i = 0; i < count; i++)
+            forget(cell_at(region, stat_at(region, block), cmy_owner_slot(owners[i])), owners[i]);
 }

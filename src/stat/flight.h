@@ -1,7 +1,7 @@
 /*
  * Requests in flight: how many each participant has begun at a service and not ended.
  *
- * A service's statistics block has a cell for each participant slot: seven in the block, others in records of 86 that are
+ * A service's statistics block has a cell for each participant slot: eight in the block, others in records of 86 that are
  * linked to the block when the first participant needs one. A cell holds a count, and of whom: the incarnation of the
  * slot's tenant, and the version of the block (cmy_stat_shm_t). What is in flight is the sum of the cells that have the
  * block's version and whose tenant is alive. So
@@ -16,7 +16,7 @@
  *                 `---- old: 0, or of another incarnation or version            \--- my death: out of date
  *
  *   begin      killed before its CAS: not begun. After: in flight until the death, which is now.
- *              stopped before its CAS, the service goes meanwhile: the CAS succeeds only if no thread of mine began
+ *              Stopped before its CAS, the service goes meanwhile: the CAS succeeds only if no thread of mine began
  *              in the block's next life, and makes a cell of a former version, which does not count. Not the other way
  *              round either: version v is written over another only if the block still is at v, looked at after the cell.
  *   end        killed before its CAS: as above. Raced by the end of the service: lowers what does not count, or
@@ -28,10 +28,10 @@
  *   linking    a record of cells is claimed, and linked by a CAS from 0; the loser frees its own. Links stay, so that
  *              a number read once is right for ever. Killed in between: see cmy_cells_shm_t.
  *
- * Bounds: 1,024 participants, 65,535 requests of one at one service, twice the capacity and 64 records of further cells; 704 bytes for each 86 slots beyond the seventh that
- * a service was ever used from, given back only with the region. A participant takes the lowest free slot, so that on a
- * host of seven participants a reader looks at two lines of the block and the life words of those who have something in
- * flight.
+ * Bounds: 1,024 participants, 65,535 requests of one at one service; 704 bytes for each 86 slots beyond the eighth that a
+ * service was ever used from, given back only with the region; twice the capacity and 64 of these. A participant takes the
+ * lowest free slot, so that on a host of eight participants a reader looks at two lines of the block and the life words of
+ * those who have something in flight.
  *
  * Progress: begin and end are lock-free, and retry only when another thread of the process was faster; reading is
  * wait-free, one pass over at most 1,024 cells.
@@ -96,8 +96,8 @@ uint32_t cmy_flight_count_block(const cmy_region_t *region, const cmy_stat_shm_t
 /* What is in flight at a service. Followed by cmy_service_same(). */
 uint32_t cmy_flight_count(const cmy_region_t *region, uint32_t service, uint64_t service_state);
 
-/* Sets all cells of an owner that is dead, or has no thread at work any more, to 0. */
-void cmy_flight_forget(cmy_region_t *region, uint32_t owner);
+/* Sets all cells of owners that are dead, or have no thread at work any more, to 0. One pass over the blocks. */
+void cmy_flight_forget(cmy_region_t *region, const uint32_t *owners, uint32_t count);
 
 /* Frees a record of cells that a dead claimer did not link, makes one LIVE that it did. dead: as cmy_block_sweep(). */
 void cmy_flight_sweep(cmy_actor_t *actor, uint32_t number, bool (*dead)(cmy_region_t *region, uint32_t owner));

@@ -21,17 +21,27 @@ uint64_t cmy_latency_of_bucket(uint32_t bucket)
 
 void cmy_latency_clear(cmy_stat_shm_t *stat)
 {
-    for (uint32_t i = 0; i < CMY_LATENCY_BUCKETS; i++)
-        if (cmy_load64_relaxed(&stat->bucket[i]) != 0)
-            cmy_store64_relaxed(&stat->bucket[i], 0);
+    for (uint32_t stripe = 0; stripe < CMY_LATENCY_STRIPES; stripe++)
+        for (uint32_t i = 0; i < CMY_LATENCY_BUCKETS; i++)
+            if (cmy_load32_relaxed(&stat->bucket[stripe][i]) != 0)
+                cmy_store32_relaxed(&stat->bucket[stripe][i], 0);
     if (cmy_load64_relaxed(&stat->recent_ns) != 0)
         cmy_store64_relaxed(&stat->recent_ns, 0);
 }
 
+void cmy_latency_halve(cmy_stat_shm_t *stat, uint32_t stripe)
+{
+    for (uint32_t i = 0; i < CMY_LATENCY_BUCKETS; i++) {
+        uint32_t half = cmy_load32_relaxed(&stat->bucket[stripe][i]) / 2;
+        cmy_add32_relaxed(&stat->bucket[stripe][i], -half);
+    }
+}
+
 void cmy_latency_read_block(const cmy_stat_shm_t *stat, cmy_latencies_t *to)
 {
-    for (uint32_t i = 0; i < CMY_LATENCY_BUCKETS; i++)
-        to->count[i] += cmy_load64_relaxed(&stat->bucket[i]);
+    for (uint32_t stripe = 0; stripe < CMY_LATENCY_STRIPES; stripe++)
+        for (uint32_t i = 0; i < CMY_LATENCY_BUCKETS; i++)
+            to->count[i] += cmy_load32_relaxed(&stat->bucket[stripe][i]);
 }
 
 void cmy_latency_read_service(const cmy_region_t *region, uint32_t service, uint64_t service_state, cmy_latencies_t *to)

@@ -8,9 +8,16 @@
  * harmonic mean of its ends, 2 a b / (a + b), which is off by (b - a) / (b + a) at both of them, by less in between: at
  * most 1/15, 6.7 %, and a little for ends being whole numbers. What is below a microsecond is spoken of as 991 ns.
  *
- * One relaxed addition a report. A block's counts are set to zero when it is claimed, unlike the counters, so that a
- * histogram is of the services that are registered now; a report that was under way since the block's former life may be
- * counted in this one. Killed inside a report: its sample may be missing.
+ * One relaxed addition a report, to one of two stripes. A block's counts are set to zero when it is claimed, unlike the
+ * counters, so that a histogram is of the services that are registered now; a report that was under way since the block's
+ * former life may be counted in this one. Killed inside a report: its sample may be missing.
+ *
+ * Counts are of 32 bits, to be half as large. One that has reached 2^31 is nearly a stripe's only one that matters: whoever
+ * makes it pass each further 2^20 halves all counts of the stripe, each by one subtraction of half of what it found, which
+ * loses no addition and leaves the shares what they are. Killed in between: some shares are twice too large, until the
+ * count passes again.
+ *
+ * Of a service's latest latencies there is a mean (cmy_stat_shm_t.recent_ns), for who selects by it.
  */
 #ifndef CMY_STAT_LATENCY_H
 #define CMY_STAT_LATENCY_H
@@ -21,6 +28,7 @@
 #define CMY_LATENCY_LIMIT_NS 3600000000000ull
 #define CMY_LATENCY_OCTAVE 10u /* the first that is cut, from 2^10 ns on */
 #define CMY_LATENCY_PARTS 7u
+#define CMY_LATENCY_MANY 0x80000000u
 
 /* The range that a latency falls into; ns: CMY_LATENCY_LIMIT_NS at most. */
 static inline uint32_t cmy_latency_bucket(uint64_t ns)
@@ -40,13 +48,27 @@ typedef struct cmy_latencies {
     uint64_t count[CMY_LATENCY_BUCKETS];
 } cmy_latencies_t;
 
-/* Adds one sample to a block's. */
-static inline void cmy_latency_add(cmy_stat_shm_t *stat, uint64_t ns)
+/* Halves a stripe's counts. */
+void cmy_latency_halve(cmy_stat_shm_t *stat, uint32_t stripe) __attribute__((cold));
+
+/* Takes a sample into the mean of the latest. */
+static inline void cmy_latency_take_recent(cmy_stat_shm_t *stat, uint64_t ns)
 {
-    cmy_add64_relaxed(&stat->bucket[cmy_latency_bucket(ns)], 1);
     uint64_t recent = cmy_load64_relaxed(&stat->recent_ns);
     uint64_t next = recent == 0 ? ns : recent - recent / 8 + ns / 8;
-    cmy_store64_relaxed(&stat->recent_ns, next == 0 ? 1 : next);
+    cmy_store64_relaxed(&stat->recent_ns, next | (next == 0));
+}
+
+/* Adds one sample to a block's, and one in 64 to the mean, whose line would else change hands with every report. number:
+ * one more from report to report. */
+static inline void cmy_latency_add(cmy_stat_shm_t *stat, uint32_t cpu, uint64_t number, uint64_t ns)
+{
+    uint32_t stripe = cpu % CMY_LATENCY_STRIPES;
+    uint32_t before = cmy_add32_relaxed(&stat->bucket[stripe][cmy_latency_bucket(ns)], 1);
+    if (__builtin_expect(before >= CMY_LATENCY_MANY, 0) && before % (1u << 20) == 0)
+        cmy_latency_halve(stat, stripe);
+    if (__builtin_expect(number % 64 == 0, 0))
+        cmy_latency_take_recent(stat, ns);
 }
 
 /* Forgets a block's former life. The block is CLAIMED by the caller. */

@@ -81,7 +81,7 @@ static const field_t fields[] = {
     {AREA_SLAB + CMY_STATS, ANY, 64, 8, 32},
     ARRAY(AREA_SLAB + CMY_STATS, FLIGHT, cmy_stat_shm_t, cell),
     FIELD(AREA_SLAB + CMY_STATS, ANY, cmy_stat_shm_t, recent_ns),
-    ARRAY(AREA_SLAB + CMY_STATS, ANY, cmy_stat_shm_t, bucket),
+    {AREA_SLAB + CMY_STATS, ANY, offsetof(cmy_stat_shm_t, bucket), 4, CMY_LATENCY_STRIPES *CMY_LATENCY_BUCKETS},
     FIELD(AREA_SLAB + CMY_SMALL_TEXTS, STATE, cmy_block_shm_t, state),
     FIELD(AREA_SLAB + CMY_SMALL_TEXTS, ANY, cmy_block_shm_t, home),
     FIELD(AREA_SLAB + CMY_SMALL_TEXTS, ANY, cmy_block_shm_t, bytes),

@@ -700,12 +700,12 @@ Test(fault, further_cells_are_linked_and_their_blocks)
     cmy_cells_shm_t *cells = link_cells(stat, block, 11);
     uint32_t record = cmy_load32_relaxed(&stat->further[11]) - 1;
     expect_clean();
-    cmy_store64_relaxed(&cells->cell[70], in_flight_of(stat, 7, 0, 5));
+    cmy_store64_relaxed(&cells->cell[69], in_flight_of(stat, 7, 0, 5));
     expect_found("statistics block", "5 requests in flight are of participant slot 1023 in its life 7");
-    cmy_store64_relaxed(&cells->cell[70], 0);
-    cmy_store64_relaxed(&cells->cell[71], 1ull << 44);
+    cmy_store64_relaxed(&cells->cell[69], 0);
+    cmy_store64_relaxed(&cells->cell[70], 1ull << 44);
     expect_found("statistics block", "its cell 1024 is in use, and of no participant slot");
-    cmy_store64_relaxed(&cells->cell[71], 0);
+    cmy_store64_relaxed(&cells->cell[70], 0);
     cmy_store32_relaxed(&cells->block.bytes, 3);
     expect_found("statistics block", "which is part 3 of block");
     cmy_store32_relaxed(&cells->block.bytes, 11);

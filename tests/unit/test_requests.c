@@ -3,6 +3,7 @@
 
 #include <commy/ffi.h>
 #include <math.h>
+#include <sched.h>
 #include <stdlib.h>
 
 TestSuite(requests, .init = set_up, .fini = tear_down);
@@ -257,7 +258,7 @@ Test(requests, of_more_participants_than_a_block_has_cells_for_are_summed)
     }
     cr_assert_eq(cmy_owner_slot(client[CLIENTS - 1]->actor.owner), CLIENTS);
     cr_assert_eq(flying(mesh, "web-1"), sum);
-    cr_assert_eq(records_in_use(mesh, CMY_CELLS), 2, "slots 7 to 92, and 93 to 178");
+    cr_assert_eq(records_in_use(mesh, CMY_CELLS), 2, "slots 8 to 93, and 94 to 179");
     audit();
     for (uint64_t i = 0; i < CLIENTS; i += 2) {
         end_one(client[i], token[i]);
@@ -279,7 +280,7 @@ Test(requests, of_more_participants_than_a_block_has_cells_for_are_summed)
 
 Test(requests, for_which_there_is_no_cell_are_refused_and_nothing_is_lost)
 {
-    enum { CLIENTS = 8 };
+    enum { CLIENTS = 9 };
     commy_mesh_t *client[CLIENTS];
     uint64_t token;
     begin(64);
@@ -378,20 +379,23 @@ Test(requests, of_many_threads_add_up_exactly)
 }
 
 /* Blocks go from one service to the next while threads begin and end at whatever is there. */
+static _Atomic bool caught_enough;
+static _Atomic uint64_t caught;
+
 static void *chase(void *argument)
 {
-    worker_t *my = argument;
+    commy_mesh_t *with = argument;
     commy_target_t target;
     uint64_t token;
-    for (uint64_t i = 0; i < my->rounds; i++) {
-        if (commy_service_find(my->with, "web-1", &target) != COMMY_STATUS_SUCCESS)
+    while (!atomic_load(&caught_enough)) {
+        if (commy_service_find(with, "web-1", &target) != COMMY_STATUS_SUCCESS)
             continue;
-        commy_status_t status = commy_service_begin(my->with, target.reference, &token);
+        commy_status_t status = commy_service_begin(with, target.reference, &token);
         if (status == COMMY_STATUS_NOT_FOUND)
             continue;
-        if (status != COMMY_STATUS_SUCCESS || commy_service_end(my->with, token, 1000, true) != COMMY_STATUS_SUCCESS)
+        if (status != COMMY_STATUS_SUCCESS || commy_service_end(with, token, 1000, true) != COMMY_STATUS_SUCCESS)
             return (void *)1;
-        my->refused++; /* here: what was ended */
+        atomic_fetch_add(&caught, 1);
     }
     return NULL;
 }
@@ -399,26 +403,25 @@ static void *chase(void *argument)
 Test(requests, count_right_while_services_come_and_go)
 {
     enum { WORKERS = 4 };
-    worker_t worker[WORKERS];
-    uint64_t ended = 0;
+    pthread_t worker[WORKERS];
     begin(64);
     add(mesh, "web", "web-1");
-    for (int i = 0; i < WORKERS; i++) {
-        worker[i] = (worker_t){.with = mesh, .rounds = 20000};
-        cr_assert_eq(pthread_create(&worker[i].thread, NULL, chase, &worker[i]), 0);
-    }
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < WORKERS; i++)
+        cr_assert_eq(pthread_create(&worker[i], NULL, chase, mesh), 0);
+    uint64_t began = now_ms();
+    for (int i = 0; i < 2000 || (atomic_load(&caught) < 2000 && now_ms() - began < 10000); i++) {
         drop(mesh, "web-1");
         add(mesh, "web", "web-1");
     }
+    atomic_store(&caught_enough, true);
     for (int i = 0; i < WORKERS; i++) {
         void *failed;
-        pthread_join(worker[i].thread, &failed);
+        pthread_join(worker[i], &failed);
         cr_assert_null(failed);
-        ended += worker[i].refused;
     }
-    cr_assert_gt(ended, 0);
-    cr_assert_eq(numbers_of(mesh).total_requests, ended, "each is counted once, whatever became of its service");
+    cr_assert_geq(atomic_load(&caught), 2000);
+    cr_assert_eq(numbers_of(mesh).total_requests, atomic_load(&caught),
+                 "each is counted once, whatever became of its service");
     cr_assert_eq(flying(mesh, "web-1"), 0);
     cr_assert_eq(commy_mesh_reap(mesh, NULL), COMMY_STATUS_SUCCESS);
     audit();
@@ -619,6 +622,44 @@ Test(latency, asks_for_a_share_and_somewhere_to_put_it)
     expect(commy_name_latency(mesh, NULL, 0.5, &ns), COMMY_STATUS_INVALID, "name");
 }
 
+/* As if a range had been counted in for a day: the shares stay. */
+Test(latency, counts_are_halved_before_they_wrap)
+{
+    uint32_t record, mine;
+    uint64_t state, link, block_state;
+    cpu_set_t here;
+    CPU_ZERO(&here);
+    CPU_SET(cmy_cpu(), &here);
+    sched_setaffinity(0, sizeof here, &here);
+    mine = cmy_cpu() % CMY_LATENCY_STRIPES;
+    begin(64);
+    uint64_t reference = add_service(mesh, "web", "web-1");
+    cr_assert_eq(commy_service_report(mesh, reference, 1000000, true), COMMY_STATUS_SUCCESS);
+    cr_assert(cmy_service_refer(mesh->region, reference, &record, &state));
+    cmy_stat_shm_t *stat = cmy_stat_follow(mesh->region, record, state, &link, &block_state);
+    cmy_word32_t *often = &stat->bucket[mine][cmy_latency_bucket(1000000)],
+                 *seldom = &stat->bucket[mine][cmy_latency_bucket(1000000000)],
+                 *other = &stat->bucket[1 - mine][cmy_latency_bucket(1000000)];
+    const uint32_t begins[] = {CMY_LATENCY_MANY - 3, 0xc0000000u - 3, 0u - (1u << 20) - 3};
+    for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++) {
+        uint32_t rare = begins[i] / 200;
+        cmy_store32_relaxed(often, begins[i]);
+        cmy_store32_relaxed(seldom, rare);
+        cmy_store32_relaxed(other, 12345);
+        for (uint32_t count = 1; count <= 10; count++) {
+            cr_assert_eq(commy_service_report(mesh, reference, 1000000, true), COMMY_STATUS_SUCCESS);
+            if (count <= 3)
+                cr_assert_eq(cmy_load32_relaxed(often), begins[i] + count);
+        }
+        cr_assert_eq(cmy_load32_relaxed(often), (begins[i] + 5) / 2 + 6, "halved by the fourth, and none is lost");
+        cr_assert_eq(cmy_load32_relaxed(seldom), rare - rare / 2);
+        cr_assert_eq(cmy_load32_relaxed(other), 12345, "another stripe's stay");
+        cr_assert_leq(error_of(quantile_of("web-1", 0.99), 1000000), 0.07);
+        cr_assert_leq(error_of(quantile_of("web-1", 0.999), 1000000000), 0.07);
+    }
+    audit();
+}
+
 Test(latency, of_a_next_tenant_begins_with_nothing)
 {
     uint32_t record;
@@ -630,13 +671,17 @@ Test(latency, of_a_next_tenant_begins_with_nothing)
         cr_assert_eq(cmy_latency_recent(mesh->region, record, state), 0);
         cr_assert_eq(quantile_of("web-1", 1), 0);
         uint64_t ns = 1000000ull << 2 * life;
-        cr_assert_eq(commy_service_report(mesh, reference, ns, true), COMMY_STATUS_SUCCESS);
+        cr_assert_eq(commy_service_end(mesh, begin_one(mesh, reference), ns, true), COMMY_STATUS_SUCCESS);
         cr_assert_leq(error_of(quantile_of("web-1", 0), ns), 0.07);
         cr_assert_eq(cmy_latency_recent(mesh->region, record, state), ns, "the first is all there is to know");
         for (int i = 0; i < 100; i++)
-            cr_assert_eq(commy_service_report(mesh, reference, ns / 2, true), COMMY_STATUS_SUCCESS);
+            cr_assert_eq(commy_service_end(mesh, begin_one(mesh, reference), ns / 2, true), COMMY_STATUS_SUCCESS);
         was = cmy_latency_recent(mesh->region, record, state);
         cr_assert_leq(error_of(was, ns / 2), 0.01, "the latest count most");
+        for (int i = 0; i < 2000; i++) /* of which one in 64 is looked at */
+            cr_assert_eq(commy_service_report(mesh, reference, ns, true), COMMY_STATUS_SUCCESS);
+        was = cmy_latency_recent(mesh->region, record, state);
+        cr_assert_leq(error_of(was, ns), 0.05, "reports, too");
         drop(mesh, "web-1");
     }
     audit();
