@@ -55,12 +55,29 @@ static void close_mesh(const bench_place_t *place)
     commy_mesh_detach(&filler);
 }
 
+/* A handle meets a name once, and then selects from what it keeps of it: what the first selection costs is no part of the
+ * figures, as filling is none. */
+static void meet_names(const bench_place_t *place, commy_mesh_t *mesh)
+{
+    static const unsigned hot[] = {10, 10000};
+    static const int32_t policies[] = {COMMY_POLICY_ROUND_ROBIN, COMMY_POLICY_WEIGHTED_ROUND_ROBIN, COMMY_POLICY_RANDOM,
+                                       COMMY_POLICY_CONSISTENT_HASH};
+
+    for (unsigned i = 0; place->profile == PROFILE_NAMES && i < 8; i++) {
+        const bench_name_t name = bench_hot_name(hot[i / 4]);
+        const commy_select_options_t how = {.size = sizeof how, .policy = policies[i % 4], .client_id = "anybody"};
+        commy_target_t target;
+        commy_must(commy_service_select(mesh, name.text, &how, &target), "selecting");
+    }
+}
+
 static void *begin(const bench_place_t *place, unsigned number)
 {
     const commy_open_options_t options = commy_bench_options(place, COMMY_OPEN_MUST_EXIST);
     worker_t *worker = calloc(1, sizeof *worker);
 
     commy_must(commy_mesh_attach(&options, &worker->mesh), "attaching");
+    meet_names(place, worker->mesh);
     commy_change_make(&worker->change, place, number);
     worker->infos = calloc(BENCH_MOST_DISCOVERED, sizeof *worker->infos);
     return worker;
@@ -242,6 +259,49 @@ static uint64_t iterate_spread(void *self, const bench_job_t *job, uint64_t firs
     return sum;
 }
 
+static uint64_t select_one(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
+{
+    commy_mesh_t *mesh = ((worker_t *)self)->mesh;
+    const bench_name_t name = bench_hot_name(job->instances);
+    commy_target_t target;
+    uint64_t sum = 0;
+
+    (void)first;
+    for (uint64_t i = 0; i < count; i++)
+        sum += commy_service_select(mesh, name.text, NULL, &target) == COMMY_STATUS_SUCCESS && target.port != 0;
+    return sum;
+}
+
+static inline uint64_t select_by(void *self, const bench_job_t *job, uint64_t first, uint64_t count, int32_t policy)
+{
+    commy_mesh_t *mesh = ((worker_t *)self)->mesh;
+    const bench_name_t name = bench_hot_name(job->instances);
+    commy_target_t target;
+    uint64_t sum = 0;
+
+    for (uint64_t i = 0; i < count; i++) {
+        const commy_select_options_t how = {
+            .size = sizeof how, .policy = policy, .client_id = bench_hit(job->place->keys, first + i)};
+        sum += commy_service_select(mesh, name.text, &how, &target) == COMMY_STATUS_SUCCESS && target.port != 0;
+    }
+    return sum;
+}
+
+static uint64_t select_weighted(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
+{
+    return select_by(self, job, first, count, COMMY_POLICY_WEIGHTED_ROUND_ROBIN);
+}
+
+static uint64_t select_random(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
+{
+    return select_by(self, job, first, count, COMMY_POLICY_RANDOM);
+}
+
+static uint64_t select_client(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
+{
+    return select_by(self, job, first, count, COMMY_POLICY_CONSISTENT_HASH);
+}
+
 static uint64_t iterate_all(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
 {
     const commy_mesh_t *mesh = ((worker_t *)self)->mesh;
@@ -398,6 +458,10 @@ const bench_contender_t bench_commy = {
             [OP_DISCOVER] = discover,
             [OP_ITERATE] = iterate,
             [OP_DISCOVER_SPREAD] = iterate_spread,
+            [OP_SELECT] = select_one,
+            [OP_SELECT_WEIGHTED] = select_weighted,
+            [OP_SELECT_RANDOM] = select_random,
+            [OP_SELECT_CLIENT] = select_client,
             [OP_ALL] = iterate_all,
             [OP_REPORT] = report,
             [OP_REPORT_SPREAD] = report_spread,

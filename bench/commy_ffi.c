@@ -118,6 +118,19 @@ static uint64_t dependent(void *self, const bench_job_t *job, uint64_t first, ui
     return sum;
 }
 
+static uint64_t select_one(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
+{
+    commy_handle_t handle = ((worker_t *)self)->handle;
+    const bench_name_t name = bench_hot_name(job->instances);
+    commy_target_t target;
+    uint64_t sum = 0;
+
+    (void)first;
+    for (uint64_t i = 0; i < count; i++)
+        sum += commy_select_service(handle, name.text, NULL, &target) == COMMY_STATUS_SUCCESS && target.port != 0;
+    return sum;
+}
+
 static uint64_t count_instances(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
 {
     commy_handle_t handle = ((worker_t *)self)->handle;
@@ -204,6 +217,7 @@ const bench_contender_t bench_commy_ffi = {
             [OP_DEPENDENT] = dependent,
             [OP_REGISTER] = change,
             [OP_COUNT] = count_instances,
+            [OP_SELECT] = select_one,
             [OP_DISCOVER] = discover,
             [OP_REPORT] = report,
             [OP_ATTACH] = attach},

@@ -32,6 +32,10 @@ typedef enum bench_op {
     OP_DISCOVER,        /* the instances of a name, copied */
     OP_ITERATE,         /* the instances of a name, read in place */
     OP_DISCOVER_SPREAD, /* the instances of a name out of many names, read in place */
+    OP_SELECT,          /* one instance of a name, in turn, copied */
+    OP_SELECT_WEIGHTED, /* the same, in turn by weight */
+    OP_SELECT_RANDOM,   /* the same, at random by weight */
+    OP_SELECT_CLIENT,   /* the same, by the hash of a client's id, which is one of the stream */
     OP_ALL,             /* all services, read in place */
     OP_REPORT,          /* count a request to one service, the same for all workers */
     OP_REPORT_SPREAD,   /* count a request to services at random */

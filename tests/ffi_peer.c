@@ -204,6 +204,23 @@ static void do_find(void)
     end();
 }
 
+static void do_select(void)
+{
+    commy_target_t target = {0};
+    begin(commy_select_service(h, given(1), given(2), &target));
+    put_target(&target);
+    end();
+}
+
+static int32_t configure(void)
+{
+    const commy_load_balancer_config_t config = {.algorithm = (int32_t)strtol(word[1], NULL, 10),
+                                                 .enable_circuit_breaker = (uint32_t)number(2),
+                                                 .circuit_breaker_threshold = (uint32_t)number(3),
+                                                 .circuit_breaker_timeout_ms = number(4)};
+    return commy_configure_load_balancer(h, &config);
+}
+
 static void do_find_many(void)
 {
     commy_target_t targets[WORDS] = {{0}};
@@ -324,6 +341,10 @@ static bool obey(void)
         do_find();
     else if (is("find_many", 1))
         do_find_many();
+    else if (is("configure", 4))
+        answer(configure());
+    else if (is("select", 2))
+        do_select();
     else if (is("metadata", 2))
         do_metadata();
     else if (is("set_metadata", 2))

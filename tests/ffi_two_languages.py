@@ -142,6 +142,15 @@ class Python:
         code = lib.commy_find(self.h, raw(service), ctypes.byref(target))
         return {"code": code, **structure(target)}
 
+    def do_configure(self, algorithm, enable, threshold, timeout_ms):
+        config = cm.LoadBalancerConfig(int(algorithm), int(enable), int(threshold), int(timeout_ms))
+        return {"code": lib.commy_configure_load_balancer(self.h, ctypes.byref(config))}
+
+    def do_select(self, name, client):
+        target = cm.Target()
+        code = lib.commy_select_service(self.h, raw(name), raw(client), ctypes.byref(target))
+        return {"code": code, **structure(target)}
+
     def do_find_many(self, *services):
         n = len(services)
         targets, codes = (cm.Target * n)(), (ctypes.c_int32 * n)()
@@ -403,6 +412,32 @@ def count(python, peer, everybody):
     alike("counted", everybody, ["c-1", "py-1"], ["web"])
 
 
+def balance(python, peer, everybody):
+    """Each selects by its own algorithm; what is one rotation, and one choice for a client, is so in both languages."""
+    code(peer, 0, "weight", "c-1", 100)
+    endpoints = [who.ask("select", "web", None)["endpoint"] for who in (python, peer, python, peer)]
+    check("by default, in turn, together", endpoints[0] != endpoints[1] and endpoints[:2] == endpoints[2:], endpoints)
+    code(python, 0, "configure", cm.WEIGHTED_ROUND_ROBIN, 1, 5, 30000)
+    code(peer, 0, "configure", cm.WEIGHTED_ROUND_ROBIN, 0, 0, 0)
+    weights = [who.ask("select", "web", None)["weight"] for who in (python, peer) * 107]
+    equal("by weight, together", [weights.count(7), weights.count(100)], [14, 200])
+    for who in everybody:
+        code(who, 0, "configure", cm.CONSISTENT_HASH, 0, 0, 0)
+        code(who, cm.INVALID, "select", "web", None)
+    for client in ("anna", "bert", "çelik"):
+        answers = [who.ask("select", "web", client) for who in everybody]
+        check(f"one instance for {client}", all(a == answers[0] and a["code"] == 0 for a in answers), answers)
+    for words in [("configure", 1, 0, 0, 0), ("configure", 3, 0, 0, 0), ("configure", -1, 0, 0, 0),
+                  ("configure", 6, 0, 0, 0), ("configure", 0, 2, 5, 1000), ("configure", 0, 1, 0, 1000),
+                  ("configure", 0, 1, 5, 0), ("select", "", "me"), ("select", "web", ""),
+                  ("select", "web", "x" * 256)]:
+        code(python, cm.INVALID, *words)
+        code(peer, cm.INVALID, *words)
+        equal(f"one sentence for {words[0]}", python.ask("error"), peer.ask("error"))
+    for who in everybody:
+        code(who, cm.NOT_FOUND, "select", "nobody", "anna")
+
+
 def refuse(python, peer, readers):
     """Bad input comes to the same code and the same sentence in both languages; readers change nothing."""
     bad = [("register_simple", "web", "", "127.0.0.1", 80), ("register_simple", "x" * 64, "a", "127.0.0.1", 80),
@@ -478,6 +513,7 @@ def main():
         register(python, peer, readers, everybody)
         change(python, peer, everybody)
         count(python, peer, everybody)
+        balance(python, peer, everybody)
         refuse(python, peer, readers)
         leave(python, peer, readers, everybody)
     except (RuntimeError, OSError, ValueError) as problem:

@@ -9,7 +9,7 @@
  * the counting works is seen by the same runs with a getpid() added: each must then count exactly one.
  *
  * Nothing is written: a read-only mapping would end the process with SIGSEGV, and every byte of the region is the same
- * before and after all queries of an attachment that may write.
+ * before and after all queries of an attachment that may write, but for selecting in turn, which counts the turn there.
  */
 #include "acceptance.h"
 
@@ -42,7 +42,7 @@ static struct board {
 /* -------------------------------------------------------------------- queries */
 
 typedef struct queried {
-    const commy_mesh_t *mesh;
+    commy_mesh_t *mesh;
     uint64_t reference;
     commy_view_t view;
 } queried_t;
@@ -194,40 +194,78 @@ static bool version_of_mesh(queried_t *on)
     return commy_mesh_wait(on->mesh, NULL, 0, 0, &version) == 0 && version > 0;
 }
 
+/* By a picker that is there. */
+static bool selected(queried_t *on, int32_t policy)
+{
+    commy_target_t target;
+    const commy_select_options_t how = {.size = sizeof how, .policy = policy, .client_id = "me"};
+    return commy_service_select(on->mesh, "many", &how, &target) == 0 && target.port == 8080;
+}
+
+static bool select_in_turn(queried_t *on)
+{
+    return selected(on, COMMY_POLICY_ROUND_ROBIN);
+}
+
+static bool select_in_turn_by_weight(queried_t *on)
+{
+    return selected(on, COMMY_POLICY_WEIGHTED_ROUND_ROBIN);
+}
+
+static bool select_at_random(queried_t *on)
+{
+    return selected(on, COMMY_POLICY_RANDOM);
+}
+
+static bool select_by_client(queried_t *on)
+{
+    return selected(on, COMMY_POLICY_CONSISTENT_HASH);
+}
+
+static bool make_pickers(queried_t *on)
+{
+    return select_in_turn(on) && select_in_turn_by_weight(on) && select_at_random(on) && select_by_client(on);
+}
+
 static bool only_the_clock(queried_t *on)
 {
     (void)on;
     return now_ns() > 0;
 }
 
-/* share: of the repeats, for queries that walk over everything. */
+/* share: of the repeats, for queries that walk over everything. counts: a turn in the region, where it may be written to. */
 static const struct {
     query_fn *query;
     const char *what;
     uint32_t share;
+    bool counts;
 } queries[] = {
-    {only_the_clock, "clock_gettime", 1},
-    {find_hit, "find", 1},
-    {find_with_long_id, "find by a long id", 1},
-    {find_miss, "find what is not there", 1},
-    {find_bad_input, "find by an empty id", 1},
-    {find_with_ttl, "find with a TTL", 1},
-    {find_detached, "find a detached service", 1},
-    {find_many, "find_many", 1},
-    {get, "get", 1},
-    {view, "view", 1},
-    {view_again, "valid, target and info of a view", 1},
-    {metadata, "metadata", 1},
-    {count, "count", 1},
-    {discover, "discover", 1},
-    {walk_name, "walk over a name", 1},
-    {walk_all, "walk over all", 1},
-    {service_stats, "statistics of a service", 1},
-    {mesh_stats, "statistics of the mesh", 10},
-    {participants, "participants", 10},
-    {info, "info", 1},
-    {version_of_name, "version of a name", 1},
-    {version_of_mesh, "version of the mesh", 1},
+    {only_the_clock, "clock_gettime", 1, false},
+    {find_hit, "find", 1, false},
+    {find_with_long_id, "find by a long id", 1, false},
+    {find_miss, "find what is not there", 1, false},
+    {find_bad_input, "find by an empty id", 1, false},
+    {find_with_ttl, "find with a TTL", 1, false},
+    {find_detached, "find a detached service", 1, false},
+    {find_many, "find_many", 1, false},
+    {get, "get", 1, false},
+    {view, "view", 1, false},
+    {view_again, "valid, target and info of a view", 1, false},
+    {metadata, "metadata", 1, false},
+    {count, "count", 1, false},
+    {discover, "discover", 1, false},
+    {walk_name, "walk over a name", 1, false},
+    {walk_all, "walk over all", 1, false},
+    {service_stats, "statistics of a service", 1, false},
+    {mesh_stats, "statistics of the mesh", 10, false},
+    {participants, "participants", 10, false},
+    {info, "info", 1, false},
+    {version_of_name, "version of a name", 1, false},
+    {version_of_mesh, "version of the mesh", 1, false},
+    {select_in_turn, "select in turn", 1, true},
+    {select_in_turn_by_weight, "select in turn by weight", 1, true},
+    {select_at_random, "select at random", 1, false},
+    {select_by_client, "select by a client", 1, false},
 };
 enum { QUERIES = sizeof queries / sizeof queries[0] };
 
@@ -263,7 +301,7 @@ static void be_traced(void *argument)
     commy_mesh_t *mesh = attach_or_exit(0, how->way == READ_ONLY ? COMMY_OPEN_READ_ONLY : COMMY_OPEN_MUST_EXIST, "q");
     queried_t on = {.mesh = mesh};
     if ((how->way == JOINED && commy_mesh_join(mesh, NULL, 0) != COMMY_STATUS_SUCCESS) ||
-        commy_service_view(mesh, "own", &on.view) != COMMY_STATUS_SUCCESS)
+        commy_service_view(mesh, "own", &on.view) != COMMY_STATUS_SUCCESS || !make_pickers(&on))
         exit(2);
     if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) != 0) {
         perror("ptrace");
@@ -357,9 +395,10 @@ static void compare_bytes(void)
     commy_mesh_t *mesh = attach_or_exit(0, COMMY_OPEN_MUST_EXIST, "q");
     queried_t on = {.mesh = mesh};
     commy_service_view(mesh, "own", &on.view);
+    hold(&answered, make_pickers(&on), "%s", commy_last_error_message());
     char *before = read_region(&before_bytes);
     for (uint32_t k = 0; k < QUERIES; k++)
-        hold(&answered, run(k, &on, false, false), "%s", queries[k].what);
+        hold(&answered, queries[k].counts || run(k, &on, false, false), "%s", queries[k].what);
     char *after = read_region(&after_bytes);
     for (size_t i = 0; before && after && i < before_bytes; i++)
         differ += before[i] != after[i];

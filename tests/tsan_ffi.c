@@ -69,6 +69,7 @@ static void look_up(commy_handle_t h, unsigned *seed)
         snprintf(id, sizeof(id), "w%d-%d", rand_r(seed) % WORKERS, rand_r(seed) % 8);
         int32_t code = commy_find(h, id, &target);
         expect("find", code, " 3 5 12 ");
+        expect("select", commy_select_service(h, "tsan", id, &target), " 3 5 12 ");
         if (code == 0)
             expect("report", commy_report(h, target.reference, 1000, 1), " 3 5 12 ");
         uint64_t token = 0;

@@ -168,7 +168,7 @@ static bool may_come(commy_status_t status, struct arguments *given)
 static enum outcome try(struct arguments *given)
 {
     commy_mesh_t *mesh = NULL;
-    commy_status_t status = attach_to_wait(&mesh);
+    commy_status_t status = attach_as_allowed(&mesh);
 
     if (status == COMMY_STATUS_SUCCESS) {
         enum outcome outcome = wait_inside(mesh, given);

@@ -128,7 +128,7 @@ int cmd_watch(int argc, char **argv)
     commy_mesh_t *mesh;
 
     argp_parse(&argp, argc, argv, 0, NULL, &watch.name);
-    commy_status_t status = attach_to_wait(&mesh);
+    commy_status_t status = attach_as_allowed(&mesh);
     if (status != COMMY_STATUS_SUCCESS)
         return complain_status(status);
 

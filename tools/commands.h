@@ -18,6 +18,7 @@ int cmd_reap(int argc, char **argv);
 int cmd_register(int argc, char **argv);
 int cmd_rm(int argc, char **argv);
 int cmd_run(int argc, char **argv);
+int cmd_select(int argc, char **argv);
 int cmd_set(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
 int cmd_unregister(int argc, char **argv);

@@ -150,6 +150,7 @@ int exit_code(commy_status_t status)
     case COMMY_STATUS_SUCCESS:
         return EXIT_YES;
     case COMMY_STATUS_NOT_FOUND:
+    case COMMY_STATUS_NO_HEALTHY:
     case COMMY_STATUS_MESH_NOT_FOUND:
         return EXIT_NO;
     default:
@@ -191,7 +192,7 @@ int open_mesh(uint32_t flags, commy_mesh_t **mesh)
     return status == COMMY_STATUS_SUCCESS ? EXIT_YES : complain_status(status);
 }
 
-commy_status_t attach_to_wait(commy_mesh_t **mesh)
+commy_status_t attach_as_allowed(commy_mesh_t **mesh)
 {
     commy_open_options_t which = mesh_options(COMMY_OPEN_MUST_EXIST);
     commy_status_t status = commy_mesh_attach(&which, mesh);

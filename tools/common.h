@@ -93,10 +93,11 @@ commy_open_options_t mesh_options(uint32_t flags);
 int open_mesh(uint32_t flags, commy_mesh_t **mesh);
 
 /*
- * Attaches for waiting: read-write where that is allowed, since only who may leave a note in the region that somebody
- * waits is woken at once; others look again every 100 ms. Says nothing where it fails.
+ * Attaches read-write where that is allowed, else read-only: for waiting, since only who may leave a note in the region that
+ * somebody waits is woken at once, and others look again every 100 ms; for selecting, since only who may count a turn takes
+ * part in the host's rotation. Says nothing where it fails.
  */
-commy_status_t attach_to_wait(commy_mesh_t **mesh);
+commy_status_t attach_as_allowed(commy_mesh_t **mesh);
 
 /* Attaches for registering: makes the mesh where it is missing, and joins it under a name (null: the library's). */
 int open_mesh_as(const char *node, commy_mesh_t **mesh);

@@ -251,8 +251,8 @@ static int lay_out(struct image *image)
         return complain("%ju bytes of addresses for what is in %s are not to be had: %s",
                         (uintmax_t)layout->region_bytes, image->path, strerror(errno));
     region->base = base;
-    cmy_region_place(region);
     region->seed = image->header.seed;
+    cmy_region_place(region);
     region->device = image->header.device;
     region->inode = image->header.inode;
     region->created_at_ns = image->header.created_at_ns;

@@ -135,6 +135,7 @@ static void group(void *user, const struct image *image, uint32_t number)
     const cmy_group_shm_t *record = cmy_group_at(&image->region, number);
     struct start start;
     char name[sizeof(record->name) + 1], members[NUMBER_BYTES], next[64], turn[NUMBER_BYTES] = "", hash[NUMBER_BYTES];
+    char rotation[NUMBER_BYTES], weighted[NUMBER_BYTES];
 
     (void)user;
     if (!start_record(image, CMY_GROUPS, number, &start))
@@ -145,17 +146,27 @@ static void group(void *user, const struct image *image, uint32_t number)
     }
     cmy_text_load(record->name, sizeof(record->name), name);
     snprintf(hash, sizeof(hash), "%016" PRIx64, cmy_load64_relaxed(&record->hash));
+    snprintf(rotation, sizeof(rotation), "%" PRIu64, cmy_load64_relaxed(&record->rotation));
+    snprintf(weighted, sizeof(weighted), "%" PRIu64, cmy_load64_relaxed(&record->weighted_rotation));
     dump_row((const char *[]){start.number, start.phase, start.version, start.owner, turn, name,
                               members_text(record->cell, CMY_GROUP_CELLS, members),
-                              next_text(cmy_load64_relaxed(&record->next), next), hash});
+                              next_text(cmy_load64_relaxed(&record->next), next), hash, rotation, weighted});
 }
 
 static void print_groups(struct image *image)
 {
     static const struct dump_field fields[] = {
-        {"number", "NUMBER", COLUMN_NUMBER},   {"phase", "PHASE", COLUMN_TEXT}, {"version", "VERSION", COLUMN_NUMBER},
-        {"owner", "OWNER", COLUMN_TEXT},       {"turn", "TURN", COLUMN_NUMBER}, {"name", "NAME", COLUMN_TEXT},
-        {"members", "MEMBERS", COLUMN_NUMBER}, {"next", "NEXT", COLUMN_TEXT},   {"hash", "HASH", COLUMN_EXTRA_TEXT},
+        {"number", "NUMBER", COLUMN_NUMBER},
+        {"phase", "PHASE", COLUMN_TEXT},
+        {"version", "VERSION", COLUMN_NUMBER},
+        {"owner", "OWNER", COLUMN_TEXT},
+        {"turn", "TURN", COLUMN_NUMBER},
+        {"name", "NAME", COLUMN_TEXT},
+        {"members", "MEMBERS", COLUMN_NUMBER},
+        {"next", "NEXT", COLUMN_TEXT},
+        {"hash", "HASH", COLUMN_EXTRA_TEXT},
+        {"rotation", "ROTATION", COLUMN_EXTRA_NUMBER},
+        {"weighted_rotation", "WEIGHTED", COLUMN_EXTRA_NUMBER},
     };
 
     dump_list_open("groups", "Groups", fields, sizeof(fields) / sizeof(fields[0]));

@@ -318,6 +318,47 @@ COMMY_API commy_status_t commy_service_latency(const commy_mesh_t *mesh, const c
 /* The same over all live instances of a name. Errors: NOT_FOUND (it has none). */
 COMMY_API commy_status_t commy_name_latency(const commy_mesh_t *mesh, const char *name, double quantile, uint64_t *ns);
 
+/* --------------------------------------------------------------- selecting */
+
+/* How to select. `size` is sizeof(commy_select_options_t); zero and null mean the default. */
+typedef struct commy_select_options {
+    uint32_t size, flags;  /* flags: 0 */
+    int32_t policy;        /* commy_policy_t; default: round robin */
+    const char *client_id; /* consistent hash: who asks, 1 to 255 bytes of any kind but NUL; others ignore it */
+} commy_select_options_t;
+
+/*
+ * Selects one instance of a name. Only instances that are enabled, and healthy or degraded, are selected; by weight
+ * only those whose weight is not 0. From the instant of its owner's death an instance is not selected any more, nor
+ * once it was drained, was set unhealthy, missed its TTL or was unregistered.
+ *
+ * name:    of the service, 1-63 bytes.
+ * options: null: round robin.
+ * target:  receives the instance; may be written to on failure too.
+ *
+ * Round robin and weighted round robin go on from where the last process of the host stopped, and count the turn in the
+ * region for it; a handle that is attached read-only has rotations of its own, and writes nothing. By weight, nobody is
+ * ever a whole turn ahead or behind; weights that add up to very many turns are rounded (docs/design.md). Consistent
+ * hash gives a client the same instance in every process, which follows from the ids of the instances and from the
+ * region; when an instance comes or goes, its own clients move and no others (of more than 1,024 instances: one in as
+ * many as there are instances besides).
+ *
+ * Errors: NOT_FOUND (the name has no instance), NO_HEALTHY (none of its instances may be selected; the sentence counts
+ * the reasons), NO_MEMORY (nothing is lost), BUSY (the instances changed all the time), INVALID (also: a policy that is
+ * not in this release; the sentence names those that are).
+ *
+ * Cost: the same for any number of instances, wait-free and without a system call, from a list that the handle keeps of
+ * a name's instances, of up to 1,024 names and policies. The first call after an instance changed, or one of another
+ * name whose versions fall on the same stripe (commy_mesh_wait()), makes that list anew: it walks the instances as
+ * commy_iterate_name() does, allocates memory, and once in a while waits for calls of other threads to end before it
+ * frees former lists. Calls of other threads select from the former list meanwhile, and may miss what came or what was
+ * weighed anew during that walk; nothing that went.
+ *
+ * Does not join the mesh. Crash: a process killed inside has used up one turn at most.
+ */
+COMMY_API commy_status_t commy_service_select(commy_mesh_t *mesh, const char *name,
+                                              const commy_select_options_t *options, commy_target_t *target);
+
 /* ------------------------------------------------------------------- views */
 
 /*

@@ -109,6 +109,20 @@ COMMY_API int32_t commy_end_request(commy_handle_t h, uint64_t token, uint64_t l
 /* commy_service_latency() of a service id or, where no service has that id, of a name; null: of the whole mesh. */
 COMMY_API int32_t commy_get_latency(commy_handle_t h, const char *id_or_name, double quantile, uint64_t *ns);
 
+/* --------------------------------------------------------------- selecting */
+
+/*
+ * How this handle selects from now on; without it, round robin. Not shared: every process configures its own. No part
+ * of it ejects an instance yet: the circuit breaker's numbers are kept for it.
+ * Errors: INVALID (an algorithm that is not in this release; the sentence names those that are; zeroes as said with the
+ * structure). Allowed before start and after stop.
+ */
+COMMY_API int32_t commy_configure_load_balancer(commy_handle_t h, const commy_load_balancer_config_t *config);
+
+/* commy_service_select() with the handle's algorithm. client_id: for consistent hash; else null, or ignored. */
+COMMY_API int32_t commy_select_service(commy_handle_t h, const char *name, const char *client_id,
+                                       commy_target_t *target);
+
 /* commy_mesh_wait(): name null for the whole mesh; version 0 gives the current one at once. */
 COMMY_API int32_t commy_wait(commy_handle_t h, const char *name, uint64_t version, int32_t timeout_ms,
                              uint64_t *new_version);

@@ -26,7 +26,7 @@ typedef enum commy_status {
     COMMY_STATUS_INVALID = 2,         /* a parameter is outside its limits */
     COMMY_STATUS_NO_HANDLE = 3,       /* the handle is unknown or was destroyed */
     COMMY_STATUS_NO_MEMORY = 4,       /* private memory ran out */
-    COMMY_STATUS_NOT_FOUND = 5,       /* no live service of that id */
+    COMMY_STATUS_NOT_FOUND = 5,       /* no live service of that id or name */
     COMMY_STATUS_EXISTS = 6,          /* a live service has that id; or the region is there already */
     COMMY_STATUS_FULL = 7,            /* the region holds as many as it was made for */
     COMMY_STATUS_PERMISSION = 8,      /* the file system or its owner says no */
@@ -67,6 +67,8 @@ typedef enum commy_status {
 #define COMMY_LIMIT_TOKENS 65535u         /* requests that a handle may have in flight */
 #define COMMY_LIMIT_TTL_MS 31536000000ull /* a year */
 
+#define COMMY_LIMIT_CLIENT_BYTES 255u /* a client id */
+
 #define COMMY_DEFAULT_CAPACITY 8192u
 #define COMMY_DEFAULT_WEIGHT 100u
 
@@ -84,6 +86,16 @@ typedef enum commy_admin {
     COMMY_ADMIN_DRAINING = 1,
     COMMY_ADMIN_MAINTENANCE = 2
 } commy_admin_t;
+
+/* How one instance of a name is selected. */
+typedef enum commy_policy {
+    COMMY_POLICY_ROUND_ROBIN = 0,          /* in turn: one rotation for the whole host */
+    COMMY_POLICY_LEAST_CONNECTIONS = 1,    /* not in this release */
+    COMMY_POLICY_WEIGHTED_ROUND_ROBIN = 2, /* in turn, by weight, evenly spread: one rotation for the whole host */
+    COMMY_POLICY_PERFORMANCE = 3,          /* not in this release */
+    COMMY_POLICY_RANDOM = 4,               /* by weight */
+    COMMY_POLICY_CONSISTENT_HASH = 5       /* by client id: the same client, the same instance, while it can be */
+} commy_policy_t;
 
 /* commy_open_options_t.flags */
 #define COMMY_OPEN_READ_ONLY 1u      /* map read-only; the region must exist */
@@ -115,8 +127,8 @@ typedef struct commy_service_config {
     uint16_t port;
 } commy_service_config_t;
 
-/* What a client needs to connect to a service and to report on it. Of `endpoint` only its own bytes and its NUL are
- * written. `reference` names this registration and no later one. */
+/* What a client needs to connect to a service and to report on it. What lies in `endpoint` behind its NUL means nothing.
+ * `reference` names this registration and no later one. */
 typedef struct commy_target {
     uint64_t reference;
     uint32_t weight;
@@ -143,6 +155,14 @@ typedef struct commy_mesh_stats {
     uint64_t total_requests, successful_requests, failed_requests;
     double average_response_time_ms;
 } commy_mesh_stats_t;
+
+/* How a handle of the language ABI selects. `algorithm` is a commy_policy_t. The circuit breaker's part is checked and
+ * kept: with enable_circuit_breaker (0 or 1) neither threshold (failures) nor timeout may be 0. */
+typedef struct commy_load_balancer_config {
+    int32_t algorithm;
+    uint32_t enable_circuit_breaker, circuit_breaker_threshold;
+    uint64_t circuit_breaker_timeout_ms;
+} commy_load_balancer_config_t;
 
 /*
  * The code of the calling thread's last failure; success leaves it alone. Never fails, never blocks.

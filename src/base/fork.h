@@ -16,6 +16,7 @@
 #define CMY_BASE_FORK_H
 
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 extern _Atomic(_Atomic uint64_t *) cmy_fork_word __attribute__((visibility("hidden")));
@@ -29,6 +30,13 @@ static inline uint64_t cmy_fork_generation(void)
     _Atomic uint64_t *word = atomic_load_explicit(&cmy_fork_word, memory_order_acquire);
     uint64_t generation = atomic_load_explicit(word, memory_order_relaxed);
     return __builtin_expect(generation != 0, 1) ? generation : cmy_fork_generation_new();
+}
+
+/* Whether a generation, of this process or an ancestor of it, is the calling process's. */
+static inline bool cmy_fork_same(uint64_t generation)
+{
+    _Atomic uint64_t *word = atomic_load_explicit(&cmy_fork_word, memory_order_acquire);
+    return atomic_load_explicit(word, memory_order_relaxed) == generation; /* 0 before the first look: nobody's */
 }
 
 /* Called once by the atfork handler in a child, where the word may be one that the kernel did not wipe. */

@@ -67,6 +67,12 @@ AT(commy_service_info_t, metadata_bytes, 1120);
 AT(commy_service_info_t, response_time_ms, 1128);
 AT(commy_service_info_t, reserved, 1136);
 
+SIZE(commy_load_balancer_config_t, 24);
+AT(commy_load_balancer_config_t, algorithm, 0);
+AT(commy_load_balancer_config_t, enable_circuit_breaker, 4);
+AT(commy_load_balancer_config_t, circuit_breaker_threshold, 8);
+AT(commy_load_balancer_config_t, circuit_breaker_timeout_ms, 16);
+
 SIZE(commy_target_t, 280);
 AT(commy_target_t, reference, 0);
 AT(commy_target_t, weight, 8);

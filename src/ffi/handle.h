@@ -6,7 +6,7 @@
  *     | sequence, counts up from a random one | slot     |      instance_id; below 2^53, so that a double keeps it
  *     +---------------------------------------+----------+
  *
- *     slots   [ 0 ]--> handle (id, generation, run, mesh | turn, references)
+ *     slots   [ 0 ]--> handle (id, generation, run, policy, mesh | turn, balancer, references)
  *             [ 1 ]    null
  *             [...]
  *
@@ -50,18 +50,20 @@
 typedef enum cmy_handle_run { CMY_HANDLE_NEW = 0, CMY_HANDLE_STARTED = 1, CMY_HANDLE_STOPPED = 2 } cmy_handle_run_t;
 
 typedef struct cmy_handle {
-    /* Constant while published, but for run, which changes under `turn`. */
+    /* Constant while published, but for run, policy and balancer, which change under `turn`. */
     uint64_t id;
     uint64_t generation; /* of the process that opened it */
     commy_mesh_t *mesh;
-    _Atomic uint32_t run; /* cmy_handle_run_t */
+    _Atomic uint32_t run;   /* cmy_handle_run_t */
+    _Atomic int32_t policy; /* commy_policy_t: the algorithm of `balancer` */
     uint16_t listen_port;
     bool read_only;
     char node_id[COMMY_LIMIT_MESH_BYTES + 1];
+    commy_load_balancer_config_t balancer; /* as configured; changes under `turn` */
 
     /* Apart from the above, which every call reads. */
     alignas(64) _Atomic uint32_t references; /* and CMY_HANDLE_CLOSING; also the futex that destroy sleeps on */
-    pthread_mutex_t turn;                    /* of start and stop; never taken in a forked child */
+    pthread_mutex_t turn;                    /* of start, stop and configuring; never taken in a forked child */
     struct cmy_handle *kept;                 /* next of those that a child could not free */
 } cmy_handle_t;
 
@@ -89,6 +91,12 @@ static inline bool cmy_handle_runs_for(const cmy_handle_t *handle, cmy_handle_ne
     return need == CMY_HANDLE_FOR_QUERY ? run != CMY_HANDLE_STOPPED : run == CMY_HANDLE_STARTED;
 }
 
+/* Whether what a slot holds is the handle of that number, and does what a call asks of it. Inside a read section. */
+static inline bool cmy_handle_fits(const cmy_handle_t *found, uint64_t id, cmy_handle_need_t need)
+{
+    return found && found->id == id && cmy_fork_same(found->generation) && cmy_handle_runs_for(found, need);
+}
+
 /* Finds the words for NO_HANDLE, FORKED or NOT_RUNNING; returns the code. */
 commy_status_t cmy_handle_refuse(uint64_t id, commy_status_t status) __attribute__((cold));
 
@@ -104,9 +112,7 @@ static inline commy_status_t cmy_handle_enter(uint64_t id, cmy_handle_need_t nee
 {
     cmy_rcu_read_lock();
     cmy_handle_t *found = cmy_rcu_load(cmy_handle_slot(id));
-    if (__builtin_expect(found && found->id == id && found->generation == cmy_fork_generation() &&
-                             cmy_handle_runs_for(found, need),
-                         1)) {
+    if (__builtin_expect(cmy_handle_fits(found, id, need), 1)) {
         *handle = found;
         return COMMY_STATUS_SUCCESS;
     }

@@ -8,8 +8,9 @@
 
 #include "base/error.h"
 #include "ffi/handle.h"
+#include "registry/find.h"
 
-int32_t commy_find(commy_handle_t h, const char *id, commy_target_t *target)
+static __attribute__((noinline)) int32_t find_any(commy_handle_t h, const char *id, commy_target_t *target)
 {
     cmy_handle_t *handle;
     commy_status_t status = cmy_handle_enter(h.instance_id, CMY_HANDLE_FOR_QUERY, &handle);
@@ -18,6 +19,48 @@ int32_t commy_find(commy_handle_t h, const char *id, commy_target_t *target)
     status = commy_service_find(handle->mesh, id, target);
     cmy_handle_exit();
     return status;
+}
+
+/*
+ * As lookups usually go (registry/find.h), and without a call inside the section; the rest is left to find_any(), from the
+ * start. bytes: of the id, at most 32; what the compiler knows of them makes another function of this.
+ */
+static inline __attribute__((always_inline)) int32_t find_usual(commy_handle_t h, const char *id, uint32_t bytes,
+                                                                commy_target_t *target)
+{
+    cmy_rcu_read_lock();
+    const cmy_handle_t *handle = cmy_rcu_load(cmy_handle_slot(h.instance_id));
+    if (__builtin_expect(cmy_handle_fits(handle, h.instance_id, CMY_HANDLE_FOR_QUERY), 1)) {
+        const cmy_region_t *region = handle->mesh->region;
+        cmy_found_t found = CMY_FOUND_UNUSUAL;
+        if (__builtin_expect(cmy_region_is_usable(region), 1))
+            found = cmy_find_usual(region, id, bytes, cmy_hash_to_32(&region->salt, id, bytes), target);
+        if (__builtin_expect(found == CMY_FOUND, 1)) {
+            cmy_rcu_read_unlock();
+            return COMMY_STATUS_SUCCESS;
+        }
+        if (found == CMY_FOUND_NONE) {
+            const cmy_place_t *place = region->place; /* which is kept, whatever becomes of the handle */
+            cmy_rcu_read_unlock();
+            return cmy_fail_no_short_service(place, id, bytes);
+        }
+    }
+    cmy_rcu_read_unlock();
+    return find_any(h, id, target);
+}
+
+static __attribute__((noinline)) int32_t find_to_16(commy_handle_t h, const char *id, commy_target_t *target,
+                                                    uint32_t bytes)
+{
+    return bytes - 9 > 7 ? find_any(h, id, target) : find_usual(h, id, bytes, target);
+}
+
+int32_t commy_find(commy_handle_t h, const char *id, commy_target_t *target)
+{
+    if (__builtin_expect(!id, 0) || __builtin_expect(!target, 0))
+        return find_any(h, id, target);
+    uint32_t bytes = cmy_bytes_short_length(id);
+    return bytes - 17 > 15 ? find_to_16(h, id, target, bytes) : find_usual(h, id, bytes, target);
 }
 
 int32_t commy_get_service(commy_handle_t h, const char *id, commy_service_info_t *info)

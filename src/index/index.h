@@ -45,27 +45,28 @@ static inline cmy_word32_t *cmy_window_cell(cmy_index_line_shm_t *home, uint32_t
     return i < CMY_LINE_CELLS ? &home->cell[i] : &home[1].cell[i - CMY_LINE_CELLS];
 }
 
-/* Which cells of a line carry a tag: a bit each. A filter: whoever uses a cell loads it again. */
+/*
+ * Which cells of a line carry a tag: a bit for each 4 bytes of the line, of which the lowest two are its word's and mean
+ * nothing. A filter: whoever uses a cell loads it again.
+ */
 #if defined(__SSE2__) && !CMY_THREAD_SANITIZER && !defined(CMY_SCHEDULE)
 #include <emmintrin.h>
 static inline uint32_t cmy_line_match(const cmy_index_line_shm_t *line, uint32_t tag)
 {
     /* Loads of 16 bytes are not one atomic access, but each aligned cell within is; 14 cells behind an 8-byte word. */
     const __m128i *v = (const __m128i *)(const void *)line;
-    const __m128i want = _mm_set1_epi32((int)tag);
-    __m128i a = _mm_cmpeq_epi32(_mm_srli_epi32(_mm_load_si128(v), 22), want);
-    __m128i b = _mm_cmpeq_epi32(_mm_srli_epi32(_mm_load_si128(v + 1), 22), want);
-    __m128i c = _mm_cmpeq_epi32(_mm_srli_epi32(_mm_load_si128(v + 2), 22), want);
-    __m128i d = _mm_cmpeq_epi32(_mm_srli_epi32(_mm_load_si128(v + 3), 22), want);
-    __m128i all = _mm_packs_epi16(_mm_packs_epi32(a, b), _mm_packs_epi32(c, d));
-    return (uint32_t)_mm_movemask_epi8(all) >> 2; /* the first two lanes are the word */
+    const __m128i want = _mm_set1_epi16((short)tag);
+    __m128i a = _mm_srli_epi32(_mm_load_si128(v), 22), b = _mm_srli_epi32(_mm_load_si128(v + 1), 22);
+    __m128i c = _mm_srli_epi32(_mm_load_si128(v + 2), 22), d = _mm_srli_epi32(_mm_load_si128(v + 3), 22);
+    __m128i low = _mm_cmpeq_epi16(_mm_packs_epi32(a, b), want), high = _mm_cmpeq_epi16(_mm_packs_epi32(c, d), want);
+    return (uint32_t)_mm_movemask_epi8(_mm_packs_epi16(low, high));
 }
 #else
 static inline uint32_t cmy_line_match(const cmy_index_line_shm_t *line, uint32_t tag)
 {
     uint32_t found = 0;
     for (uint32_t i = 0; i < CMY_LINE_CELLS; i++)
-        found |= (uint32_t)(cmy_load32_relaxed(&line->cell[i]) >> 22 == tag) << i;
+        found |= (uint32_t)(cmy_load32_relaxed(&line->cell[i]) >> 22 == tag) << (i + 2);
     return found;
 }
 #endif
@@ -85,9 +86,9 @@ static inline void cmy_probe_begin(cmy_probe_t *probe, cmy_index_line_shm_t *lin
     probe->tag = cmy_index_tag(hash);
     probe->word = cmy_load64_acquire(&probe->home->word); /* pairs with the CAS that committed */
     uint32_t committed = (uint32_t)(probe->word & CMY_MAP_MASK);
-    probe->candidates = cmy_line_match(probe->home, probe->tag) & committed;
+    probe->candidates = cmy_line_match(probe->home, probe->tag) >> 2 & committed;
     if (__builtin_expect(committed >> CMY_LINE_CELLS != 0, 0))
-        probe->candidates |= cmy_line_match(probe->home + 1, probe->tag) << CMY_LINE_CELLS & committed;
+        probe->candidates |= cmy_line_match(probe->home + 1, probe->tag) >> 2 << CMY_LINE_CELLS & committed;
 }
 
 /*

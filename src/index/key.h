@@ -2,10 +2,8 @@
 #ifndef CMY_INDEX_KEY_H
 #define CMY_INDEX_KEY_H
 
-#define XXH_INLINE_ALL
-#include <xxhash.h>
-
 #include "base/bytes.h"
+#include "base/hash.h"
 
 typedef struct cmy_key {
     uint64_t hash;
@@ -27,6 +25,15 @@ static inline __attribute__((always_inline)) void cmy_key_make(cmy_key_t *key, u
     key->bytes = (uint32_t)bytes;
     key->hash = __builtin_expect(bytes <= CMY_SHORT_KEY_BYTES, 1) ? XXH3_64bits_withSeed(text, bytes, seed)
                                                                   : cmy_key_hash(text, bytes, seed);
+}
+
+/* The same, with what was made of the seed. */
+static inline __attribute__((always_inline)) void cmy_key_make_salted(cmy_key_t *key, const cmy_salt_t *salt,
+                                                                      const char *text, size_t bytes)
+{
+    key->text = text;
+    key->bytes = (uint32_t)bytes;
+    key->hash = bytes > CMY_SHORT_KEY_BYTES ? cmy_key_hash(text, bytes, salt->seed) : cmy_hash_to_32(salt, text, bytes);
 }
 
 /* Whether shared words hold the key's text; their lengths were compared. */

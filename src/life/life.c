@@ -61,7 +61,7 @@ static uint64_t free_word(uint64_t phase)
 
 static uint64_t dead_word(uint64_t phase, uint32_t keeper)
 {
-    return cmy_life_word(CMY_SLOT_DEAD, phase >> 3, cmy_life_incarnation(phase), keeper);
+    return cmy_life_word(CMY_SLOT_DEAD, cmy_life_space(phase), cmy_life_incarnation(phase), keeper);
 }
 
 /* Moves ARMED or LEAVING to DEAD. seen: the phase word, and on failure what stands there instead. */
@@ -114,7 +114,7 @@ bool cmy_life_dead(cmy_region_t *region, uint32_t owner)
 static cmy_life_sign_t sign_of(const cmy_region_t *region, uint32_t slot, uint64_t phase)
 {
     uint64_t ours = cmy_life_namespace();
-    if (!ours || cmy_life_word(0, ours, 0, 0) != cmy_life_word(0, phase >> 3, 0, 0))
+    if (!ours || cmy_life_word(0, ours, 0, 0) != cmy_life_word(0, cmy_life_space(phase), 0, 0))
         return CMY_SIGN_NONE;
     if (cmy_life_phase(phase) == CMY_SLOT_JOINING)
         return cmy_life_sign(0, cmy_life_tid(phase));

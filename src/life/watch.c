@@ -50,7 +50,7 @@ static uint32_t examine(const cmy_participant_t *participant, uint32_t from, uin
     for (uint32_t step = 0; step < COMMY_LIMIT_PARTICIPANTS && count > 0; step++) {
         uint64_t phase = cmy_load64_acquire(&region->life[slot].phase);
         bool worth = cmy_life_phase(phase) >= CMY_SLOT_ARMED && cmy_life_tid(phase) != 0 &&
-                     cmy_life_word(0, phase >> 3, 0, 0) == ours && slot != participant->slot;
+                     cmy_life_word(0, cmy_life_space(phase), 0, 0) == ours && slot != participant->slot;
         if (worth) {
             cmy_life_certify(region, slot);
             count--;

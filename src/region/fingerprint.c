@@ -94,6 +94,8 @@ static void add_records(uint64_t *hash)
     ADD_FIELD(hash, cmy_group_shm_t, hint);
     ADD_FIELD(hash, cmy_group_shm_t, name);
     ADD_FIELD(hash, cmy_group_shm_t, cell);
+    ADD_FIELD(hash, cmy_group_shm_t, rotation);
+    ADD_FIELD(hash, cmy_group_shm_t, weighted_rotation);
     ADD_FIELD(hash, cmy_line_shm_t, state);
     ADD_FIELD(hash, cmy_line_shm_t, next);
     ADD_FIELD(hash, cmy_line_shm_t, cell);
@@ -119,7 +121,7 @@ static void add_records(uint64_t *hash)
 
 static void add_constants(uint64_t *hash)
 {
-    static const uint64_t constants[] = {
+    const uint64_t constants[] = {
         CMY_LAYOUT_VERSION,
         CMY_CACHE_LINE,
         CMY_PAGE,
@@ -134,6 +136,7 @@ static void add_constants(uint64_t *hash)
         CMY_OWNER_BITS,
         CMY_SLOT_BITS,
         CMY_INCARNATION_BITS,
+        cmy_owner_incarnation(CMY_OWNER_MASK - 1), /* changes with the order of the two */
         CMY_LINE_CELLS,
         CMY_WINDOW_CELLS,
         CMY_GROUP_CELLS,
@@ -145,6 +148,7 @@ static void add_constants(uint64_t *hash)
         CMY_LATENCY_BUCKETS,
         CMY_LATENCY_STRIPES,
         CMY_SHAPE_DETACHED,
+        CMY_SHAPE_LEASED,
         CMY_HOT_ID_BYTES,
         CMY_NEXT_NIL,
         CMY_NEXT_LINE,

@@ -77,6 +77,7 @@ void cmy_region_place(cmy_region_t *region)
     region->cold = (cmy_service_cold_shm_t *)(base + layout->slab[CMY_SERVICES].cold_offset);
     region->groups = (cmy_group_shm_t *)(base + layout->slab[CMY_GROUPS].offset);
     region->lines = (cmy_line_shm_t *)(base + layout->slab[CMY_LINES].offset);
+    cmy_salt_make(region->seed, &region->salt);
 }
 
 static commy_status_t map_file(const cmy_region_name_t *name, int file, bool writable, cmy_region_t *region)

@@ -12,6 +12,7 @@
 
 #include <sys/types.h>
 
+#include "base/hash.h"
 #include "region/layout.h"
 
 typedef struct cmy_region {
@@ -27,6 +28,7 @@ typedef struct cmy_region {
     cmy_line_shm_t *lines;
     const unsigned char *alive_page; /* first byte 1; the kernel clears it in a forked child */
     uint64_t seed;
+    cmy_salt_t salt; /* what the hash makes of the seed */
     cmy_layout_t layout;
     /* Records known to be reserved, by slab: a private copy of the header's marks, so that the shared line is read
      * only when a number exceeds it. Relaxed; grows only. */
@@ -56,7 +58,7 @@ commy_status_t cmy_region_create(const cmy_region_name_t *name, uint32_t capacit
 
 /* Errors as commy_mesh_attach() of an existing region; MESH_NOT_FOUND without a trace in the error message's order. */
 commy_status_t cmy_region_map(const cmy_region_name_t *name, bool writable, cmy_region_t **region);
-/* Fills in where each area lies, from base and layout. */
+/* Fills in where each area lies, and the salt, from base, layout and seed. */
 void cmy_region_place(cmy_region_t *region);
 void cmy_region_unmap(cmy_region_t **region);
 
@@ -77,12 +79,14 @@ uint64_t cmy_slab_reserved_bytes(const cmy_region_t *region, cmy_slab_kind_t kin
 
 /* FORKED in a forked child (the mapping must not be touched), REMOVED after rm, else SUCCESS. */
 commy_status_t cmy_region_refused(const cmy_region_t *region) __attribute__((cold));
+static inline bool cmy_region_is_usable(const cmy_region_t *region)
+{
+    return __builtin_expect(*(const volatile unsigned char *)region->alive_page != 0, 1) &&
+           __builtin_expect(cmy_load64_relaxed(&region->header->removed) == 0, 1);
+}
 static inline commy_status_t cmy_region_usable(const cmy_region_t *region)
 {
-    if (__builtin_expect(!*(const volatile unsigned char *)region->alive_page, 0) ||
-        __builtin_expect(cmy_load64_relaxed(&region->header->removed) != 0, 0))
-        return cmy_region_refused(region);
-    return COMMY_STATUS_SUCCESS;
+    return cmy_region_is_usable(region) ? COMMY_STATUS_SUCCESS : cmy_region_refused(region);
 }
 
 /* Whether a record may be touched. */

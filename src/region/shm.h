@@ -11,7 +11,7 @@
  *   ------------------------------------------------- reserved when the region is made; below, in chunks as they fill
  *         services (hot)              128 bytes each: all that decides and answers a lookup
  *         services (cold)             1,056 bytes each: what is rarely read
- *         groups                      192 bytes each: a name and its first 24 members
+ *         groups                      256 bytes each: a name, its first 24 members, its rotations
  *         lines                       128 bytes each: 28 further members of a name
  *         statistics                  2,176 bytes each: counters, latencies, requests in flight of 8 participants
  *         small texts, large texts    512 and 4,160 bytes each: metadata
@@ -62,9 +62,9 @@ typedef enum cmy_slab_kind {
  *
  *     FREE --claim--> CLAIMED --publish--> LIVE --retire--> DYING --release, version + 1--> FREE
  *
- * Owner is a participant of one incarnation: 20 bits of incarnation, 11 bits of slot + 1; 0 is nobody. A line that is
- * LIVE names its container there, a group that is LIVE or CLOSING a turn. Version wraps after 2^30 lives of one
- * record; a process that is stopped in the middle of a call for exactly that many could mistake one for another.
+ * Owner is a participant of one incarnation: 10 bits of slot, 20 bits of incarnation, 1; 0 is nobody. A line that is LIVE
+ * names its container there, a group that is LIVE or CLOSING a turn. Version wraps after 2^30 lives of one record; a process
+ * that is stopped in the middle of a call for exactly that many could mistake one for another.
  */
 typedef enum cmy_phase {
     CMY_FREE = 0,
@@ -76,7 +76,7 @@ typedef enum cmy_phase {
 
 #define CMY_VERSION_BITS 30u
 #define CMY_OWNER_BITS 31u
-#define CMY_SLOT_BITS 11u
+#define CMY_SLOT_BITS 10u
 #define CMY_INCARNATION_BITS 20u
 #define CMY_VERSION_MASK ((1u << CMY_VERSION_BITS) - 1)
 #define CMY_OWNER_MASK ((1u << CMY_OWNER_BITS) - 1)
@@ -117,18 +117,18 @@ static inline uint64_t cmy_state_released(uint64_t state)
 
 static inline uint32_t cmy_owner(uint32_t slot, uint32_t incarnation)
 {
-    return (incarnation & CMY_INCARNATION_MASK) << CMY_SLOT_BITS | (slot + 1);
+    return slot << (1 + CMY_INCARNATION_BITS) | (incarnation & CMY_INCARNATION_MASK) << 1 | 1;
 }
 
-/* 0-based slot; out of range for CMY_NOBODY and for bytes that make no sense. */
+/* Out of range for CMY_NOBODY, and for bytes that are no owner. */
 static inline uint32_t cmy_owner_slot(uint32_t owner)
 {
-    return (owner & ((1u << CMY_SLOT_BITS) - 1)) - 1;
+    return owner & 1 ? owner >> (1 + CMY_INCARNATION_BITS) : UINT32_MAX;
 }
 
 static inline uint32_t cmy_owner_incarnation(uint32_t owner)
 {
-    return owner >> CMY_SLOT_BITS;
+    return owner >> 1 & CMY_INCARNATION_MASK;
 }
 
 /*
@@ -173,9 +173,11 @@ typedef struct cmy_header_shm {
 /*
  * Life of a participant slot: what decides, on every lookup, whether an owner lives.
  *
- *     phase   63              41 40           21 20 ... 3 2     0
- *            +------------------+---------------+--------+-------+
- *            | keeper tid   (22)| incarnation 20| ns 18  | phase |      (see life.h for the packing)
+ *     phase   63              42 41    24 23          4   3 2     0
+ *            +------------------+--------+-------------+---+-------+
+ *            | keeper tid   (22)| ns  18 |incarnation20| 1 | phase |      (see life.h for the packing)
+ *
+ * The lowest 24 bits are as in the state of a LIVE record whose owner is ARMED, and in no state of one that is nobody's.
  *
  *     FREE(i) --keeper--> JOINING(i) --keeper--> ARMED(i) --tenant--> LEAVING(i)
  *                            |                      \____________________\___anybody with proof--> DEAD(i)
@@ -261,7 +263,7 @@ typedef struct cmy_service_shm {
     /*  72: 0 without a TTL; else the end of the lease, CLOCK_MONOTONIC ns * 2, + 1 once somebody declared it expired.
      * Moves by CAS; an end never recurs. */
     cmy_word64_t lease;
-    /*  80: record version (30), weight (16), health (2), admin (2). Moves by CAS. */
+    /*  80: record version (30), health (2), unused (14), admin (2), weight (16). Moves by CAS. */
     cmy_word64_t condition;
     /*  88: link to the statistics block (block.h). Moves by CAS. */
     cmy_word64_t stats;
@@ -275,6 +277,7 @@ typedef struct cmy_shape {
     uint8_t tag_count, reserved;
 } cmy_shape_t;
 #define CMY_SHAPE_DETACHED 1u
+#define CMY_SHAPE_LEASED 2u /* it has a TTL: only then is its lease anything but 0 */
 
 /* A service, cold half; same number. Identity as above, but for metadata: a link (block.h) that moves by CAS. */
 typedef struct cmy_service_cold_shm {
@@ -305,6 +308,11 @@ typedef enum cmy_next_kind { CMY_NEXT_NIL = 0, CMY_NEXT_LINE = 1, CMY_NEXT_CLOSE
  * and taken out by the service's executor. hint is a next-like word: the container where a free cell was seen last,
  * tagged with the group's version; kind CMY_NEXT_CLOSED there means a line, and that other containers may have free
  * cells too. It may be wrong, never harmful.
+ *
+ * The rotations say how often the host has selected an instance in turn: nobody's words, raised by whoever selects, by one
+ * relaxed addition each, and never set back, so that any value is right. They have a line of their own, which changes hands
+ * with every selection. Killed after the addition: that turn was taken by nobody. An addition that comes after the record
+ * went to another name costs that one a turn.
  */
 #define CMY_GROUP_CELLS 24u
 typedef struct cmy_group_shm {
@@ -314,6 +322,8 @@ typedef struct cmy_group_shm {
     /*  24 */ cmy_word64_t hint;
     /*  32 */ cmy_word64_t name[8];
     /*  96 */ cmy_word32_t cell[CMY_GROUP_CELLS];
+    /* 192 */ cmy_word64_t rotation, weighted_rotation;
+    /* 208 */ uint8_t pad[48];
 } cmy_group_shm_t;
 
 /* Further members of a group. Linked first, made LIVE by whoever comes; see group/group.h. */
@@ -454,7 +464,9 @@ CMY_AT(cmy_service_cold_shm_t, metadata, 1024);
 _Static_assert(sizeof(cmy_service_cold_shm_t) == 1056, "service, cold");
 CMY_AT(cmy_group_shm_t, name, 32);
 CMY_AT(cmy_group_shm_t, cell, 96);
-_Static_assert(sizeof(cmy_group_shm_t) == 3 * CMY_CACHE_LINE, "group");
+CMY_AT(cmy_group_shm_t, rotation, 192);
+CMY_AT(cmy_group_shm_t, weighted_rotation, 200);
+_Static_assert(sizeof(cmy_group_shm_t) == 4 * CMY_CACHE_LINE, "group");
 CMY_AT(cmy_line_shm_t, cell, 16);
 _Static_assert(sizeof(cmy_line_shm_t) == 2 * CMY_CACHE_LINE, "line");
 CMY_AT(cmy_stat_shm_t, further, 16);

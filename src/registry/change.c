@@ -15,7 +15,7 @@ static commy_status_t begin(commy_mesh_t *mesh, const char *id, cmy_key_t *key, 
     commy_status_t status = cmy_mesh_enter(mesh);
     if (status != COMMY_STATUS_SUCCESS)
         return status;
-    status = cmy_mesh_key(mesh, "service id", id, COMMY_LIMIT_ID_BYTES, key);
+    status = cmy_mesh_key(mesh->region, "service id", id, COMMY_LIMIT_ID_BYTES, key);
     if (status == COMMY_STATUS_SUCCESS && !cmy_service_find(mesh->region, key, record, state))
         status = cmy_mesh_no_service(mesh, id);
     if (status != COMMY_STATUS_SUCCESS)
@@ -82,14 +82,14 @@ commy_status_t commy_service_set_health(commy_mesh_t *mesh, const char *id, int3
     if (health < COMMY_HEALTH_UNKNOWN || health > COMMY_HEALTH_DEGRADED)
         return cmy_fail(COMMY_STATUS_INVALID, "health %d is none of 0 unknown, 1 healthy, 2 unhealthy, 3 degraded",
                         health);
-    return change_condition(mesh, id, 3ull << 16, (uint64_t)health << 16);
+    return change_condition(mesh, id, 3ull << CMY_HEALTH_SHIFT, (uint64_t)health << CMY_HEALTH_SHIFT);
 }
 
 commy_status_t commy_service_set_admin(commy_mesh_t *mesh, const char *id, int32_t admin)
 {
     if (admin < COMMY_ADMIN_ENABLED || admin > COMMY_ADMIN_MAINTENANCE)
         return cmy_fail(COMMY_STATUS_INVALID, "admin state %d is none of 0 enabled, 1 draining, 2 maintenance", admin);
-    return change_condition(mesh, id, 3ull << 18, (uint64_t)admin << 18);
+    return change_condition(mesh, id, 3ull << CMY_ADMIN_SHIFT, (uint64_t)admin << CMY_ADMIN_SHIFT);
 }
 
 commy_status_t commy_service_heartbeat(commy_mesh_t *mesh, const char *id)

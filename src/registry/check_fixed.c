@@ -94,7 +94,7 @@ static void check_tenant(const cmy_look_t *look)
     if (word != (tid | FUTEX_WAITERS) && (word & ~FUTEX_WAITERS) != FUTEX_OWNER_DIED)
         cmy_look_wrong(look, "its life word is %#x, which is neither its keeper's (%u) nor the kernel's mark", word,
                        tid);
-    if (cmy_life_word(0, namespace_inode, 0, 0) != cmy_life_word(0, look->seen >> 3, 0, 0))
+    if (cmy_life_word(0, namespace_inode, 0, 0) != cmy_life_word(0, cmy_life_space(look->seen), 0, 0))
         cmy_look_wrong(look, "its PID namespace is not the one that its phase word names");
     if (cmy_load32_relaxed(&tenant->pid) == 0)
         cmy_look_wrong(look, "its process id is 0");
@@ -114,7 +114,7 @@ void cmy_check_slot(cmy_audit_t *audit, uint32_t slot)
     cmy_look_t look = cmy_look_begin(audit, CMY_SUBJECT_SLOT, slot, &life->phase, ~0ull);
     switch (cmy_life_phase(look.seen)) {
     case CMY_SLOT_FREE:
-        if (look.seen != cmy_life_word(CMY_SLOT_FREE, 0, cmy_life_incarnation(look.seen), 0))
+        if (look.seen != 0 && look.seen != cmy_life_word(CMY_SLOT_FREE, 0, cmy_life_incarnation(look.seen), 0))
             cmy_look_wrong(&look, "is FREE, but names a keeper");
         break;
     case CMY_SLOT_JOINING:

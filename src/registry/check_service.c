@@ -44,6 +44,8 @@ static void check_lease(const cmy_service_look_t *at)
     else if ((lease == 0) != (ttl_ms == 0) || ttl_ms > COMMY_LIMIT_TTL_MS)
         cmy_look_wrong(&at->look, "has a TTL of %llu ms, but %s", (unsigned long long)ttl_ms,
                        lease == 0 ? "no lease" : "its lease says something else");
+    else if (!(at->shape.flags & CMY_SHAPE_LEASED) != (lease == 0))
+        cmy_look_wrong(&at->look, "%s, but its shape says otherwise", lease == 0 ? "has no lease" : "has a lease");
 }
 
 static void check_shape(const cmy_service_look_t *at)
@@ -58,7 +60,7 @@ static void check_shape(const cmy_service_look_t *at)
         cmy_look_wrong(look, "its endpoint is empty");
     if (shape.tag_count > COMMY_LIMIT_TAGS)
         cmy_look_wrong(look, "it has %u tags", shape.tag_count);
-    if ((shape.flags & ~CMY_SHAPE_DETACHED) != 0 || shape.reserved != 0)
+    if ((shape.flags & ~(CMY_SHAPE_DETACHED | CMY_SHAPE_LEASED)) != 0 || shape.reserved != 0)
         cmy_look_wrong(look, "its shape has bits that mean nothing");
 }
 
@@ -93,7 +95,7 @@ static void check_condition(const cmy_service_look_t *at)
     uint64_t condition = cmy_load64_acquire(&at->hot->condition);
     if (!cmy_condition_of(condition, at->look.seen))
         cmy_look_wrong(&at->look, "its condition word is of another life of the record");
-    if (cmy_condition_admin(condition) > COMMY_ADMIN_MAINTENANCE || (condition >> 20 & 0x3fff) != 0)
+    if (cmy_condition_admin(condition) > COMMY_ADMIN_MAINTENANCE || (condition >> 18 & 0x3fff) != 0)
         cmy_look_wrong(&at->look, "its condition word says something that cannot be set");
 }
 

@@ -114,7 +114,7 @@ commy_status_t commy_mesh_wait(const commy_mesh_t *mesh, const char *name, uint6
         return cmy_mesh_null("new_version");
     commy_status_t status = cmy_mesh_usable(mesh);
     if (status == COMMY_STATUS_SUCCESS && name)
-        status = cmy_mesh_key(mesh, "service name", name, COMMY_LIMIT_NAME_BYTES, &key);
+        status = cmy_mesh_key(mesh->region, "service name", name, COMMY_LIMIT_NAME_BYTES, &key);
     if (status != COMMY_STATUS_SUCCESS)
         return status;
     const uint64_t *hash = name ? &key.hash : NULL;

@@ -103,7 +103,7 @@ commy_status_t commy_iterate_name(const commy_mesh_t *mesh, const char *name, co
     *iterator = (commy_iterator_t){._container = NO_CONTAINER};
     commy_status_t status = cmy_mesh_usable(mesh);
     if (status == COMMY_STATUS_SUCCESS)
-        status = cmy_mesh_key(mesh, "service name", name, COMMY_LIMIT_NAME_BYTES, &key);
+        status = cmy_mesh_key(mesh->region, "service name", name, COMMY_LIMIT_NAME_BYTES, &key);
     if (status != COMMY_STATUS_SUCCESS)
         return status;
     if (cmy_group_find(mesh->region, &key, &iterator->_group, &iterator->_group_state)) {

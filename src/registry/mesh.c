@@ -29,7 +29,7 @@ commy_status_t cmy_mesh_look_up(const commy_mesh_t *mesh, const char *id, uint32
     cmy_key_t key;
     commy_status_t status = cmy_mesh_usable(mesh);
     if (status == COMMY_STATUS_SUCCESS)
-        status = cmy_mesh_key(mesh, "service id", id, COMMY_LIMIT_ID_BYTES, &key);
+        status = cmy_mesh_key(mesh->region, "service id", id, COMMY_LIMIT_ID_BYTES, &key);
     if (status == COMMY_STATUS_SUCCESS && !cmy_service_find(mesh->region, &key, record, state))
         status = cmy_mesh_no_service(mesh, id);
     return status;
@@ -159,6 +159,8 @@ void commy_mesh_detach(commy_mesh_t **mesh)
     } else {
         commy_mesh_leave(gone);
     }
+    if (gone->pickers)
+        gone->pickers->end(gone->pickers);
     cmy_region_unmap(&gone->region);
     free(gone);
 }

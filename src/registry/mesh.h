@@ -27,6 +27,12 @@
 
 typedef enum cmy_mesh_phase { CMY_MESH_ATTACHED, CMY_MESH_JOINED, CMY_MESH_LEAVING, CMY_MESH_LEFT } cmy_mesh_phase_t;
 
+/* What a room above keeps with a handle, at the head of its own structure: put there once, by cmy_rcu_swap(), and given back
+ * when the handle is, in a forked child too. */
+typedef struct cmy_annex {
+    void (*end)(struct cmy_annex *annex);
+} cmy_annex_t;
+
 struct commy_mesh {
     cmy_region_t *region;
     cmy_actor_t actor; /* its owner is set while JOINED */
@@ -36,6 +42,7 @@ struct commy_mesh {
     pthread_mutex_t leaving, lifecycle;
     char node_id[COMMY_LIMIT_MESH_BYTES + 1];
     uint16_t listen_port;
+    cmy_annex_t *pickers; /* mesh/picker.h; null before the first selection */
 };
 
 /* A null handle or parameter. */
@@ -74,7 +81,7 @@ static inline void cmy_mesh_exit(commy_mesh_t *mesh)
 
 /* Makes a key of a service id or name. Errors: INVALID, for a length out of bounds. */
 void cmy_mesh_bad_key(const char *what, const char *text, size_t max) __attribute__((cold));
-static inline __attribute__((always_inline)) commy_status_t cmy_mesh_key(const commy_mesh_t *mesh, const char *what,
+static inline __attribute__((always_inline)) commy_status_t cmy_mesh_key(const cmy_region_t *region, const char *what,
                                                                          const char *text, size_t max, cmy_key_t *key)
 {
     size_t bytes = text ? cmy_bytes_length(text, max + 1) : 0;
@@ -82,7 +89,7 @@ static inline __attribute__((always_inline)) commy_status_t cmy_mesh_key(const c
         cmy_mesh_bad_key(what, text, max);
         return COMMY_STATUS_INVALID;
     }
-    cmy_key_make(key, mesh->region->seed, text, bytes);
+    cmy_key_make_salted(key, &region->salt, text, bytes);
     return COMMY_STATUS_SUCCESS;
 }
 

@@ -5,123 +5,99 @@
  * on a read-only mapping. What is copied counts only if the record's state is the same afterwards; if not, the pass goes
  * on, since another record may have taken the id over.
  */
-#include "registry/mesh.h"
+#include "registry/find.h"
 
-/* Any lookup, and whatever may be wrong with it. */
-static __attribute__((noinline)) commy_status_t find_any(const commy_mesh_t *mesh, const char *id,
-                                                         commy_target_t *target)
+commy_status_t cmy_find_any(const cmy_region_t *region, const char *id, commy_target_t *target)
 {
     cmy_key_t key;
     cmy_probe_t probe;
     uint32_t record;
     uint64_t state;
-    commy_status_t status = cmy_mesh_key(mesh, "service id", id, COMMY_LIMIT_ID_BYTES, &key);
+    commy_status_t status = cmy_region_usable(region);
+    if (status == COMMY_STATUS_SUCCESS)
+        status = cmy_mesh_key(region, "service id", id, COMMY_LIMIT_ID_BYTES, &key);
     if (status != COMMY_STATUS_SUCCESS)
         return status;
     if (!target)
         return cmy_mesh_null("target");
-    const cmy_region_t *region = mesh->region;
     cmy_probe_begin(&probe, region->ids, region->layout.id_lines, key.hash);
     while (cmy_service_seek(region, &key, &probe, &record, &state)) {
         cmy_service_copy_target(region, record, state, target);
         if (cmy_service_same(cmy_service_at(region, record), state))
             return COMMY_STATUS_SUCCESS;
     }
-    return cmy_mesh_no_service(mesh, id);
+    return cmy_fail_no_service(region->place, id);
 }
 
-/*
- * The usual answer in straight code without a call, which leaves everything in registers: the first candidate is the
- * service, its texts are short, it has an owner and no lease. False says nothing: find_any() looks properly.
- */
-static inline __attribute__((always_inline)) bool find_usual(const cmy_region_t *region, const cmy_key_t *key,
-                                                             const cmy_probe_t *probe, commy_target_t *target)
+/* Of up to 8 bytes, or over 32. */
+static __attribute__((noinline)) commy_status_t find_to_8(const cmy_region_t *region, const char *id,
+                                                          commy_target_t *target, uint32_t bytes)
 {
-    cmy_probe_t first = *probe;
-    uint32_t record;
-    if (!cmy_probe_next(&first, &record) || record >= cmy_region_reserved(region, CMY_SERVICES))
-        return false;
-    const cmy_service_shm_t *service = cmy_service_at(region, record);
-    uint64_t state = cmy_load64_acquire(&service->state);
-    cmy_shape_t shape = cmy_shape_unpack(cmy_load64_relaxed(&service->shape));
-    if (cmy_state_phase(state) != CMY_LIVE || shape.id_bytes != key->bytes || !cmy_key_equal(key, service->id) ||
-        !cmy_life_alive(region, cmy_state_owner(state)) || shape.endpoint_bytes >= CMY_HOT_ENDPOINT_BYTES ||
-        cmy_load64_relaxed(&service->lease) != 0)
-        return false;
-    uint64_t condition = cmy_load64_relaxed(&service->condition);
-    target->reference = cmy_reference(record, state);
-    target->weight = cmy_condition_weight(condition);
-    target->status = (int32_t)cmy_condition_health(condition);
-    target->port = shape.port;
-    cmy_service_copy_hot_endpoint(service, shape.endpoint_bytes, target->endpoint);
-    return cmy_service_same(service, state);
+    if (__builtin_expect(bytes - 1 > 7, 0))
+        return cmy_find_any(region, id, target);
+    return cmy_find_hashed(region, id, bytes, cmy_hash_to_32(&region->salt, id, bytes), target);
 }
 
-/* A lookup whose key was made and whose probe was begun. */
-static inline __attribute__((always_inline)) commy_status_t find_begun(const commy_mesh_t *mesh, const cmy_key_t *key,
-                                                                       const cmy_probe_t *probe, commy_target_t *target)
+commy_status_t cmy_find_to_16(const cmy_region_t *region, const char *id, commy_target_t *target, uint32_t bytes)
 {
-    const cmy_region_t *region = mesh->region;
-    bool is_short = key->bytes <= CMY_SHORT_KEY_BYTES;
-    if (probe->candidates == 0)
-        return is_short ? cmy_fail_no_short_service(region->place, key->text, key->bytes)
-                        : cmy_mesh_no_service(mesh, key->text);
-    if (__builtin_expect(is_short && find_usual(region, key, probe, target), 1))
-        return COMMY_STATUS_SUCCESS;
-    return find_any(mesh, key->text, target);
+    if (bytes - 9 > 7)
+        return find_to_8(region, id, target, bytes);
+    return cmy_find_hashed(region, id, bytes, cmy_hash_9_to_16(&region->salt, id, bytes), target);
 }
 
 commy_status_t commy_service_find(const commy_mesh_t *mesh, const char *id, commy_target_t *target)
 {
-    cmy_key_t key;
-    cmy_probe_t probe;
-    commy_status_t status = cmy_mesh_usable(mesh);
-    if (__builtin_expect(status != COMMY_STATUS_SUCCESS, 0))
-        return status;
-    size_t bytes = id && target ? cmy_bytes_length(id, CMY_SHORT_KEY_BYTES + 1) : 0;
-    if (__builtin_expect(bytes == 0 || bytes > CMY_SHORT_KEY_BYTES, 0))
-        return find_any(mesh, id, target);
-    const cmy_region_t *region = mesh->region;
-    cmy_key_make(&key, region->seed, id, bytes);
-    cmy_probe_begin(&probe, region->ids, region->layout.id_lines, key.hash);
-    return find_begun(mesh, &key, &probe, target);
+    if (__builtin_expect(!mesh, 0))
+        return cmy_mesh_null("mesh");
+    return cmy_find(mesh->region, id, target);
 }
 
 /* Batches are cut into this many lookups, whose cache misses overlap. */
 #define BATCH 16u
 
+/* 0 for one that is too long to be an id. */
+static uint64_t hash_of_long(const cmy_region_t *region, const char *id)
+{
+    size_t bytes = cmy_bytes_length(id, COMMY_LIMIT_ID_BYTES + 1);
+    return bytes <= COMMY_LIMIT_ID_BYTES ? cmy_key_hash(id, bytes, region->seed) : 0;
+}
+
 /*
  * Three passes over a batch, each asking for the memory that the next one reads: the index line, then the record that its
  * first candidate names, then the lookup itself.
  */
-static commy_status_t find_batch(const commy_mesh_t *mesh, const char *const *ids, size_t n, commy_target_t *targets,
+static commy_status_t find_batch(const cmy_region_t *region, const char *const *ids, size_t n, commy_target_t *targets,
                                  int32_t *codes)
 {
-    const cmy_region_t *region = mesh->region;
-    cmy_key_t key[BATCH];
-    cmy_probe_t probe[BATCH];
+    uint64_t hash[BATCH];
+    uint32_t bytes[BATCH], cell[BATCH] = {0};
+    cmy_found_t found[BATCH];
     commy_status_t worst = COMMY_STATUS_SUCCESS;
     for (size_t i = 0; i < n; i++) {
-        codes[i] = (int32_t)cmy_mesh_key(mesh, "service id", ids[i], COMMY_LIMIT_ID_BYTES, &key[i]);
-        if (codes[i] == COMMY_STATUS_SUCCESS)
-            __builtin_prefetch(&region->ids[cmy_index_home(key[i].hash, region->layout.id_lines)]);
+        bytes[i] = ids[i] ? cmy_bytes_short_length(ids[i]) : 0;
+        hash[i] = bytes[i] <= CMY_SHORT_KEY_BYTES ? cmy_hash_to_32(&region->salt, ids[i], bytes[i])
+                                                  : hash_of_long(region, ids[i]);
+        __builtin_prefetch(&region->ids[cmy_index_home(hash[i], region->layout.id_lines)]);
     }
     for (size_t i = 0; i < n; i++) {
-        if (codes[i] != COMMY_STATUS_SUCCESS)
-            continue;
-        cmy_probe_begin(&probe[i], region->ids, region->layout.id_lines, key[i].hash);
-        cmy_probe_t look = probe[i];
-        uint32_t record;
-        if (cmy_probe_next(&look, &record) && cmy_region_holds(region, CMY_SERVICES, record)) {
+        found[i] = cmy_find_cell(region, hash[i], &cell[i]);
+        uint32_t record = (cell[i] & CMY_CELL_RECORD_MASK) - 1;
+        if (record < cmy_region_reserved(region, CMY_SERVICES)) {
             __builtin_prefetch(cmy_service_at(region, record));
             __builtin_prefetch((const char *)cmy_service_at(region, record) + CMY_CACHE_LINE);
         }
     }
     for (size_t i = 0; i < n; i++) {
-        if (codes[i] == COMMY_STATUS_SUCCESS)
-            codes[i] = (int32_t)find_begun(mesh, &key[i], &probe[i], &targets[i]);
-        if (codes[i] != COMMY_STATUS_SUCCESS && worst == COMMY_STATUS_SUCCESS)
-            worst = (commy_status_t)codes[i];
+        commy_status_t status = COMMY_STATUS_SUCCESS;
+        if (__builtin_expect(bytes[i] - 1 >= CMY_SHORT_KEY_BYTES, 0))
+            status = cmy_find_any(region, ids[i], &targets[i]);
+        else if (found[i] == CMY_FOUND_NONE)
+            status = cmy_fail_no_short_service(region->place, ids[i], bytes[i]);
+        else if (found[i] != CMY_FOUND || !cmy_find_answer(region, cell[i], ids[i], bytes[i], &targets[i]))
+            status = cmy_find_any(region, ids[i], &targets[i]);
+        codes[i] = (int32_t)status;
+        if (worst == COMMY_STATUS_SUCCESS)
+            worst = status;
     }
     return worst;
 }
@@ -136,7 +112,7 @@ commy_status_t commy_service_find_many(const commy_mesh_t *mesh, const char *con
         return cmy_mesh_null(!ids ? "ids" : !targets ? "targets" : "codes");
     for (size_t i = 0; i < n; i += BATCH) {
         size_t some = n - i < BATCH ? n - i : BATCH;
-        commy_status_t batch = find_batch(mesh, ids + i, some, targets + i, codes + i);
+        commy_status_t batch = find_batch(mesh->region, ids + i, some, targets + i, codes + i);
         if (status == COMMY_STATUS_SUCCESS)
             status = batch;
     }
@@ -153,7 +129,7 @@ commy_status_t commy_service_get(const commy_mesh_t *mesh, const char *id, commy
         return cmy_mesh_null("info");
     commy_status_t status = cmy_mesh_usable(mesh);
     if (status == COMMY_STATUS_SUCCESS)
-        status = cmy_mesh_key(mesh, "service id", id, COMMY_LIMIT_ID_BYTES, &key);
+        status = cmy_mesh_key(mesh->region, "service id", id, COMMY_LIMIT_ID_BYTES, &key);
     if (status != COMMY_STATUS_SUCCESS)
         return status;
     const cmy_region_t *region = mesh->region;

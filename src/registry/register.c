@@ -227,7 +227,7 @@ commy_status_t commy_service_unregister(commy_mesh_t *mesh, const char *id)
     commy_status_t status = cmy_mesh_enter(mesh);
     if (status != COMMY_STATUS_SUCCESS)
         return status;
-    status = cmy_mesh_key(mesh, "service id", id, COMMY_LIMIT_ID_BYTES, &key);
+    status = cmy_mesh_key(mesh->region, "service id", id, COMMY_LIMIT_ID_BYTES, &key);
     if (status == COMMY_STATUS_SUCCESS) {
         bool retired = false;
         /* Losing the CAS means that somebody else took it away; the id may be registered anew by then: look again. */

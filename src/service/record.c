@@ -23,7 +23,7 @@ void cmy_service_fill(const cmy_region_t *region, uint32_t record, uint64_t clai
         .id_bytes = (uint8_t)draft->id.bytes,
         .name_bytes = (uint8_t)draft->name.bytes,
         .endpoint_bytes = (uint8_t)draft->endpoint_bytes,
-        .flags = draft->detached ? CMY_SHAPE_DETACHED : 0,
+        .flags = (draft->detached ? CMY_SHAPE_DETACHED : 0) | (draft->ttl_ms != 0 ? CMY_SHAPE_LEASED : 0),
         .port = draft->port,
         .tag_count = (uint8_t)draft->tag_count,
     };

@@ -35,11 +35,24 @@ static inline uint64_t cmy_shape_pack(cmy_shape_t shape)
     return word;
 }
 
-/* Condition: version of the record (30), admin (2), health (2), weight (16). */
+/* Whether a record of this shape has an id of so many bytes (up to 255), an endpoint that lies in the hot record, no TTL. */
+static inline bool cmy_shape_is_hot(uint64_t shape, size_t id_bytes)
+{
+    const cmy_shape_t looked_at = {
+        .id_bytes = 0xff, .endpoint_bytes = 0x100 - CMY_HOT_ENDPOINT_BYTES, .flags = CMY_SHAPE_LEASED};
+    return ((shape ^ id_bytes * cmy_shape_pack((cmy_shape_t){.id_bytes = 1})) & cmy_shape_pack(looked_at)) == 0;
+}
+
+/*
+ * Condition: version of the record (30), health (2), unused (14), admin (2), weight (16). Health and weight lie as
+ * commy_target_t has them: what else there is has to be masked, not moved.
+ */
+#define CMY_HEALTH_SHIFT 32u
+#define CMY_ADMIN_SHIFT 16u
 static inline uint64_t cmy_condition(uint64_t state, uint32_t weight, uint32_t health, uint32_t admin)
 {
-    return (uint64_t)cmy_state_version(state) << 34 | (uint64_t)(admin & 3) << 18 | (uint64_t)(health & 3) << 16 |
-           (weight & 0xffffu);
+    return (uint64_t)cmy_state_version(state) << 34 | (uint64_t)(health & 3) << CMY_HEALTH_SHIFT |
+           (uint64_t)(admin & 3) << CMY_ADMIN_SHIFT | (weight & 0xffffu);
 }
 static inline bool cmy_condition_of(uint64_t condition, uint64_t state)
 {
@@ -51,11 +64,24 @@ static inline uint32_t cmy_condition_weight(uint64_t condition)
 }
 static inline uint32_t cmy_condition_health(uint64_t condition)
 {
-    return (uint32_t)(condition >> 16) & 3;
+    return (uint32_t)(condition >> CMY_HEALTH_SHIFT) & 3;
 }
 static inline uint32_t cmy_condition_admin(uint64_t condition)
 {
-    return (uint32_t)(condition >> 18) & 3;
+    return (uint32_t)(condition >> CMY_ADMIN_SHIFT) & 3;
+}
+
+/* Weight and health of a service, as they are set. */
+static inline void cmy_condition_tell(uint64_t condition, commy_target_t *target)
+{
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    uint64_t both = condition & cmy_condition(0, 0xffff, 3, 0);
+    _Static_assert(offsetof(commy_target_t, status) == offsetof(commy_target_t, weight) + 4, "both at once");
+    memcpy((char *)target + offsetof(commy_target_t, weight), &both, sizeof both);
+#else
+    target->weight = cmy_condition_weight(condition);
+    target->status = (int32_t)cmy_condition_health(condition);
+#endif
 }
 
 /* Lease: end in CLOCK_MONOTONIC ns, times two, plus one once declared expired. 0: none. */

@@ -14,7 +14,6 @@ static cmy_stripe_shm_t *stripe_of(const cmy_region_t *region, uint64_t name_has
 {
     return &region->stripes[name_hash >> 57];
 }
-_Static_assert(CMY_STRIPES == 1u << (64 - 57), "the upper bits of a hash choose the stripe");
 
 static cmy_stripe_shm_t *bell_of(const cmy_region_t *region)
 {

@@ -37,6 +37,16 @@ void cmy_wait_announce_all(cmy_region_t *region);
 uint64_t cmy_wait_version(const cmy_region_t *region, const uint64_t *name_hash);
 
 /*
+ * The word that every change to an instance of a name raises, after it can be seen. It is of the name's stripe, so that
+ * other names raise it too. Loaded with acquire: what is read afterwards is as new as every change announced until then.
+ */
+static inline const cmy_word64_t *cmy_wait_word(const cmy_region_t *region, uint64_t name_hash)
+{
+    return &region->stripes[name_hash >> 57].version;
+}
+_Static_assert(CMY_STRIPES == 1u << (64 - 57), "the upper bits of a hash choose the stripe");
+
+/*
  * Sleeps until the version is another, or for one slice of at most `slice_ms`, up to CMY_WAIT_SLICE_MS. Returns SUCCESS
  * (look again), INTERRUPTED when a signal handler ran.
  */

@@ -21,7 +21,7 @@ const ex_case_t ex_cases[] = {
     CASE("three-inserters-agree", "", "R11|R11|R11"),
     CASE("ids-with-one-tag-are-told-apart", "", "R11 U1|R22|F1 F2"),
     CASE("neighbours-share-a-window", "", "R13 U1|R31|F1 F3", .homes = 2),
-    CASE("an-unregistered-id-is-free-at-once", "R11", "U1 R11|R11|F1"),
+    CASE("an-unregistered-id-is-free-at-once", "R11", "U1 R11|R11|F1", .weight = 6),
     CASE("a-full-window-is-refused-not-broken", "R41", "R11|R21|R31 U3", .line_cells = 1, .flags = EX_MAY_BE_FULL),
 
     /* ids and death */
@@ -47,6 +47,15 @@ const ex_case_t ex_cases[] = {
     CASE("a-joiner-that-dies-leaves-no-cell", "R11 U1", "R11|R21|C", .deaths = 1),
     CASE("a-collector-that-dies-leaves-a-group", "R11 U1", "C|R11 D1", .deaths = 1),
     CASE("reapers-and-collectors-agree", "R11", "P C|P C", .deaths = 1, .settler_dies = true),
+
+    /* selecting */
+    CASE("a-selection-is-of-one-life", "R11", "K1|U1 R11", .services = 1),
+    CASE("a-selection-is-of-its-name", "R11", "K1|U1 R12", .services = 1),
+    CASE("a-selection-is-of-who-is-there", "R11 R21", "K1|U1|U2 R31"),
+    CASE("a-selection-sees-what-was-acknowledged", "", "R11 K1 U1 K1|R21|K1"),
+    CASE("a-selection-sees-a-weight-or-the-next", "R11", "X1 K1|X1|K1"),
+    CASE("a-selection-passes-over-the-dead", "R11", "K1 K1|R21", .deaths = 1),
+    CASE("a-selection-survives-those-it-knew", "R11 R21", "K1|P R31", .deaths = 1, .settler_dies = true),
 
     /* lines */
     CASE("a-line-is-linked-once", "R11", "R21|R31|D1", .group_cells = 1, .line_members = 1),

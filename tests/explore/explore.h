@@ -172,6 +172,7 @@ extern uint32_t ex_running; /* actor whose fiber runs; EX_KERNEL: none */
 typedef struct ex_private {
     commy_mesh_t mesh;
     uint32_t owner, tid;               /* of its latest life */
+    void *heap;                        /* of the selection at hand; see seams.c */
     uint64_t token[EX_IDS][EX_TOKENS]; /* of its requests to each id, the last first */
     cmy_flight_t flight[EX_IDS * EX_TOKENS];
     uint8_t open;        /* a bit for each of these */
@@ -179,6 +180,13 @@ typedef struct ex_private {
 } ex_private_t;
 
 ex_private_t *ex_private(uint32_t who);
+
+/* What a selection allocates. It lies on the fiber's stack, so that it is saved and told apart with all else that the process
+ * knows. */
+typedef struct ex_heap {
+    _Alignas(64) unsigned char memory[24576];
+    size_t used;
+} ex_heap_t;
 
 /* The actor's handle: its own, or the one that threads share. */
 extern commy_mesh_t ex_shared_mesh;

@@ -133,6 +133,17 @@ static bool applies(const ex_event_t *is, uint32_t event, entry_t *entry)
     }
 }
 
+/* Whether a selection's result is somebody who was there. That nobody was is told elsewhere. */
+static bool selects(const ex_event_t *is, const order_t *order)
+{
+    bool fits = !is->ended || is->status != COMMY_STATUS_SUCCESS;
+    for (uint32_t id = 0; id < EX_IDS && !fits; id++) {
+        const entry_t *entry = &order->entry[id];
+        fits = entry->holder != 0 && !entry->hidden && is->value == entry->holder - 1u && is->detail == entry->weight;
+    }
+    return fits;
+}
+
 static void remove_all_of(order_t *order, uint32_t who)
 {
     for (uint32_t id = 0; id < EX_IDS; id++) {
@@ -198,7 +209,9 @@ static bool search(const order_t *order)
         next.done |= 1ull << event;
         if (is->kind == EX_DEATH || is->kind == 'L')
             remove_all_of(&next, is->who);
-        else if (is->kind != 'T' && !applies(is, event, &next.entry[is->id - 1]))
+        else if (is->kind == 'K' && !selects(is, &next))
+            continue;
+        else if (is->kind != 'T' && is->kind != 'K' && !applies(is, event, &next.entry[is->id - 1]))
             continue;
         if (search(&next))
             return true;
@@ -212,7 +225,7 @@ bool ex_history_explained(void)
     tried_count = 0;
     in_question = 0;
     for (uint32_t event = 0; event < EX_SCRATCH_EVENT; event++)
-        if (event_at(event)->begun && strchr("RUFGMNQXHLT+", event_at(event)->kind))
+        if (event_at(event)->begun && strchr("RUFGKMNQXHLT+", event_at(event)->kind))
             in_question |= 1ull << event;
     order_t order;
     memset(&order, 0, sizeof order);

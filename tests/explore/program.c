@@ -7,6 +7,7 @@
  *     G1      get all about id 1               D1   discover name 1
  *     M1 N1   set metadata of id 1; long ones  Q1   read them
  *     X1      set the weight of id 1           H1   heartbeat
+ *     K1      select from name 1, with a picker that was made before the call
  *     S1      find id 1 and report a request   Z1   read its counters, and what is in flight
  *     B1      find id 1 and begin a request    E1   end it
  *     V1 W1   read the version of name 1; wait until it differs (0: of the whole mesh)
@@ -82,9 +83,9 @@ static uint8_t digit(const char **at)
 static bool parse_op(const char **at, ex_op_t *op)
 {
     *op = (ex_op_t){.kind = (uint8_t) * (*at)++};
-    if (!strchr("RUFGDMNQXHSZBEVWCPLJT", op->kind))
+    if (!strchr("RUFGDKMNQXHSZBEVWCPLJT", op->kind))
         return false;
-    if (strchr("DVW", op->kind)) {
+    if (strchr("DKVW", op->kind)) {
         op->name = digit(at);
     } else if (strchr("RUFGMNQXHSZBE", op->kind)) {
         op->id = digit(at);
@@ -415,10 +416,48 @@ static commy_status_t call(commy_mesh_t *mesh, const ex_op_t *op, uint32_t event
     }
 }
 
+/* In turn. */
+static commy_status_t do_select(commy_mesh_t *mesh, const ex_op_t *op, ex_event_t *out)
+{
+    commy_target_t target = {0};
+    commy_status_t status = commy_service_select(mesh, ex_name_text(op->name), NULL, &target);
+    if (status == COMMY_STATUS_SUCCESS) {
+        out->value = event_of_port(target.port, target.endpoint);
+        out->detail = event_of_weight(target.weight);
+    }
+    return status;
+}
+
+/* The call begins when there is a picker, unless there was nobody to put into it. */
+static void run_select(uint32_t who, const ex_op_t *op, uint32_t event)
+{
+    ex_event_t out = {0};
+    ex_heap_t heap;
+    memset(&heap, 0, sizeof heap);
+    commy_mesh_t *mesh = ex_mesh(who);
+    ex_private(who)->heap = &heap;
+    mesh->pickers = NULL;
+    do_select(mesh, op, &out);
+    ex_history_begin(event);
+    out = (ex_event_t){0};
+    ex_event_t *is = &ex_history.event[event];
+    out.status = (int32_t)do_select(mesh, op, &out);
+    is->status = out.status;
+    is->value = out.value;
+    is->detail = out.detail;
+    ex_history_end(event);
+    mesh->pickers = NULL;
+    ex_private(who)->heap = NULL;
+}
+
 /* The result lies on the stack until the call has ended: what the history holds changes once, at that instant. */
 void ex_program_run(uint32_t who, const ex_op_t *op, uint32_t event)
 {
     ex_event_t out = {0};
+    if (op->kind == 'K') {
+        run_select(who, op, event);
+        return;
+    }
     ex_history_begin(event);
     out.status = (int32_t)call(ex_mesh(who), op, event, &out);
     ex_event_t *is = &ex_history.event[event];

@@ -51,6 +51,79 @@ void __wrap_cmy_error_restore(const cmy_error_t *saved)
     (void)saved;
 }
 
+/* ------------------------------------------------------------------ memory */
+
+void *__wrap_malloc(size_t bytes);
+void *__wrap_calloc(size_t count, size_t bytes);
+void *__wrap_realloc(void *old, size_t bytes);
+void *__wrap_aligned_alloc(size_t alignment, size_t bytes);
+void __wrap_free(void *memory);
+void *__real_malloc(size_t bytes);
+void *__real_calloc(size_t count, size_t bytes);
+void *__real_realloc(void *old, size_t bytes);
+void *__real_aligned_alloc(size_t alignment, size_t bytes);
+void __real_free(void *memory);
+
+static ex_heap_t *heap_at_hand(void)
+{
+    return ex_running == EX_KERNEL ? NULL : ex_private(ex_running)->heap;
+}
+
+/* Nothing is given back before the selection ends. */
+static void *take(ex_heap_t *heap, size_t bytes)
+{
+    size_t rounded = (bytes + 63) / 64 * 64;
+    if (rounded > sizeof heap->memory - heap->used)
+        return NULL;
+    heap->used += rounded;
+    return heap->memory + heap->used - rounded;
+}
+
+void *__wrap_malloc(size_t bytes)
+{
+    ex_heap_t *heap = heap_at_hand();
+    return heap ? take(heap, bytes) : __real_malloc(bytes);
+}
+
+void *__wrap_calloc(size_t count, size_t bytes)
+{
+    ex_heap_t *heap = heap_at_hand(); /* all zero, where it was not taken yet */
+    return heap ? take(heap, count * bytes) : __real_calloc(count, bytes);
+}
+
+void *__wrap_realloc(void *old, size_t bytes)
+{
+    ex_heap_t *heap = heap_at_hand();
+    if (!heap)
+        return __real_realloc(old, bytes);
+    unsigned char *taken = take(heap, bytes);
+    if (taken && old) /* and what lies behind it, which does no harm */
+        memcpy(taken, old,
+               (size_t)(taken - (unsigned char *)old) < bytes ? (size_t)(taken - (unsigned char *)old) : bytes);
+    return taken;
+}
+
+void *__wrap_aligned_alloc(size_t alignment, size_t bytes)
+{
+    ex_heap_t *heap = heap_at_hand();
+    return heap ? take(heap, bytes) : __real_aligned_alloc(alignment, bytes);
+}
+
+void __wrap_free(void *memory)
+{
+    if (!heap_at_hand())
+        __real_free(memory);
+}
+
+/* The same for all, so that equal states are equal. */
+ssize_t __wrap_getrandom(void *out, size_t bytes, unsigned flags);
+ssize_t __wrap_getrandom(void *out, size_t bytes, unsigned flags)
+{
+    (void)flags;
+    memset(out, 7, bytes);
+    return (ssize_t)bytes;
+}
+
 /* ------------------------------------------------------------------ clocks */
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);

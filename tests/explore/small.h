@@ -22,16 +22,10 @@ static inline void cmy_rcu_read_unlock(void)
 static inline void cmy_rcu_synchronize(void)
 {
 }
-
 #define cmy_rcu_load(place) (*(place))
-static inline bool cmy_rcu_swap_pointer(void **place, void **seen, void *to)
-{
-    if (*place != *seen)
-        return *seen = *place, false;
-    *place = to;
-    return true;
-}
-#define cmy_rcu_swap(place, seen, to) cmy_rcu_swap_pointer((void **)(place), (void **)(seen), (to))
+#define cmy_rcu_exchange(place, pointer) __atomic_exchange_n((place), (pointer), __ATOMIC_RELAXED)
+#define cmy_rcu_swap(place, seen, to)                                                                                  \
+    __atomic_compare_exchange_n((place), (seen), (to), false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)
 
 /* Waiting longer after each failure changes nothing here but the time it takes. */
 #include <ck_backoff.h>

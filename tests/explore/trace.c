@@ -16,11 +16,12 @@ static const char *field_of(cmy_slab_kind_t kind, size_t offset, char *out, size
         size_t offset;
         const char *name;
     } fields[] = {
-        {CMY_SERVICES, 8, "hash"},      {CMY_SERVICES, 16, "shape"},     {CMY_SERVICES, 64, "position"},
-        {CMY_SERVICES, 72, "lease"},    {CMY_SERVICES, 80, "condition"}, {CMY_SERVICES, 88, "statistics link"},
-        {CMY_GROUPS, 8, "next"},        {CMY_GROUPS, 16, "hash"},        {CMY_GROUPS, 24, "hint"},
-        {CMY_LINES, 8, "next"},         {CMY_STATS, 8, "home"},          {CMY_SMALL_TEXTS, 8, "home"},
-        {CMY_SMALL_TEXTS, 12, "bytes"}, {CMY_LARGE_TEXTS, 8, "home"},    {CMY_LARGE_TEXTS, 12, "bytes"},
+        {CMY_SERVICES, 8, "hash"},     {CMY_SERVICES, 16, "shape"},     {CMY_SERVICES, 64, "position"},
+        {CMY_SERVICES, 72, "lease"},   {CMY_SERVICES, 80, "condition"}, {CMY_SERVICES, 88, "statistics link"},
+        {CMY_GROUPS, 8, "next"},       {CMY_GROUPS, 16, "hash"},        {CMY_GROUPS, 24, "hint"},
+        {CMY_GROUPS, 192, "rotation"}, {CMY_GROUPS, 200, "rotation"},   {CMY_LINES, 8, "next"},
+        {CMY_STATS, 8, "home"},        {CMY_SMALL_TEXTS, 8, "home"},    {CMY_SMALL_TEXTS, 12, "bytes"},
+        {CMY_LARGE_TEXTS, 8, "home"},  {CMY_LARGE_TEXTS, 12, "bytes"},
     };
     if (offset == 0)
         return "state";

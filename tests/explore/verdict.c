@@ -93,7 +93,7 @@ void ex_verdict_solo(uint32_t who)
 
 void ex_verdict_bystander(void)
 {
-    static const char program[] = "D1 F1 R44m F4 G4 D4 M4 Q4 X4 S4 B4 E4 Z4 H4 D0 U4 R11 U1 C P F1";
+    static const char program[] = "D1 F1 R44m F4 K4 G4 D4 M4 Q4 X4 S4 B4 E4 Z4 H4 D0 U4 R11 U1 C P F1";
     ex_snapshot_t *snapshot = ex_snapshot_take(EX_OBSERVER);
     observe(program);
     ex_snapshot_back(snapshot);
@@ -110,7 +110,7 @@ static void check_codes(void)
             continue;
         bool fits = is->status == COMMY_STATUS_SUCCESS;
         fits |= is->status == COMMY_STATUS_EXISTS && is->kind == 'R';
-        fits |= is->status == COMMY_STATUS_NOT_FOUND && strchr("UFGMNQXHSZBE", is->kind);
+        fits |= is->status == COMMY_STATUS_NOT_FOUND && strchr("UFGKMNQXHSZBE", is->kind);
         fits |= is->status == COMMY_STATUS_FULL && (flags & EX_MAY_BE_FULL) && strchr("RMNSB", is->kind);
         fits |= (is->status == COMMY_STATUS_INVALID || is->status == COMMY_STATUS_NOT_RUNNING) && is->kind == 'E';
         if (!fits)
@@ -161,27 +161,38 @@ static bool may_have_ended(uint32_t registration, uint32_t walk)
     return false;
 }
 
-static void check_walk(uint32_t event)
+/* value: a bit for each registration that came; whole: none that was live throughout may be missing. */
+static void check_walk(uint32_t event, uint64_t value, bool whole)
 {
     const ex_event_t *walk = &ex_history.event[event];
     for (uint32_t other = 0; other < EX_SCRATCH_EVENT; other++) {
         const ex_event_t *is = &ex_history.event[other];
-        bool came = walk->value >> other & 1;
+        bool came = value >> other & 1;
         if (came && (is->kind != 'R' || !is->begun || (is->before >> event & 1)))
-            ex_blame("[%u] D%u returned [%u], which had not been registered", event, walk->name, other);
+            ex_blame("[%u] %c%u returned [%u], which had not been registered", event, walk->kind, walk->name, other);
         if (is->kind != 'R' || !is->begun)
             continue;
         if (came && walk->name != 0 && is->name != walk->name)
-            ex_blame("[%u] D%u returned [%u], which has another name", event, walk->name, other);
+            ex_blame("[%u] %c%u returned [%u], which has another name", event, walk->kind, walk->name, other);
         if (came && is->ended && is->status != COMMY_STATUS_SUCCESS)
-            ex_blame("[%u] D%u returned [%u], which was refused", event, walk->name, other);
+            ex_blame("[%u] %c%u returned [%u], which was refused", event, walk->kind, walk->name, other);
         if (came && gone_before(other, walk))
-            ex_blame("[%u] D%u returned [%u], which had gone before", event, walk->name, other);
+            ex_blame("[%u] %c%u returned [%u], which had gone before", event, walk->kind, walk->name, other);
         bool throughout =
             (walk->before >> other & 1) && is->status == COMMY_STATUS_SUCCESS && !may_have_ended(other, event);
-        if (!came && throughout && (walk->name == 0 || is->name == walk->name))
-            ex_blame("[%u] D%u missed [%u], which was live throughout", event, walk->name, other);
+        if (whole && !came && throughout && (walk->name == 0 || is->name == walk->name))
+            ex_blame("[%u] %c%u missed [%u], which was live throughout", event, walk->kind, walk->name, other);
     }
+}
+
+/* A selection is a walk of which one came, or none because there was none. */
+static void check_names(const ex_event_t *is, uint32_t event)
+{
+    bool selected = is->kind == 'K' && is->status == COMMY_STATUS_SUCCESS;
+    if (is->ended && is->kind == 'D')
+        check_walk(event, is->value, true);
+    else if (is->ended && is->kind == 'K')
+        check_walk(event, selected ? 1ull << is->value : 0, !selected);
 }
 
 static void check_history(void)
@@ -192,8 +203,7 @@ static void check_history(void)
         return;
     check_codes();
     for (uint32_t event = 0; event < EX_SCRATCH_EVENT; event++)
-        if (ex_history.event[event].kind == 'D' && ex_history.event[event].ended)
-            check_walk(event);
+        check_names(&ex_history.event[event], event);
     if (!ex_violation[0] && !ex_history_explained())
         ex_blame("no order of the calls explains their results");
     if (!ex_violation[0])

@@ -264,6 +264,34 @@ static int32_t act_query(void)
     return status ? status : (int32_t)commy_mesh_check(mesh, NULL, NULL, NULL);
 }
 
+/* By every policy: pickers are made, and made anew after changes. */
+static int32_t select_turns(uint32_t turns)
+{
+    static const int32_t policies[] = {COMMY_POLICY_ROUND_ROBIN, COMMY_POLICY_WEIGHTED_ROUND_ROBIN, COMMY_POLICY_RANDOM,
+                                       COMMY_POLICY_CONSISTENT_HASH};
+    commy_target_t target;
+    int32_t status = COMMY_STATUS_SUCCESS;
+    for (uint32_t turn = 0; turn < turns && status == COMMY_STATUS_SUCCESS; turn++) {
+        const commy_select_options_t options = {
+            .size = sizeof options, .policy = policies[turn % 4], .client_id = "me"};
+        commy_service_set_weight(mesh, "id", 1 + turn);
+        status = (int32_t)commy_service_select(mesh, "name", &options, &target);
+    }
+    return status;
+}
+
+static int32_t act_select(void)
+{
+    return select_turns(8);
+}
+
+/* So many pickers wait to be freed that the next ones are. */
+static void to_selected(void)
+{
+    to_registered();
+    must(select_turns(34), "select");
+}
+
 static int32_t act_reap(void)
 {
     return (int32_t)commy_mesh_reap(mesh, NULL);
@@ -352,6 +380,8 @@ static const scenario_t scenarios[] = {
     {"heartbeat of new threads", true, to_newcomers, act_newcomers, NULL, 0},
     {"wait", true, to_registered, act_wait, NULL, 0},
     {"query and check", true, to_registered, act_query, NULL, 0},
+    {"select", true, to_registered, act_select, NULL, 0},
+    {"select again", true, to_selected, act_select, NULL, 0},
     {"reap", true, to_dead_neighbour, act_reap, NULL, 0},
     {"leave", true, to_waited_for, act_leave, NULL, 0},
     {"detach", true, to_waited_for, act_detach, NULL, 0},

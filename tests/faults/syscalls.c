@@ -37,6 +37,8 @@ static property_t reached = {"every listed site was reached by a run", 0, 0};
     !HAS_FEATURE(thread_sanitizer) && !HAS_FEATURE(memory_sanitizer)
 extern void *__libc_malloc(size_t bytes);
 extern void *__libc_calloc(size_t count, size_t bytes);
+extern void *__libc_realloc(void *old, size_t bytes);
+extern void *__libc_memalign(size_t alignment, size_t bytes);
 
 static bool may_allocate(void)
 {
@@ -57,6 +59,16 @@ void *malloc(size_t bytes)
 void *calloc(size_t count, size_t bytes)
 {
     return may_allocate() ? __libc_calloc(count, bytes) : NULL;
+}
+
+void *realloc(void *old, size_t bytes)
+{
+    return may_allocate() ? __libc_realloc(old, bytes) : NULL;
+}
+
+void *aligned_alloc(size_t alignment, size_t bytes)
+{
+    return may_allocate() ? __libc_memalign(alignment, bytes) : NULL;
 }
 #endif
 

@@ -24,7 +24,8 @@ import tempfile
 TOOL = os.environ["COMMY_TOOL"]
 SHOWS = (["ls"], ["ls", "web"], ["get", "web-1"], ["stat"], ["stat", "web"], ["stat", "--id", "web-1"], ["nodes"],
          ["meshes"], ["check"], ["dump"], ["dump", "--records"], ["dump", "--check", "--records"],
-         ["wait", "web", "--timeout", "1"])
+         ["wait", "web", "--timeout", "1"], ["select", "web"], ["select", "web", "-n", "3", "--policy", "weighted"],
+         ["select", "web", "--client", "me"], ["select", "web", "--policy", "random"])
 CHANGES = (["set", "web-1", "--weight", "7"], ["set", "web-2", "--meta", "{}"], ["heartbeat", "lease"],
            ["unregister", "web-1"], ["reap"],
            ["register", "--detached", "--ttl", "60000", "--name", "web", "--id", "web-9", "--endpoint", "h", "--port",
@@ -115,9 +116,9 @@ def run(directory, arguments, seconds=1):
     return code, out
 
 
-COMMANDS = ("create", "rm", "meshes", "ls", "get", "stat", "nodes", "register", "unregister", "heartbeat", "set", "run",
-            "wait", "watch", "dump", "reap", "check", "doctor", "help")
-OPTIONS = ("--mesh", "--dir", "--json", "--help", "--version", "--capacity", "--group", "--mode", "--records", "--check",
+COMMANDS = ("create", "rm", "meshes", "ls", "get", "select", "stat", "nodes", "register", "unregister", "heartbeat", "set",
+            "run", "wait", "watch", "dump", "reap", "check", "doctor", "help")
+OPTIONS = ("--policy", "--client", "--mesh", "--dir", "--json", "--help", "--version", "--capacity", "--group", "--mode", "--records", "--check",
            "--tag", "--zone", "--healthy", "--node", "--detached", "--force", "--weight", "--meta", "--health",
            "--admin", "--id", "-n", "--count", "--timeout", "--name", "--endpoint", "--port", "--ttl", "--usage", "-r",
            "-x", "--no-such-option", "--")
@@ -127,7 +128,7 @@ WORDS = (b"", b"m", b"web", b"web-1", b"-", b"--", b".", b"..", b"/", b"/dev/nul
          b"\xc0\x80", b"\xed\xa0\x80", b"\xf4\x90\x80\x80", b"\xc3\xa9t\xc3\xa9", b"\xe2\x80\xae", b"\x1b[31m", b"a\nb",
          b"a\tb", b"\x7f", b"\xc2\x9b", b"\xc2\x80q\xc2\x9f", b"%s%n%d", b"$(id)", b"'", b'"', b"{}", b'{"a":1}', b"[", b"null", b"a" * 63,
          b"a" * 64, b"a" * 127, b"a" * 128, b"a" * 255, b"a" * 256, b"a" * 4096, b"a" * 4097, b"a" * 100000,
-         b"unix:/x", b"true", b"sh", b"/no/such/program")
+         b"unix:/x", b"true", b"sh", b"/no/such/program", b"hash", b"weighted")
 
 # What was found once.
 FOUND = (["wait", "web", b"\x1b[31m", "1"], ["set", "web-1", b"\xc2\x9b31m", "7"],

@@ -70,6 +70,8 @@ static const field_t fields[] = {
     FIELD(AREA_SLAB + CMY_GROUPS, HINT, cmy_group_shm_t, hint),
     ARRAY(AREA_SLAB + CMY_GROUPS, TEXT, cmy_group_shm_t, name),
     ARRAY(AREA_SLAB + CMY_GROUPS, MEMBER, cmy_group_shm_t, cell),
+    FIELD(AREA_SLAB + CMY_GROUPS, ANY, cmy_group_shm_t, rotation),
+    FIELD(AREA_SLAB + CMY_GROUPS, ANY, cmy_group_shm_t, weighted_rotation),
     FIELD(AREA_SLAB + CMY_LINES, STATE, cmy_line_shm_t, state),
     FIELD(AREA_SLAB + CMY_LINES, NEXT, cmy_line_shm_t, next),
     ARRAY(AREA_SLAB + CMY_LINES, MEMBER, cmy_line_shm_t, cell),

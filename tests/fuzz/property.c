@@ -36,6 +36,7 @@ static const char *const names[CALLS] = {
     [CALL_VIEW] = "view",
     [CALL_VIEW_TARGET] = "view_target",
     [CALL_VIEW_INFO] = "view_info",
+    [CALL_SELECT] = "select",
     [CALL_ITERATE_NAME] = "iterate_name",
     [CALL_ITERATE_ALL] = "iterate_all",
     [CALL_COUNT] = "name_count",

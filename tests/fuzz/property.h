@@ -21,6 +21,7 @@ typedef enum call {
     CALL_VIEW,
     CALL_VIEW_TARGET,
     CALL_VIEW_INFO,
+    CALL_SELECT,
     CALL_ITERATE_NAME,
     CALL_ITERATE_ALL,
     CALL_COUNT,
@@ -59,7 +60,7 @@ void fuzz_mark(void);
 void *fuzz_exactly(size_t bytes);
 
 /* Every query, on whatever mesh. */
-void fuzz_queries(const commy_mesh_t *mesh, const fuzz_plan_t *plan);
+void fuzz_queries(commy_mesh_t *mesh, const fuzz_plan_t *plan);
 
 /* A run of changes, chosen by the plan's chance, with looks in between. */
 void fuzz_changes(commy_mesh_t *mesh, const fuzz_plan_t *plan);

@@ -208,10 +208,34 @@ static void discover(const commy_mesh_t *mesh, const fuzz_plan_t *plan, const ch
     free(out);
 }
 
-static void ask_name(const commy_mesh_t *mesh, const fuzz_plan_t *plan, const char *name)
+/* Twice by each policy: from a picker that is made, and from one that is there. Hashing makes a table of thousands of places,
+ * and is asked for less often. */
+static void ask_select(commy_mesh_t *mesh, const fuzz_plan_t *plan, const char *name)
+{
+    static const int32_t policies[] = {COMMY_POLICY_ROUND_ROBIN, COMMY_POLICY_WEIGHTED_ROUND_ROBIN, COMMY_POLICY_RANDOM,
+                                       COMMY_POLICY_CONSISTENT_HASH};
+    size_t some = plan->chance % 8 == 0 ? 4 : 3;
+    for (size_t i = 0; i < 2 * some; i++) {
+        const commy_select_options_t options = {
+            .size = sizeof options, .policy = policies[i / 2], .client_id = fuzz_ids[i]};
+        commy_target_t target;
+        memset(&target, 0xff, sizeof target);
+        if (CALL(CALL_SELECT, commy_service_select(mesh, name, &options, &target)) != COMMY_STATUS_SUCCESS)
+            continue;
+        judge_target(&target);
+        if (target.status != COMMY_HEALTH_HEALTHY && target.status != COMMY_HEALTH_DEGRADED)
+            fuzz_broken("one of status %d was selected", (int)target.status);
+        if (target.weight == 0 &&
+            (options.policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN || options.policy == COMMY_POLICY_RANDOM))
+            fuzz_broken("one of weight 0 was selected by weight");
+    }
+}
+
+static void ask_name(commy_mesh_t *mesh, const fuzz_plan_t *plan, const char *name)
 {
     commy_iterator_t iterator;
     size_t count;
+    ask_select(mesh, plan, name);
     uint64_t ns = 0;
     commy_status_t timed = CALL(CALL_LATENCY, commy_name_latency(mesh, name, 0.5, &ns));
     judge_latency(timed, ns);
@@ -234,7 +258,7 @@ static void ask_whole(const commy_mesh_t *mesh, const fuzz_plan_t *plan)
     discover(mesh, plan, NULL, CALL_DISCOVER_ALL);
 }
 
-void fuzz_queries(const commy_mesh_t *mesh, const fuzz_plan_t *plan)
+void fuzz_queries(commy_mesh_t *mesh, const fuzz_plan_t *plan)
 {
     uint32_t from = (uint32_t)(plan->chance >> 32);
     if (plan->parts & FUZZ_MESH) {

@@ -220,7 +220,8 @@ static void settle_owners(fuzz_seed_t *seed)
     cmy_life_shm_t *life = (cmy_life_shm_t *)(seed->image + seed->layout.life);
     uint32_t tid = (uint32_t)getpid();
     uint64_t phase = cmy_load64_relaxed(&life[0].phase);
-    cmy_store64_relaxed(&life[0].phase, cmy_life_word(CMY_SLOT_ARMED, phase >> 3, cmy_life_incarnation(phase), tid));
+    cmy_store64_relaxed(&life[0].phase,
+                        cmy_life_word(CMY_SLOT_ARMED, cmy_life_space(phase), cmy_life_incarnation(phase), tid));
     cmy_store32_relaxed(&life[0].word, tid | FUTEX_WAITERS);
     cmy_store32_relaxed(&life[1].word, FUTEX_OWNER_DIED | FUTEX_WAITERS);
 }

@@ -130,6 +130,14 @@ RUN(run_report)
     UNUSED;
     return commy_service_report(*mesh, reference, 1000, true);
 }
+/* With a picker that is made for it. */
+RUN(run_select)
+{
+    (void)reference;
+    commy_target_t target;
+    const commy_select_options_t options = {.size = sizeof options, .policy = COMMY_POLICY_WEIGHTED_ROUND_ROBIN};
+    return commy_service_select(*mesh, call->config->service_name, &options, &target);
+}
 RUN(run_begin_request)
 {
     uint64_t token = 0;
@@ -283,6 +291,13 @@ JUDGE(judge_begin_and_end)
 /* ---------------------------------------------------------------------- table */
 
 #define CHANGES (WANT_JOINED | WANT_SUBJECT)
+/* Nothing of the subject changes, whether or not it was selected. */
+JUDGE(judge_select)
+{
+    (void)call;
+    return unchanged(before, now);
+}
+
 const call_t calls[] = {
     {"attach", 0, &with_lease, run_attach, NULL},
     {"join", CALL_BLOCKS | CALL_STORES, &with_lease, run_join, NULL},
@@ -308,6 +323,7 @@ const call_t calls[] = {
     {"reap", CHANGES | WANT_LEFT | CALL_CLEANS, &with_lease, run_reap, NULL},
     {"leave", CHANGES | WANT_STATS | WANT_OWN | CALL_BLOCKS | CALL_ENDS, &with_lease, run_leave, judge_unregister},
     {"detach", CHANGES | WANT_OWN | CALL_BLOCKS | CALL_ENDS, &with_lease, run_detach, judge_unregister},
+    {"select", CHANGES, &with_lease, run_select, judge_select},
 };
 const size_t calls_count = sizeof calls / sizeof calls[0];
 

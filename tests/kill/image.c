@@ -95,9 +95,9 @@ void image_open(image_t *image, const world_t *world)
     cmy_region_t *region = &image->region;
     region->base = image->bytes;
     region->layout = from->layout;
+    region->seed = from->seed;
     cmy_region_place(region);
     region->alive_page = from->alive_page;
-    region->seed = from->seed;
     region->writable = true;
     region->device = from->device;
     region->inode = from->inode;
@@ -138,7 +138,7 @@ void image_seat(image_t *image, uint32_t slot)
     memcpy(&image->region.participants[slot], &image->region.participants[SLOT_A], sizeof(cmy_participant_shm_t));
     uint32_t incarnation = cmy_life_incarnation(cmy_load64_relaxed(&life->phase));
     cmy_store32_relaxed(&life->word, tid | FUTEX_WAITERS);
-    cmy_store64_relaxed(&life->phase, cmy_life_word(CMY_SLOT_ARMED, model >> 3, incarnation, tid));
+    cmy_store64_relaxed(&life->phase, cmy_life_word(CMY_SLOT_ARMED, cmy_life_space(model), incarnation, tid));
 }
 
 void image_bury(image_t *image, uint32_t slot, bool noticed)
@@ -147,7 +147,8 @@ void image_bury(image_t *image, uint32_t slot, bool noticed)
     uint64_t phase = cmy_load64_relaxed(&life->phase);
     cmy_store32_relaxed(&life->word, FUTEX_OWNER_DIED | FUTEX_WAITERS);
     if (noticed)
-        cmy_store64_relaxed(&life->phase, cmy_life_word(CMY_SLOT_DEAD, phase >> 3, cmy_life_incarnation(phase), 0));
+        cmy_store64_relaxed(&life->phase,
+                            cmy_life_word(CMY_SLOT_DEAD, cmy_life_space(phase), cmy_life_incarnation(phase), 0));
 }
 
 void image_kill(image_t *image, uint32_t slot)
@@ -158,8 +159,8 @@ void image_kill(image_t *image, uint32_t slot)
     switch (cmy_life_phase(phase)) {
     case CMY_SLOT_JOINING:
         /* Not marked as far as anybody looks; the thread that the phase names is gone. */
-        cmy_store64_relaxed(&life->phase,
-                            cmy_life_word(CMY_SLOT_JOINING, phase >> 3, cmy_life_incarnation(phase), NO_THREAD + slot));
+        cmy_store64_relaxed(&life->phase, cmy_life_word(CMY_SLOT_JOINING, cmy_life_space(phase),
+                                                        cmy_life_incarnation(phase), NO_THREAD + slot));
         break;
     case CMY_SLOT_ARMED:
     case CMY_SLOT_LEAVING:

@@ -63,7 +63,7 @@ typedef struct effort {
 
 static bool takes_long(const call_t *call, size_t state)
 {
-    static const char *const those[] = {"attach", "wait", "reap", "register, long texts", "metadata, large"};
+    static const char *const those[] = {"attach", "wait", "reap", "register, long texts", "metadata, large", "select"};
     for (size_t i = 0; i < sizeof those / sizeof those[0]; i++)
         if (strcmp(call->name, those[i]) == 0)
             return true;

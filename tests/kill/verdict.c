@@ -405,12 +405,12 @@ void judge_answer(run_t *run, int status, bool subject_was_taken)
 {
     const scene_t *scene = run->scene;
     bool good = status == (int)scene->expected;
-    /* Its subject was registered, or taken away, by others meanwhile; or what filled the region was. */
+    /* Its subject was registered, drained, or taken away, by others meanwhile; or what filled the region was. */
     if (is_registering(scene->call))
         good = good || status == COMMY_STATUS_EXISTS || status == COMMY_STATUS_FULL ||
                (subject_was_taken && status == COMMY_STATUS_SUCCESS);
     else if (scene->call->judge && !(scene->call->flags & CALL_ENDS))
-        good = good || (subject_was_taken && status == COMMY_STATUS_NOT_FOUND);
+        good = good || (subject_was_taken && status == COMMY_STATUS_NOT_FOUND) || status == COMMY_STATUS_NO_HEALTHY;
     run_holds(run, &p_result, good, "beside others it returned %d (%s)", status, commy_status_string(status));
     /* While it lives: what two have made of the same thing goes with one of them. Its keeper is at work, so this is not
      * the exact audit. */

@@ -12,6 +12,7 @@ from ctypes import (CDLL, POINTER, Structure, c_char, c_char_p, c_double, c_int3
 
 OPEN_READ_ONLY, OPEN_MUST_EXIST, OPEN_MUST_NOT_EXIST = 1, 2, 4
 SERVICE_DETACHED = 1
+ROUND_ROBIN, LEAST_CONNECTIONS, WEIGHTED_ROUND_ROBIN, PERFORMANCE, RANDOM, CONSISTENT_HASH = range(6)
 
 (SUCCESS, INIT_FAILED, INVALID, NO_HANDLE, NO_MEMORY, NOT_FOUND, EXISTS, FULL, PERMISSION, LAYOUT, CORRUPT, TIMED_OUT,
  NOT_RUNNING, NO_HEALTHY, CIRCUIT_OPEN, FORKED, NO_SPACE, NOT_A_REGION, OTHER_BOOT, LIMIT, KERNEL, READ_ONLY, REMOVED,
@@ -53,6 +54,11 @@ class Target(Structure):
                 ("endpoint", c_char * 256)]
 
 
+class LoadBalancerConfig(Structure):
+    _fields_ = [("algorithm", c_int32), ("enable_circuit_breaker", c_uint32), ("circuit_breaker_threshold", c_uint32),
+                ("circuit_breaker_timeout_ms", c_uint64)]
+
+
 class ServiceInfo(Structure):
     _fields_ = [("name", c_char * 64), ("id", c_char * 128), ("endpoint", c_char * 256), ("version", c_char * 32),
                 ("zone", c_char * 32), ("node_id", c_char * 64), ("tags", (c_char * 32) * 16), ("tag_count", c_uint32),
@@ -62,8 +68,8 @@ class ServiceInfo(Structure):
 
 
 # Sizes on 64-bit machines, as the contract has them.
-assert [sizeof(s) for s in (Handle, OpenOptions, ServiceConfig, MeshStats, Target, ServiceInfo)] == [
-    8, 56, 88, 48, 280, 1200]
+assert [sizeof(s) for s in (Handle, OpenOptions, ServiceConfig, MeshStats, Target, LoadBalancerConfig,
+                            ServiceInfo)] == [8, 56, 88, 48, 280, 24, 1200]
 
 _FUNCTIONS = {
     "commy_ffi_init": (c_int32,),
@@ -97,6 +103,8 @@ _FUNCTIONS = {
     "commy_begin_request": (c_int32, Handle, c_uint64, POINTER(c_uint64)),
     "commy_end_request": (c_int32, Handle, c_uint64, c_uint64, c_int32),
     "commy_get_latency": (c_int32, Handle, c_char_p, c_double, POINTER(c_uint64)),
+    "commy_configure_load_balancer": (c_int32, Handle, POINTER(LoadBalancerConfig)),
+    "commy_select_service": (c_int32, Handle, c_char_p, c_char_p, POINTER(Target)),
     "commy_wait": (c_int32, Handle, c_char_p, c_uint64, c_int32, POINTER(c_uint64)),
     "commy_last_error": (c_int32,),
     "commy_last_error_message": (c_char_p,),

@@ -40,6 +40,22 @@ Test(bytes, a_length_is_what_strnlen_says_wherever_the_text_lies)
             }
 }
 
+Test(bytes, a_short_length_is_what_strlen_says_and_a_longer_one_is_known_to_be_longer)
+{
+    char *page = fenced();
+    for (size_t length = 0; length <= 64; length++)
+        for (size_t at = 0; at < 33; at++) {
+            char *first = page + at, *last = page + 4096 - length - 1 - at;
+            memset(page, 'x', 4096);
+            first[length] = last[length] = '\0';
+            if (at > 0)
+                first[-1] = last[-1] = '\0';
+            size_t begins = cmy_bytes_short_length(first), ends = cmy_bytes_short_length(last);
+            cr_assert(length <= 32 ? begins == length : begins > 32, "%zu: %zu", length, begins);
+            cr_assert(length <= 32 ? ends == length : ends > 32, "%zu: %zu", length, ends);
+        }
+}
+
 Test(bytes, a_text_without_an_end_is_looked_at_up_to_the_bound_only)
 {
     char *page = fenced();
@@ -61,6 +77,10 @@ Test(bytes, two_texts_are_the_same_when_every_byte_is)
         for (size_t at = 0; at < MOST; at++) {
             text[at] ^= 0x40;
             cr_assert_eq(cmy_bytes_same(words, text, bytes), at >= bytes, "byte %zu of %zu", at, bytes);
+            if (bytes >= 9 && bytes <= 16)
+                cr_assert_eq(cmy_bytes_same_9_to_16(words, text, bytes), at >= bytes, "byte %zu of %zu", at, bytes);
+            if (bytes >= 17 && bytes <= 32)
+                cr_assert_eq(cmy_bytes_same_17_to_32(words, text, bytes), at >= bytes, "byte %zu of %zu", at, bytes);
             text[at] ^= 0x40;
         }
     }

@@ -283,6 +283,19 @@ Test(fault, a_lease_goes_with_a_ttl)
     expect_found("(id 'auth-1')", "TTL of 5 ms, but no lease");
 }
 
+static void turn_leased(cmy_shape_t *shape)
+{
+    shape->flags ^= CMY_SHAPE_LEASED;
+}
+
+Test(fault, a_shape_says_whether_there_is_a_lease)
+{
+    change_shape("auth-1", turn_leased);
+    expect_found("(id 'auth-1')", "has no lease, but its shape says otherwise");
+    change_shape("auth-2", turn_leased);
+    expect_found("(id 'auth-2')", "has a lease, but its shape says otherwise");
+}
+
 static void spoil_shape(cmy_shape_t *shape)
 {
     shape->name_bytes = 64;
@@ -346,7 +359,7 @@ Test(fault, a_condition_is_of_this_life)
 {
     flip(&hot_of("auth-1")->condition, 1ull << 34);
     expect_found("(id 'auth-1')", "condition word is of another life");
-    flip(&hot_of("auth-2")->condition, 3ull << 18);
+    flip(&hot_of("auth-2")->condition, 3ull << CMY_ADMIN_SHIFT);
     expect_found("(id 'auth-2')", "condition word says something");
 }
 

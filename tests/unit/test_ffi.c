@@ -75,6 +75,8 @@ static const char *const ids[] = {"a-1"};
 static const commy_service_config_t config = {
     .size = sizeof(config), .service_name = "a", .service_id = "a-2", .endpoint = "127.0.0.1", .port = 80};
 
+static const commy_load_balancer_config_t balancer = {.algorithm = COMMY_POLICY_CONSISTENT_HASH};
+
 static int32_t call_node_id(commy_handle_t h)
 {
     char *node = commy_get_node_id(h);
@@ -105,6 +107,8 @@ CALL(call_heartbeat, commy_heartbeat(h, "a-1"))
 CALL(call_report_by_id, commy_report_service_performance(h, "a-1", 3, 1))
 CALL(call_report, commy_report(h, target.reference, 3000, 1))
 CALL(call_wait, commy_wait(h, NULL, 0, 0, &version))
+CALL(call_configure, commy_configure_load_balancer(h, &balancer))
+CALL(call_select, commy_select_service(h, "a", "me", &target))
 CALL(call_unregister, commy_unregister_service(h, "a-1"))
 CALL(call_start, commy_start_mesh(h))
 CALL(call_stop, commy_stop_mesh(h))
@@ -135,6 +139,8 @@ static const struct {
     {"report_service_performance", call_report_by_id, true, false},
     {"report", call_report, true, false},
     {"wait", call_wait, true, false},
+    {"configure_load_balancer", call_configure, false, false},
+    {"select_service", call_select, true, false},
     {"unregister_service", call_unregister, true, false},
     {"start_mesh", call_start, false, false},
     {"stop_mesh", call_stop, false, false},
@@ -229,6 +235,9 @@ Test(ffi, null_pointers_are_invalid_parameters)
         commy_heartbeat(h, NULL),
         commy_report_service_performance(h, NULL, 1, 1),
         commy_wait(h, NULL, 0, 0, NULL),
+        commy_configure_load_balancer(h, NULL),
+        commy_select_service(h, NULL, NULL, &target),
+        commy_select_service(h, "a", NULL, NULL),
     };
     for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++)
         cr_expect_eq(given[i], COMMY_STATUS_INVALID, "call %zu gave %d", i, given[i]);
@@ -239,6 +248,49 @@ Test(ffi, null_pointers_are_invalid_parameters)
     cr_assert_eq(commy_get_service_metadata(h, "a-1", NULL, 0, NULL), 0);
     cr_assert_eq(commy_find_many(h, NULL, 0, NULL, NULL), 0, "nothing to find");
     cr_assert_eq(commy_get_active_service_count(h), 1, "nothing was changed");
+}
+
+/* ----------------------------------------------------------------- selecting */
+
+Test(ffi, selecting_follows_what_the_handle_was_configured_to)
+{
+    commy_handle_t h = open_one();
+    commy_load_balancer_config_t given = {.algorithm = COMMY_POLICY_CONSISTENT_HASH};
+    uint64_t one, other;
+    add(h, "a", "a-1");
+    add(h, "a", "a-2");
+    cr_assert_eq(commy_select_service(h, "a", NULL, &target), 0, "round robin");
+    one = target.reference;
+    cr_assert_eq(commy_select_service(h, "a", "me", &target), 0);
+    cr_assert_neq(target.reference, one);
+    cr_assert_eq(commy_configure_load_balancer(h, &given), 0);
+    cr_assert_eq(commy_select_service(h, "a", NULL, &target), COMMY_STATUS_INVALID);
+    cr_assert_eq(commy_select_service(h, "a", "me", &target), 0);
+    one = target.reference;
+    cr_assert_eq(commy_select_service(h, "a", "me", &target), 0);
+    other = target.reference;
+    cr_assert_eq(one, other);
+    const commy_load_balancer_config_t refused[] = {
+        {.algorithm = COMMY_POLICY_LEAST_CONNECTIONS},
+        {.algorithm = COMMY_POLICY_PERFORMANCE},
+        {.algorithm = -1},
+        {.algorithm = 6},
+        {.enable_circuit_breaker = 2, .circuit_breaker_threshold = 1, .circuit_breaker_timeout_ms = 1},
+        {.enable_circuit_breaker = 1, .circuit_breaker_threshold = 0, .circuit_breaker_timeout_ms = 1},
+        {.enable_circuit_breaker = 1, .circuit_breaker_threshold = 1, .circuit_breaker_timeout_ms = 0},
+    };
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++)
+        cr_assert_eq(commy_configure_load_balancer(h, &refused[i]), COMMY_STATUS_INVALID, "config %zu", i);
+    cr_assert_eq(commy_select_service(h, "a", NULL, &target), COMMY_STATUS_INVALID, "what was refused changed nothing");
+    given = (commy_load_balancer_config_t){.algorithm = COMMY_POLICY_RANDOM,
+                                           .enable_circuit_breaker = 1,
+                                           .circuit_breaker_threshold = 5,
+                                           .circuit_breaker_timeout_ms = 30000};
+    cr_assert_eq(commy_configure_load_balancer(h, &given), 0);
+    cr_assert_eq(commy_select_service(h, "a", NULL, &target), 0);
+    cr_assert_eq(commy_stop_mesh(h), 0);
+    cr_assert_eq(commy_configure_load_balancer(h, &given), 0, "may be done while stopped");
+    cr_assert_eq(commy_select_service(h, "a", NULL, &target), COMMY_STATUS_NOT_RUNNING);
 }
 
 /* ------------------------------------------------------------------- opening */

@@ -33,6 +33,7 @@ _commy_options() {
     create) echo '--capacity --group --mode' ;;
     rm) echo '--force' ;;
     ls) echo '--tag --zone --version --healthy --node' ;;
+    select) echo '--policy --client -n --count' ;;
     stat) echo '--id' ;;
     register) echo "$service --detached" ;;
     run) echo "$service" ;;
@@ -55,8 +56,9 @@ _commy_value() {
     --group) mapfile -t COMPREPLY < <(compgen -g -- "$cur") ;;
     --mode) mapfile -t COMPREPLY < <(compgen -W '0600 0640 0660' -- "$cur") ;;
     --health) mapfile -t COMPREPLY < <(compgen -W 'unknown healthy unhealthy degraded' -- "$cur") ;;
+    --policy) mapfile -t COMPREPLY < <(compgen -W 'round-robin weighted random hash' -- "$cur") ;;
     --admin) mapfile -t COMPREPLY < <(compgen -W 'enabled draining maintenance' -- "$cur") ;;
-    --capacity | --endpoint | --port | --weight | --zone | --tag | --meta | --ttl | --timeout | --count | -n | --services | --seconds) ;;
+    --capacity | --endpoint | --port | --weight | --zone | --tag | --meta | --ttl | --timeout | --count | -n | --client | --services | --seconds) ;;
     --version) [[ -n $command ]] ;;
     *) return 1 ;;
     esac
@@ -66,8 +68,8 @@ _commy_value() {
 _commy() {
     local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' word
     local -a _commy_where=()
-    local commands='create rm meshes ls get stat nodes register unregister heartbeat set run wait watch dump reap check'
-    commands+=' doctor bench help'
+    local commands='create rm meshes ls get select stat nodes register unregister heartbeat set run wait watch dump'
+    commands+=' reap check doctor bench help'
     local i
     COMPREPLY=()
 
@@ -114,7 +116,7 @@ _commy() {
     '' | help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;
     rm | create) _commy_offer < <(_commy_meshes) ;;
     get | unregister | heartbeat | set) _commy_offer < <(_commy_ids) ;;
-    ls | stat | wait | watch) _commy_offer < <(_commy_names) ;;
+    ls | select | stat | wait | watch) _commy_offer < <(_commy_names) ;;
     dump) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     esac
 }

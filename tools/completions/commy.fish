@@ -1,7 +1,7 @@
 # fish completion for commy(1). Silent about everything that goes wrong: no mesh, no permission, no commy.
 
-set -l commands create rm meshes ls get stat nodes register unregister heartbeat set run wait watch dump reap check \
-    doctor bench help
+set -l commands create rm meshes ls get select stat nodes register unregister heartbeat set run wait watch dump reap \
+    check doctor bench help
 
 # The --mesh and --dir of the command line so far.
 function __commy_where
@@ -56,6 +56,7 @@ complete -c commy -n "not __fish_seen_subcommand_from $commands" -a meshes -d 'L
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a ls -d 'List services'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a get -d 'Show all about one service'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a stat -d 'Show counters'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a select -d 'Select an instance'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a nodes -d 'List the participants'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a register -d 'Register a service and hold it'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a unregister -d 'Unregister a service'
@@ -86,7 +87,10 @@ complete -c commy -n '__fish_seen_subcommand_from create' -l mode -x -a '0600 06
 
 complete -c commy -n '__fish_seen_subcommand_from bench' -l services -x -d 'Among so many services'
 complete -c commy -n '__fish_seen_subcommand_from bench' -l seconds -x -d 'For so many seconds'
-complete -c commy -n '__fish_seen_subcommand_from ls stat wait watch' -a '(__commy_names)'
+complete -c commy -n '__fish_seen_subcommand_from ls select stat wait watch' -a '(__commy_names)'
+complete -c commy -n '__fish_seen_subcommand_from select' -l policy -x -a 'round-robin weighted random hash' -d 'How'
+complete -c commy -n '__fish_seen_subcommand_from select' -l client -x -d 'Whom it is for'
+complete -c commy -n '__fish_seen_subcommand_from select' -s n -l count -x -d 'Select so often'
 complete -c commy -n '__fish_seen_subcommand_from get unregister heartbeat set' -a '(__commy_ids)'
 complete -c commy -n '__fish_seen_subcommand_from dump' -F
 complete -c commy -n '__fish_seen_subcommand_from dump' -s r -l records -d 'Also every record in use'

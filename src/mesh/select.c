@@ -1,0 +1,342 @@
+/* Selecting one instance of a name; see picker.h for what stands behind it. */
+#include "mesh/select.h"
+
+#include <stdio.h>
+
+#include "mesh/picker.h"
+
+/* Turns that a selection takes before it makes the picker anew, where the instances it comes to may not be selected. */
+#define TURNS 4
+
+/* Pickers that it makes before it gives up. */
+#define ROUNDS 16
+
+/* How far ahead the records of a rotation are asked for, where there are so many that they do not stay in the cache. */
+#define AHEAD 4u
+#define MANY 256u
+
+/* What is asked for. */
+typedef struct ask {
+    cmy_key_t name;
+    int32_t policy;
+    uint64_t client; /* hash of the client's id */
+} ask_t;
+
+/* ----------------------------------------------------------------- picking */
+
+/* x % turns: the quotient is one too small at most, as the inverse is rounded down. */
+static inline uint32_t remainder_of(uint64_t x, const cmy_picker_t *picker)
+{
+    uint64_t quotient = (uint64_t)((unsigned __int128)x * picker->inverse >> 64), rest = x - quotient * picker->turns;
+    while (rest >= picker->turns)
+        rest -= picker->turns;
+    return (uint32_t)rest;
+}
+
+static inline uint32_t next_turn(cmy_picker_t *picker)
+{
+    uint64_t turn = picker->rotation ? cmy_add64_relaxed(picker->rotation, 1)
+                                     : atomic_fetch_add_explicit(&picker->own_rotation, 1, memory_order_relaxed);
+    return remainder_of(turn, picker);
+}
+
+/* The instance whose turn it is. */
+static inline uint32_t in_order(const cmy_picker_t *picker, uint32_t turn)
+{
+    return picker->memory ? ((const uint32_t *)picker->memory)[turn] : turn;
+}
+
+static inline void ask_for(const cmy_region_t *region, const cmy_picker_t *picker, uint32_t turn)
+{
+    uint32_t ahead = turn + AHEAD;
+    if (ahead >= picker->turns)
+        ahead -= picker->turns;
+    const cmy_service_shm_t *service = cmy_service_at(region, picker->pick[in_order(picker, ahead)].record);
+    __builtin_prefetch(service);
+    __builtin_prefetch((const char *)service + CMY_CACHE_LINE);
+}
+
+/* The number of an instance, by the policy. */
+static inline uint32_t draw(const cmy_region_t *region, cmy_pickers_t *pickers, cmy_picker_t *picker, const ask_t *ask)
+{
+    switch (picker->policy) {
+    case COMMY_POLICY_RANDOM:
+        return cmy_alias_draw(picker->memory, picker->count,
+                              cmy_mix(atomic_fetch_add_explicit(&pickers->random, CMY_MIX_STEP, memory_order_relaxed)));
+    case COMMY_POLICY_CONSISTENT_HASH:
+        return cmy_places_find(picker->memory, picker->count, ask->client);
+    default:
+        break;
+    }
+    uint32_t turn = next_turn(picker);
+    if (picker->count >= MANY)
+        ask_for(region, picker, turn);
+    return in_order(picker, turn);
+}
+
+/* Enabled, and healthy or degraded: both have the lower bit of health. */
+#define CONDITION_BITS cmy_condition(0, 0, 1, 3)
+#define CONDITION_FIT cmy_condition(0, 0, COMMY_HEALTH_HEALTHY & 1, COMMY_ADMIN_ENABLED)
+_Static_assert((COMMY_HEALTH_HEALTHY & 1) && (COMMY_HEALTH_DEGRADED & 1) && !(COMMY_HEALTH_UNKNOWN & 1) &&
+                   !(COMMY_HEALTH_UNHEALTHY & 1) && COMMY_ADMIN_ENABLED == 0,
+               "one comparison tells");
+
+/* Copies an instance if it still is what it was picked as and may be selected. */
+static inline bool take(const cmy_region_t *region, const cmy_pick_t *pick, bool by_weight, commy_target_t *target)
+{
+    const cmy_service_shm_t *service = cmy_service_at(region, pick->record);
+    uint64_t state = cmy_load64_acquire(&service->state);
+    if (state != pick->state || !cmy_service_visible(region, service, state))
+        return false;
+    uint64_t condition = cmy_load64_relaxed(&service->condition);
+    if ((condition & CONDITION_BITS) != CONDITION_FIT || (by_weight && cmy_condition_weight(condition) == 0) ||
+        cmy_lease_ended(cmy_load64_relaxed(&service->lease)))
+        return false;
+    cmy_shape_t shape = cmy_shape_unpack(cmy_load64_relaxed(&service->shape));
+    target->reference = cmy_reference(pick->record, state);
+    target->weight = cmy_condition_weight(condition);
+    target->status = (int32_t)cmy_condition_health(condition);
+    target->port = shape.port;
+    if (__builtin_expect(shape.endpoint_bytes < CMY_HOT_ENDPOINT_BYTES, 1))
+        cmy_service_copy_hot_endpoint(service, shape.endpoint_bytes, target->endpoint);
+    else
+        cmy_service_copy_endpoint(region, pick->record, target->endpoint);
+    return cmy_service_same(service, state);
+}
+
+/* Selects from a picker. A few turns are taken where instances may not be selected any more; a client has only one. */
+static inline bool pick(const cmy_region_t *region, cmy_pickers_t *pickers, cmy_picker_t *picker, const ask_t *ask,
+                        commy_target_t *target)
+{
+    bool by_weight = ask->policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN || ask->policy == COMMY_POLICY_RANDOM;
+    int turns = ask->policy == COMMY_POLICY_CONSISTENT_HASH ? 1 : TURNS;
+    for (int turn = 0; turn < turns; turn++)
+        if (__builtin_expect(take(region, &picker->pick[draw(region, pickers, picker, ask)], by_weight, target), 1))
+            return true;
+    return false;
+}
+
+/* All of a picker's instances, one after another. */
+static bool pick_any(const cmy_region_t *region, const cmy_picker_t *picker, const ask_t *ask, commy_target_t *target)
+{
+    bool by_weight = ask->policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN || ask->policy == COMMY_POLICY_RANDOM;
+    for (uint32_t i = 0; i < picker->count; i++)
+        if (take(region, &picker->pick[i], by_weight, target))
+            return true;
+    return false;
+}
+
+/* ------------------------------------------------------------------ asking */
+
+commy_status_t cmy_policy_check(int32_t policy)
+{
+    switch (policy) {
+    case COMMY_POLICY_ROUND_ROBIN:
+    case COMMY_POLICY_WEIGHTED_ROUND_ROBIN:
+    case COMMY_POLICY_RANDOM:
+    case COMMY_POLICY_CONSISTENT_HASH:
+        return COMMY_STATUS_SUCCESS;
+    default:
+        return cmy_fail(COMMY_STATUS_INVALID,
+                        "policy %d is none of 0 round robin, 2 weighted round robin, 4 random, 5 consistent hash%s",
+                        policy,
+                        policy == COMMY_POLICY_LEAST_CONNECTIONS || policy == COMMY_POLICY_PERFORMANCE
+                            ? "; 1 least connections and 3 performance are not in this release"
+                            : "");
+    }
+}
+
+static commy_status_t hash_client(const commy_mesh_t *mesh, const char *client_id, uint64_t *hash)
+{
+    size_t bytes = client_id ? cmy_bytes_length(client_id, COMMY_LIMIT_CLIENT_BYTES + 1) : 0;
+    if (bytes > 0 && bytes <= COMMY_LIMIT_CLIENT_BYTES) {
+        *hash = cmy_key_hash(client_id, bytes, mesh->region->seed);
+        return COMMY_STATUS_SUCCESS;
+    }
+    if (!client_id)
+        return cmy_fail(COMMY_STATUS_INVALID, "client_id is null; consistent hash needs one");
+    return cmy_fail(COMMY_STATUS_INVALID, "client_id has %s bytes; give 1 to %u", bytes == 0 ? "0" : "more than 255",
+                    COMMY_LIMIT_CLIENT_BYTES);
+}
+
+/* Everything that may be wrong with a question. */
+static commy_status_t check(const commy_mesh_t *mesh, const char *name, int32_t policy, const char *client_id,
+                            const commy_target_t *target, ask_t *ask)
+{
+    commy_status_t status = cmy_mesh_usable(mesh);
+    if (status == COMMY_STATUS_SUCCESS)
+        status = cmy_mesh_key(mesh->region, "service name", name, COMMY_LIMIT_NAME_BYTES, &ask->name);
+    if (status == COMMY_STATUS_SUCCESS)
+        status = cmy_policy_check(policy);
+    if (status == COMMY_STATUS_SUCCESS && policy == COMMY_POLICY_CONSISTENT_HASH)
+        status = hash_client(mesh, client_id, &ask->client);
+    if (status == COMMY_STATUS_SUCCESS && !target)
+        status = cmy_mesh_null("target");
+    ask->policy = policy;
+    return status;
+}
+
+/* ------------------------------------------------------------ at once, or not */
+
+bool cmy_select_at_once(commy_mesh_t *mesh, const char *name, int32_t policy, const char *client_id,
+                        commy_target_t *target)
+{
+    ask_t ask = {.policy = policy};
+    if (!mesh || !name || !target || cmy_mesh_usable(mesh) != COMMY_STATUS_SUCCESS)
+        return false;
+    cmy_pickers_t *pickers = (cmy_pickers_t *)cmy_rcu_load(&mesh->pickers);
+    size_t bytes = cmy_bytes_length(name, COMMY_LIMIT_NAME_BYTES + 1);
+    if (!pickers || bytes == 0 || bytes > COMMY_LIMIT_NAME_BYTES)
+        return false;
+    cmy_key_make(&ask.name, mesh->region->seed, name, bytes);
+    if (policy == COMMY_POLICY_CONSISTENT_HASH) {
+        size_t client_bytes = client_id ? cmy_bytes_length(client_id, COMMY_LIMIT_CLIENT_BYTES + 1) : 0;
+        if (client_bytes == 0 || client_bytes > COMMY_LIMIT_CLIENT_BYTES)
+            return false;
+        ask.client = cmy_key_hash(client_id, client_bytes, mesh->region->seed);
+    }
+    cmy_rcu_read_lock();
+    cmy_picker_t *picker = cmy_picker_find(pickers, &ask.name, policy);
+    bool selected =
+        picker && cmy_picker_current(mesh->region, picker) && pick(mesh->region, pickers, picker, &ask, target);
+    if (selected && __builtin_expect(!atomic_load_explicit(&picker->used, memory_order_relaxed), 0))
+        atomic_store_explicit(&picker->used, 1, memory_order_relaxed);
+    cmy_rcu_read_unlock();
+    return selected;
+}
+
+/* Nothing may be selected: says why. */
+static commy_status_t none_fit(const commy_mesh_t *mesh, const ask_t *ask, const cmy_unfit_t *unfit)
+{
+    const cmy_region_t *region = mesh->region;
+    const char *name = ask->name.text;
+    if (unfit->instances == 0)
+        return cmy_fail(COMMY_STATUS_NOT_FOUND, "name '%s' has no instance in mesh %s of %s", name, region->mesh,
+                        region->dir);
+    const struct {
+        uint32_t count;
+        const char *what;
+    } reasons[] = {
+        {unfit->unhealthy, "unhealthy"},        {unfit->unknown, "of unknown health"}, {unfit->draining, "draining"},
+        {unfit->maintenance, "in maintenance"}, {unfit->weightless, "of weight 0"},
+    };
+    char list[160] = "";
+    size_t bytes = 0;
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+        if (reasons[i].count > 0)
+            bytes += (size_t)snprintf(list + bytes, sizeof list - bytes, "%s%u %s", bytes ? ", " : "", reasons[i].count,
+                                      reasons[i].what);
+    return cmy_fail(COMMY_STATUS_NO_HEALTHY,
+                    "none of the %u instances of name '%s' in mesh %s of %s may be selected: %s", unfit->instances,
+                    name, region->mesh, region->dir, list);
+}
+
+/*
+ * Selects from a picker that is old, while another thread makes the next. False: nobody is at that, or it has nothing
+ * any more; *alone is then the serial of the picker whose next is the caller's to make, or 0.
+ */
+static bool pick_meanwhile(commy_mesh_t *mesh, cmy_pickers_t *pickers, const ask_t *ask, uint64_t *alone,
+                           commy_target_t *target)
+{
+    bool selected = false;
+    *alone = 0;
+    cmy_rcu_read_lock();
+    cmy_picker_t *former = cmy_picker_find(pickers, &ask->name, ask->policy);
+    if (former && atomic_exchange_explicit(&former->making, 1, memory_order_relaxed) == 0)
+        *alone = former->serial;
+    else if (former)
+        selected = pick(mesh->region, pickers, former, ask, target);
+    cmy_rcu_read_unlock();
+    return selected;
+}
+
+/* Publishes a picker and selects from it. */
+static bool pick_anew(commy_mesh_t *mesh, cmy_pickers_t *pickers, const ask_t *ask, cmy_picker_t *made, bool any,
+                      commy_target_t *target)
+{
+    bool published;
+    cmy_rcu_read_lock();
+    cmy_picker_t *gone = cmy_picker_publish(mesh->region, pickers, made, &published);
+    bool selected =
+        pick(mesh->region, pickers, made, ask, target) || (any && pick_any(mesh->region, made, ask, target));
+    cmy_rcu_read_unlock();
+    if (published)
+        cmy_picker_retire(pickers, gone);
+    else
+        cmy_picker_free(made);
+    return selected;
+}
+
+/* The next picker was not made, or did not come into the place of its former: that may be tried again. */
+static void give_up_making(cmy_pickers_t *pickers, const ask_t *ask, uint64_t alone)
+{
+    cmy_rcu_read_lock();
+    cmy_picker_t *former = alone ? cmy_picker_find(pickers, &ask->name, ask->policy) : NULL;
+    if (former && former->serial == alone)
+        atomic_store_explicit(&former->making, 0, memory_order_relaxed);
+    cmy_rcu_read_unlock();
+}
+
+/* One try; returns whether it is decided, and *status says how. last: any instance is better than none. */
+static bool try_anew(commy_mesh_t *mesh, cmy_pickers_t *pickers, const ask_t *ask, bool last, commy_target_t *target,
+                     commy_status_t *status)
+{
+    cmy_picker_t *made;
+    cmy_unfit_t unfit;
+    uint64_t alone;
+    *status = COMMY_STATUS_SUCCESS;
+    if (pick_meanwhile(mesh, pickers, ask, &alone, target))
+        return true;
+    bool selected = false;
+    *status = cmy_picker_make(mesh, &ask->name, ask->policy, &made, &unfit);
+    if (*status == COMMY_STATUS_SUCCESS && made->count > 0) {
+        selected = pick_anew(mesh, pickers, ask, made, last || ask->policy != COMMY_POLICY_CONSISTENT_HASH, target);
+    } else if (*status == COMMY_STATUS_SUCCESS) {
+        cmy_picker_free(made);
+        *status = none_fit(mesh, ask, &unfit);
+    }
+    give_up_making(pickers, ask, alone);
+    return selected || *status != COMMY_STATUS_SUCCESS;
+}
+
+static commy_status_t select_anew(commy_mesh_t *mesh, const ask_t *ask, commy_target_t *target)
+{
+    commy_status_t status;
+    cmy_pickers_t *pickers = cmy_pickers_of(mesh);
+    if (!pickers)
+        return cmy_fail(COMMY_STATUS_NO_MEMORY, "no memory for %zu bytes of pickers", sizeof *pickers);
+    for (int round = 1; round <= ROUNDS; round++)
+        if (try_anew(mesh, pickers, ask, round == ROUNDS, target, &status))
+            return status;
+    return cmy_fail(COMMY_STATUS_BUSY,
+                    "the instances of name '%s' changed each of the %d times that one was selected; try again",
+                    ask->name.text, ROUNDS);
+}
+
+/* Options of another library's size, or that mean nothing. */
+static __attribute__((noinline)) commy_status_t read_options(const commy_select_options_t *from,
+                                                             commy_select_options_t *options)
+{
+    commy_status_t status = cmy_mesh_sized("options", from, options, sizeof *options);
+    if (status == COMMY_STATUS_SUCCESS && options->flags != 0)
+        status = cmy_fail(COMMY_STATUS_INVALID, "options.flags 0x%x has bits that mean nothing; use 0", options->flags);
+    return status;
+}
+
+commy_status_t commy_service_select(commy_mesh_t *mesh, const char *name, const commy_select_options_t *from,
+                                    commy_target_t *target)
+{
+    ask_t ask;
+    commy_select_options_t options = {.size = sizeof options};
+    commy_status_t status = COMMY_STATUS_SUCCESS;
+    if (from && from->size == sizeof options && from->flags == 0)
+        options = *from;
+    else if (from)
+        status = read_options(from, &options);
+    if (__builtin_expect(status != COMMY_STATUS_SUCCESS, 0))
+        return status;
+    if (__builtin_expect(cmy_select_at_once(mesh, name, options.policy, options.client_id, target), 1))
+        return COMMY_STATUS_SUCCESS;
+    status = check(mesh, name, options.policy, options.client_id, target, &ask);
+    return status == COMMY_STATUS_SUCCESS ? select_anew(mesh, &ask, target) : status;
+}
