@@ -15,7 +15,8 @@ import tempfile
 import time
 
 TOOL = os.environ["COMMY_TOOL"]
-KEYS = ["find_ns", "miss_ns", "find_many_ns", "discover_10_ns", "register_unregister_ns", "report_ns", "wake_p50_ns"]
+KEYS = ["find_ns", "miss_ns", "find_many_ns", "discover_10_ns", "register_unregister_ns", "report_ns", "begin_end_ns",
+        "wake_p50_ns"]
 passed = failed = 0
 
 

@@ -249,6 +249,24 @@ static void do_metadata(void)
     end();
 }
 
+static void do_begin(void)
+{
+    uint64_t token = 0;
+    int32_t code = commy_begin_request(h, number(1), &token);
+    begin(code);
+    put_number("token", token);
+    end();
+}
+
+static void do_latency(void)
+{
+    uint64_t ns = 0;
+    int32_t code = commy_get_latency(h, given(1), given(2) ? strtod(given(2), NULL) : -1, &ns);
+    begin(code);
+    put_number("ns", ns);
+    end();
+}
+
 static void do_wait(void)
 {
     uint64_t version = 0;
@@ -339,6 +357,12 @@ static bool obey(void)
         answer(commy_report_service_performance(h, word[1], number(2), (int32_t)number(3)));
     else if (is("report", 3))
         answer(commy_report(h, number(1), number(2), (int32_t)number(3)));
+    else if (is("begin", 1))
+        do_begin();
+    else if (is("end", 3))
+        answer(commy_end_request(h, number(1), number(2), (int32_t)number(3)));
+    else if (is("latency", 2))
+        do_latency();
     else if (is("wait", 3))
         do_wait();
     else if (is("error", 0))

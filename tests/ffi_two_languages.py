@@ -179,6 +179,17 @@ class Python:
     def do_report(self, reference, nanoseconds, success):
         return {"code": lib.commy_report(self.h, int(reference), int(nanoseconds), int(success))}
 
+    def do_begin(self, reference):
+        token = ctypes.c_uint64()
+        return {"code": lib.commy_begin_request(self.h, int(reference), ctypes.byref(token)), "token": token.value}
+
+    def do_end(self, token, nanoseconds, success):
+        return {"code": lib.commy_end_request(self.h, int(token), int(nanoseconds), int(success))}
+
+    def do_latency(self, of, quantile):
+        ns = ctypes.c_uint64()
+        return {"code": lib.commy_get_latency(self.h, raw(of), float(quantile), ctypes.byref(ns)), "ns": ns.value}
+
     def do_wait(self, name, version, timeout_ms):
         new = ctypes.c_uint64()
         code = lib.commy_wait(self.h, raw(name), int(version), int(timeout_ms), ctypes.byref(new))
@@ -382,6 +393,21 @@ def count(python, peer, everybody):
     equal("requests", [stats[key] for key in ("total_requests", "successful_requests", "failed_requests")], [20, 15, 5])
     check("average", abs(stats["average_response_time_ms"] - 3) < 0.01, stats)
     equal("each owns one", [python.ask("stats")["registered_services"], stats["registered_services"]], [1, 1])
+    tokens = [asker.ask("begin", reference)["token"] for asker in (python, peer)]
+    check("tokens differ", len({0, *tokens}) == 3, tokens)
+    code(peer, cm.INVALID, "end", tokens[0], 1, 1)
+    code(python, cm.INVALID, "end", 0, 1, 1)
+    code(python, 0, "end", tokens[0], 2000000, 1)
+    code(python, cm.INVALID, "end", tokens[0], 2000000, 1)
+    code(peer, 0, "end", tokens[1], 2000000, 0)
+    code(peer, cm.NOT_FOUND, "begin", reference ^ (1 << 40))
+    equal("ended requests", code(peer, 0, "stats")["total_requests"], 22)
+    for asker in everybody:
+        check("a latency by id", abs(code(asker, 0, "latency", "py-1", 0.5)["ns"] - 2000000) < 140000)
+        check("by name", abs(code(asker, 0, "latency", "web", 0.9)["ns"] - 4000000) < 280000)
+        check("of the mesh", abs(code(asker, 0, "latency", None, 0)["ns"] - 2000000) < 140000)
+        code(asker, cm.NOT_FOUND, "latency", "nobody", 0.5)
+        code(asker, cm.INVALID, "latency", "web", "nan")
     check("a service's own average", abs(python.ask("get", "py-1")["response_time_ms"] - 2) < 0.01)
     alike("counted", everybody, ["c-1", "py-1"], ["web"])
 
@@ -429,7 +455,7 @@ def refuse(python, peer, readers):
     for reader in readers:
         for words in [("start",), ("register_simple", "web", "r-1", "127.0.0.1", 80), ("unregister", "c-1"),
                       ("heartbeat", "c-1"), ("weight", "c-1", 1), ("set_metadata", "c-1", "{}"),
-                      ("report_id", "c-1", 1, 1), ("report", 1, 1, 1)]:
+                      ("report_id", "c-1", 1, 1), ("report", 1, 1, 1), ("begin", 1), ("end", 1, 1, 1)]:
             code(reader, cm.READ_ONLY, *words)
         code(reader, 0, "running")
         code(reader, cm.TIMED_OUT, "wait", "web", reader.ask("wait", "web", 0, 0)["version"], 20)

@@ -144,6 +144,16 @@ static bool report(bench_t *bench, uint64_t times)
     return true;
 }
 
+static bool begin_and_end(bench_t *bench, uint64_t times)
+{
+    uint64_t token;
+    for (uint64_t i = 0; i < times; i++)
+        if (commy_service_begin(bench->mesh, bench->reference, &token) != COMMY_STATUS_SUCCESS ||
+            commy_service_end(bench->mesh, token, i, true) != COMMY_STATUS_SUCCESS)
+            return false;
+    return true;
+}
+
 static const struct measurement {
     const char *key, *what;
     work_fn *work;
@@ -154,6 +164,7 @@ static const struct measurement {
     {"discover_10_ns", "discover the 10 instances of a name", discover},
     {"register_unregister_ns", "register and unregister", come_and_go},
     {"report_ns", "report a request", report},
+    {"begin_end_ns", "begin and end a request", begin_and_end},
 };
 #define MEASUREMENTS (sizeof(measurements) / sizeof(measurements[0]))
 
