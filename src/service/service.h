@@ -147,7 +147,8 @@ static inline __attribute__((always_inline)) bool cmy_service_seek(const cmy_reg
 bool cmy_service_find(const cmy_region_t *region, const cmy_key_t *key, uint32_t *record, uint64_t *state);
 
 /* The visible service that a reference names. */
-static inline bool cmy_service_refer(const cmy_region_t *region, uint64_t reference, uint32_t *record, uint64_t *state)
+static inline __attribute__((always_inline)) bool cmy_service_refer(const cmy_region_t *region, uint64_t reference,
+                                                                    uint32_t *record, uint64_t *state)
 {
     *record = (uint32_t)(reference & 0x3fffffu) - 1;
     if (!cmy_region_holds(region, CMY_SERVICES, *record))
