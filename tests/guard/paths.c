@@ -175,18 +175,12 @@ static const struct {
     void (*run)(void);
     uint32_t operations;
 } paths[] = {
-    {"find_hit", find_hit, SERVICES},
-    {"find_hit_short", find_hit_short, SERVICES},
-    {"find_miss", find_miss, SERVICES},
-    {"find_through_ffi", find_through_ffi, SERVICES},
-    {"find_batch", find_batch, BATCHED},
-    {"view", view_and_check, SERVICES},
-    {"discover", discover, NAMES},
-    {"iterate", iterate, NAMES},
-    {"select", select_in_turn, SERVICES},
-    {"register", register_and_unregister, SERVICES},
-    {"report", report_requests, SERVICES},
-    {"begin_and_end", begin_and_end_requests, SERVICES},
+    {"find_hit", find_hit, SERVICES},      {"find_hit_short", find_hit_short, SERVICES},
+    {"find_miss", find_miss, SERVICES},    {"find_through_ffi", find_through_ffi, SERVICES},
+    {"find_batch", find_batch, BATCHED},   {"view", view_and_check, SERVICES},
+    {"discover", discover, NAMES},         {"iterate", iterate, NAMES},
+    {"select", select_in_turn, SERVICES},  {"register", register_and_unregister, SERVICES},
+    {"report", report_requests, SERVICES}, {"begin_and_end", begin_and_end_requests, SERVICES},
 };
 
 /* ------------------------------------------------------------------- set-up */
