@@ -16,6 +16,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "python"))
+import sanitized  # noqa: E402, F401
+
 TOOL = os.environ["COMMY_TOOL"]
 passed = failed = 0
 
@@ -129,8 +132,10 @@ def others(region, place):
     code, shown = dump(write(place + "/x", changed(whole, 32, b"\xff" * 4)), "--records")
     check("a lost capacity is found again", code == 1 and says(shown, "a region of 64 services")
           and len(shown["services"]) == 31, shown["wrong"])
-    code, shown = dump(write(place + "/x", changed(whole, 200, b"\xff" * 8)))
-    check("marks beyond their slab are told", code == 1 and says(shown, "are marked reserved, of 64"), shown["wrong"])
+    for slab, what in enumerate(["services", "groups", "member lines", "statistics", "small texts", "large texts", "cells"]):
+        code, shown = dump(write(place + "/x", changed(whole, 200 + 8 * slab, b"\xff" * 8)))
+        check("marks beyond their slab are told", code == 1 and says(shown, f" {what} are marked reserved, of "),
+              shown["wrong"])
     code, shown = dump(write(place + "/x", changed(whole, 192, b"\1")))
     check("a removal is told", code == 0 and says(shown, "it was removed"), shown["wrong"])
     code, shown = dump(write(place + "/x", whole[:len(whole) // 2]), "--records", "--check")

@@ -198,8 +198,11 @@ static bool find_layout(struct image *image)
 /* How many records of each slab are read: those that are marked reserved, within the limits. */
 static void judge_marks(struct image *image)
 {
-    static const char *const names[] = {"services",   "groups",      "member lines",
-                                        "statistics", "small texts", "large texts"};
+    static const char *const names[CMY_SLABS] = {
+        [CMY_SERVICES] = "services", [CMY_GROUPS] = "groups",           [CMY_LINES] = "member lines",
+        [CMY_STATS] = "statistics",  [CMY_SMALL_TEXTS] = "small texts", [CMY_LARGE_TEXTS] = "large texts",
+        [CMY_CELLS] = "cells",
+    };
     uint32_t marks[CMY_SLABS];
     struct statfs fs;
 
