@@ -86,8 +86,7 @@ static uint64_t take(heap_t *heap)
 typedef struct plan {
     uint64_t length;
     uint32_t *often, *taken; /* turns of an instance, in all and so far */
-    uint32_t *first,
-        *next; /* whose next turn may be taken from a position on: chains of instances, plus 1; 0: the end */
+    uint32_t *first, *next;  /* whose next turn may be taken from a position on: chains of instances, plus 1 */
     heap_t heap;
 } plan_t;
 
@@ -119,26 +118,23 @@ uint32_t *cmy_turns_make(const uint32_t *weight, uint32_t n, uint32_t *turns)
 {
     plan_t plan = {0};
     uint32_t *made = NULL;
-    plan.often = calloc(3ull * n, sizeof *plan.often);
+    plan.often =
+        calloc(4ull * n + limit_of(n), sizeof *plan.often); /* the limit is passed by one turn for each at most */
     plan.heap.entry = calloc(n, sizeof *plan.heap.entry);
     if (!plan.often || !plan.heap.entry)
         goto done;
     plan.taken = plan.often + n;
     plan.next = plan.taken + n;
     plan.length = count_turns(weight, n, plan.often);
-    plan.first = calloc(plan.length, sizeof *plan.first);
+    plan.first = plan.next + n;
     made = malloc(plan.length * sizeof *made);
-    if (!plan.first || !made) {
-        free(made);
-        made = NULL;
+    if (!made)
         goto done;
-    }
     for (uint32_t i = n; i-- > 0;)
         release_at(&plan, 0, i);
     order(&plan, made);
     *turns = (uint32_t)plan.length;
 done:
-    free(plan.first);
     free(plan.heap.entry);
     free(plan.often);
     return made;

@@ -64,7 +64,7 @@ CMY_INLINE bool cmy_find_answer(const cmy_region_t *region, uint32_t cell, const
 CMY_INLINE cmy_found_t cmy_find_usual(const cmy_region_t *region, const char *id, size_t bytes, uint64_t hash,
                                       commy_target_t *target)
 {
-    uint32_t cell;
+    uint32_t cell = 0;
     cmy_found_t found = cmy_find_cell(region, hash, &cell);
     if (__builtin_expect(found != CMY_FOUND, 0))
         return found;

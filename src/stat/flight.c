@@ -141,7 +141,7 @@ commy_status_t cmy_flight_begin(cmy_actor_t *actor, uint32_t service, uint64_t s
 {
     flight->service = service;
     for (int turn = 0; turn < 2; turn++) {
-        uint64_t state;
+        uint64_t state = 0;
         cmy_stat_shm_t *stat = cmy_stat_follow(actor->region, service, service_state, &flight->link, &state);
         if (stat)
             return begin_at(actor, stat, state, flight);
