@@ -112,11 +112,6 @@ static bool make_room(found_t *found)
     return true;
 }
 
-static bool by_weight(int32_t policy)
-{
-    return policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN || policy == COMMY_POLICY_RANDOM;
-}
-
 /* Counts an instance, and for which reason it is left out, if it is. */
 static bool fits(const cmy_service_shm_t *service, uint64_t condition, int32_t policy, cmy_unfit_t *unfit)
 {
@@ -136,7 +131,7 @@ static bool fits(const cmy_service_shm_t *service, uint64_t condition, int32_t p
     unfit->unknown += health == COMMY_HEALTH_UNKNOWN;
     if (health != COMMY_HEALTH_HEALTHY && health != COMMY_HEALTH_DEGRADED)
         return false;
-    if (!by_weight(policy) || cmy_condition_weight(condition) > 0)
+    if (!cmy_policy_weighs(policy) || cmy_condition_weight(condition) > 0)
         return true;
     unfit->weightless++;
     return false;

@@ -19,6 +19,12 @@ static inline uint64_t cmy_mix(uint64_t x)
 }
 #define CMY_MIX_STEP 0x9e3779b97f4a7c15ull
 
+/* Whether a policy selects by weight, so that instances of weight 0 are left out. */
+static inline bool cmy_policy_weighs(int32_t policy)
+{
+    return policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN || policy == COMMY_POLICY_RANDOM;
+}
+
 /* ------------------------------------------------- weighted round robin */
 
 /*

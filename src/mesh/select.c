@@ -94,8 +94,7 @@ static inline bool take(const cmy_region_t *region, const cmy_pick_t *pick, bool
         return false;
     cmy_shape_t shape = cmy_shape_unpack(cmy_load64_relaxed(&service->shape));
     target->reference = cmy_reference(pick->record, state);
-    target->weight = cmy_condition_weight(condition);
-    target->status = (int32_t)cmy_condition_health(condition);
+    cmy_condition_tell(condition, target);
     target->port = shape.port;
     if (__builtin_expect(shape.endpoint_bytes < CMY_HOT_ENDPOINT_BYTES, 1))
         cmy_service_copy_hot_endpoint(service, shape.endpoint_bytes, target->endpoint);
@@ -108,7 +107,7 @@ static inline bool take(const cmy_region_t *region, const cmy_pick_t *pick, bool
 static inline bool pick(const cmy_region_t *region, cmy_pickers_t *pickers, cmy_picker_t *picker, const ask_t *ask,
                         commy_target_t *target)
 {
-    bool by_weight = ask->policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN || ask->policy == COMMY_POLICY_RANDOM;
+    bool by_weight = cmy_policy_weighs(ask->policy);
     int turns = ask->policy == COMMY_POLICY_CONSISTENT_HASH ? 1 : TURNS;
     for (int turn = 0; turn < turns; turn++)
         if (__builtin_expect(take(region, &picker->pick[draw(region, pickers, picker, ask)], by_weight, target), 1))
@@ -119,7 +118,7 @@ static inline bool pick(const cmy_region_t *region, cmy_pickers_t *pickers, cmy_
 /* All of a picker's instances, one after another. */
 static bool pick_any(const cmy_region_t *region, const cmy_picker_t *picker, const ask_t *ask, commy_target_t *target)
 {
-    bool by_weight = ask->policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN || ask->policy == COMMY_POLICY_RANDOM;
+    bool by_weight = cmy_policy_weighs(ask->policy);
     for (uint32_t i = 0; i < picker->count; i++)
         if (take(region, &picker->pick[i], by_weight, target))
             return true;
@@ -188,7 +187,7 @@ bool cmy_select_at_once(commy_mesh_t *mesh, const char *name, int32_t policy, co
     size_t bytes = cmy_bytes_length(name, COMMY_LIMIT_NAME_BYTES + 1);
     if (!pickers || bytes == 0 || bytes > COMMY_LIMIT_NAME_BYTES)
         return false;
-    cmy_key_make(&ask.name, mesh->region->seed, name, bytes);
+    cmy_key_make_salted(&ask.name, &mesh->region->salt, name, bytes);
     if (policy == COMMY_POLICY_CONSISTENT_HASH) {
         size_t client_bytes = client_id ? cmy_bytes_length(client_id, COMMY_LIMIT_CLIENT_BYTES + 1) : 0;
         if (client_bytes == 0 || client_bytes > COMMY_LIMIT_CLIENT_BYTES)
