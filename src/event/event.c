@@ -2,90 +2,66 @@
 #include "event/event.h"
 
 #include "base/clock.h"
-#include "base/hash.h"
 #include "base/text.h"
-#include "stat/cpu.h"
 
-/* As many words as the sum is over. */
-_Static_assert(sizeof(cmy_event_t) == (3 + 2 * CMY_EVENT_TEXT_WORDS) * sizeof(uint64_t), "no padding");
+/* ------------------------------------------------------------------ writing */
 
-static uint64_t sum_of(const cmy_event_t *event)
+void cmy_event_record_source(cmy_region_t *region, const cmy_event_source_t *source)
 {
-    return XXH3_64bits(event, sizeof *event);
+    cmy_event_record(region, source);
 }
 
-/* Whether an entry's word was put there for a later ticket of the same place. One that is further on than any process could
- * be stopped for is damage. */
-static bool overtaken(uint64_t seen, uint64_t number)
+uint32_t cmy_event_cut(cmy_word64_t to[CMY_EVENT_TEXT_WORDS], const cmy_word64_t *from)
 {
-    uint64_t ahead = cmy_event_number(seen) - number;
-    return seen != 0 && ahead != 0 && ahead < 1ull << 48 && ahead % CMY_EVENT_ENTRIES == 0;
-}
-
-static void fill(cmy_event_shm_t *entry, const cmy_event_t *event)
-{
-    cmy_store64_relaxed(&entry->time_ns, event->time_ns);
-    cmy_store64_relaxed(&entry->what, event->what);
-    for (uint32_t i = 0; i < CMY_EVENT_TEXT_WORDS; i++) {
-        cmy_store64_relaxed(&entry->id[i], event->id[i]);
-        cmy_store64_relaxed(&entry->name[i], event->name[i]);
-    }
-    cmy_store64_relaxed(&entry->sum, sum_of(event));
-}
-
-void cmy_event_record(cmy_region_t *region, cmy_event_t *event)
-{
-    cmy_event_ring_shm_t *ring = &region->events[cmy_cpu() % CMY_EVENT_RINGS];
-    uint64_t number = cmy_add64_relaxed(&ring->cursor, 1);
-    cmy_event_shm_t *entry = &ring->entry[number % CMY_EVENT_ENTRIES];
-    uint64_t seen = cmy_load64_relaxed(&entry->ticket), own = cmy_event_ticket(number, true);
-    event->ticket = cmy_event_ticket(number, false);
-    if (overtaken(seen, number) || !cmy_swap64_acq_rel(&entry->ticket, seen, own))
-        return;
-    cmy_fence_release(); /* whoever reads a word of what follows sees the claim too: pairs with cmy_event_read()'s fence */
-    fill(entry, event);
-    cmy_swap64_acq_rel(&entry->ticket, own, event->ticket); /* pairs with the acquire load of whoever reads it */
-}
-
-uint64_t cmy_event_actor(const cmy_region_t *region, uint32_t owner)
-{
-    uint32_t slot = cmy_owner_slot(owner);
-    if (slot >= COMMY_LIMIT_PARTICIPANTS)
-        return cmy_event_what((commy_event_kind_t)0, 0, CMY_EVENT_NO_SLOT, 0);
-    return cmy_event_what((commy_event_kind_t)0, 0, slot, cmy_load32_relaxed(&region->participants[slot].pid));
-}
-
-bool cmy_event_cut(uint64_t text[CMY_EVENT_TEXT_WORDS])
-{
-    unsigned char bytes[8 * CMY_EVENT_TEXT_WORDS];
-    memcpy(bytes, text, sizeof bytes);
+    char text[CMY_EVENT_TEXT_BYTES + 2];
     size_t end = CMY_EVENT_TEXT_BYTES;
-    if (bytes[end] == 0)
-        return false;
-    /* Of a character that would be cut in two, nothing stays; four bytes are the most. */
-    for (size_t i = 0; i < 3 && (bytes[end] & 0xc0) == 0x80; i++)
+    cmy_text_load(from, end + 1, text);
+    /* Of a character that would be cut in two nothing stays; four bytes are the most. */
+    for (size_t i = 0; i < 3 && ((unsigned char)text[end] & 0xc0) == 0x80; i++)
         end--;
-    memset(bytes + end, 0, sizeof bytes - end);
-    memcpy(text, bytes, sizeof bytes);
-    return true;
+    cmy_text_store(to, CMY_EVENT_TEXT_WORDS, text, end);
+    return (uint32_t)end;
 }
 
-void cmy_event_of_participant(const cmy_region_t *region, uint32_t slot, commy_event_kind_t kind, cmy_event_t *event)
+void cmy_event_of_participant(const cmy_region_t *region, uint32_t slot, commy_event_kind_t kind,
+                              cmy_event_node_t *node)
 {
     const cmy_participant_shm_t *participant = &region->participants[slot];
-    *event = (cmy_event_t){.time_ns = cmy_clock_real_ns(),
-                           .what = cmy_event_what(kind, 0, slot, cmy_load32_relaxed(&participant->pid))};
-    for (uint32_t i = 0; i < CMY_EVENT_TEXT_WORDS; i++)
-        event->name[i] = cmy_load64_relaxed(&participant->node_id[i]);
-    if (cmy_event_cut(event->name))
-        event->what |= CMY_EVENT_CUT_NAME;
+    char text[COMMY_LIMIT_MESH_BYTES + 1];
+    cmy_text_load(participant->node_id, COMMY_LIMIT_MESH_BYTES, text);
+    uint32_t bytes = (uint32_t)strlen(text);
+    cmy_text_store(node->node_id, 8, text, bytes);
+    node->source = (cmy_event_source_t){
+        .time_ns = cmy_clock_real_ns(),
+        .what = cmy_event_deed(kind, 0) | cmy_event_doer(slot, cmy_load32_relaxed(&participant->pid)),
+        .name = node->node_id,
+        .name_bytes = bytes,
+    };
+    if (bytes > CMY_EVENT_TEXT_BYTES) {
+        node->source.name_bytes = CMY_EVENT_TEXT_BYTES; /* of one byte a character */
+        node->source.what |= CMY_EVENT_CUT_NAME;
+    }
 }
 
 void cmy_event_participant(cmy_region_t *region, uint32_t slot, commy_event_kind_t kind)
 {
-    cmy_event_t event;
-    cmy_event_of_participant(region, slot, kind, &event);
-    cmy_event_record(region, &event);
+    cmy_event_node_t node;
+    cmy_event_of_participant(region, slot, kind, &node);
+    cmy_event_record_source(region, &node.source);
+}
+
+/* ------------------------------------------------------------------ reading */
+
+static uint64_t read_text(const cmy_word64_t *from, uint32_t bytes, char to[CMY_EVENT_TEXT_BYTES + 1], uint64_t sum)
+{
+    memset(to, 0, CMY_EVENT_TEXT_BYTES + 1);
+    for (uint32_t i = 0; 8 * i < bytes; i++) {
+        uint64_t word = cmy_load64_relaxed(&from[i]);
+        memcpy(to + 8 * (size_t)i, &word, 8);
+        sum = cmy_event_mix(sum, word);
+    }
+    memset(to + bytes, 0, CMY_EVENT_TEXT_BYTES + 1 - bytes);
+    return sum;
 }
 
 bool cmy_event_read(const cmy_region_t *region, uint32_t place, cmy_event_t *event)
@@ -98,11 +74,13 @@ bool cmy_event_read(const cmy_region_t *region, uint32_t place, cmy_event_t *eve
         return false;
     event->time_ns = cmy_load64_relaxed(&entry->time_ns);
     event->what = cmy_load64_relaxed(&entry->what);
-    for (uint32_t i = 0; i < CMY_EVENT_TEXT_WORDS; i++) {
-        event->id[i] = cmy_load64_relaxed(&entry->id[i]);
-        event->name[i] = cmy_load64_relaxed(&entry->name[i]);
-    }
-    uint64_t sum = cmy_load64_relaxed(&entry->sum);
+    uint32_t id_bytes = cmy_event_id_bytes(event->what), name_bytes = cmy_event_name_bytes(event->what);
+    if (id_bytes > CMY_EVENT_TEXT_BYTES || name_bytes > CMY_EVENT_TEXT_BYTES)
+        return false;
+    uint64_t sum = cmy_event_sum(event->ticket, event->time_ns, event->what);
+    sum = read_text(entry->id, id_bytes, event->id, sum);
+    sum = read_text(entry->name, name_bytes, event->name, sum);
+    uint64_t written = cmy_load64_relaxed(&entry->sum);
     cmy_fence_acquire(); /* pairs with the release fence behind the claim of whoever came next */
-    return cmy_load64_relaxed(&entry->ticket) == event->ticket && sum == sum_of(event);
+    return cmy_load64_relaxed(&entry->ticket) == event->ticket && sum == written;
 }

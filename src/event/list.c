@@ -49,40 +49,34 @@ static bool is_change(uint32_t kind)
     return kind == COMMY_EVENT_HEALTH || kind == COMMY_EVENT_ADMIN || kind == COMMY_EVENT_CHECK;
 }
 
-static void copy_text(char to[COMMY_EVENT_TEXT_BYTES], const uint64_t words[CMY_EVENT_TEXT_WORDS])
-{
-    memcpy(to, words, COMMY_EVENT_TEXT_BYTES);
-    to[COMMY_EVENT_TEXT_BYTES - 1] = '\0';
-}
-_Static_assert(COMMY_EVENT_TEXT_BYTES == 8 * CMY_EVENT_TEXT_WORDS, "texts");
-
 static void describe(const cmy_event_t *event, uint32_t place, commy_event_t *out)
 {
-    uint32_t reason = (uint32_t)(event->what >> 8) & 0xff, slot = (uint32_t)(event->what >> 21) & 0x7ff;
+    uint32_t reason = cmy_event_reason(event->what);
     memset(out, 0, sizeof *out);
     out->sequence = cmy_event_number(event->ticket) * CMY_EVENT_RINGS + place / CMY_EVENT_ENTRIES + 1;
     out->time_ns = event->time_ns;
-    out->kind = (int32_t)(event->what & 0xff);
+    out->kind = (int32_t)cmy_event_kind(event->what);
     if (is_change((uint32_t)out->kind)) {
         out->from = (int32_t)(reason >> 4);
         out->to = (int32_t)(reason & 0xf);
     } else {
         out->reason = (int32_t)reason;
     }
-    out->slot = slot - 1;
-    out->pid = (uint32_t)(event->what >> 32);
+    out->slot = cmy_event_slot(event->what);
+    out->pid = cmy_event_pid(event->what);
     out->id_cut = (event->what & CMY_EVENT_CUT_ID) != 0;
     out->name_cut = (event->what & CMY_EVENT_CUT_NAME) != 0;
-    copy_text(out->id, event->id);
-    copy_text(out->name, event->name);
+    memcpy(out->id, event->id, sizeof event->id);
+    memcpy(out->name, event->name, sizeof event->name);
 }
+_Static_assert(COMMY_EVENT_TEXT_BYTES == CMY_EVENT_TEXT_BYTES + 1, "texts");
 
 size_t cmy_event_list(const cmy_region_t *region, commy_event_t *out, size_t capacity)
 {
     place_t places[COMMY_LIMIT_EVENTS];
     cmy_event_t event;
     size_t count = 0, listed = 0;
-    for (uint32_t place = 0; place < COMMY_LIMIT_EVENTS; place++)
+    for (uint32_t place = 0; place < CMY_EVENT_RINGS * CMY_EVENT_ENTRIES; place++)
         if (cmy_event_read(region, place, &event))
             places[count++] = (place_t){event.time_ns, cmy_event_number(event.ticket), place};
     if (capacity == 0)

@@ -116,11 +116,11 @@ static void reap_records(cmy_actor_t *actor, const cmy_dead_t *dead, commy_reap_
 /* Whoever frees the slot tells that its tenant died, if it did not say before that it leaves. */
 static void free_slot(cmy_region_t *region, uint32_t slot, uint64_t phase)
 {
-    cmy_event_t event;
-    cmy_event_of_participant(region, slot, COMMY_EVENT_DIED, &event);
+    cmy_event_node_t node;
+    cmy_event_of_participant(region, slot, COMMY_EVENT_DIED, &node);
     bool left = cmy_load32_relaxed(&region->participants[slot].leaves) != 0;
     if (cmy_life_free(region, slot, phase) && !left)
-        cmy_event_record(region, &event);
+        cmy_event_record_source(region, &node.source);
 }
 
 static bool reap_dead(cmy_actor_t *actor, bool certify, commy_reap_report_t *report)

@@ -224,15 +224,16 @@ typedef struct cmy_stripe_shm {
  *           +-------------------------------+-----+
  *           | ticket of the ring + 1, or 0  | own |        own: being written; see event/event.h
  *           +-------------------------------+-----+
- *     what  63                32 31       21 20    18 17 16 15     8 7      0
- *           +-------------------+-----------+--------+-----+--------+--------+
- *           | process id        | slot + 1  | 0      | cut | reason | kind   |
- *           +-------------------+-----------+--------+-----+--------+--------+
+ *     what  63         42 41 39 38       28 27        22 21      16 15 14 13      6 5      0
+ *           +------------+-----+-----------+------------+----------+-----+---------+--------+
+ *           | process id |  0  | slot + 1  | name bytes | id bytes | cut | reason  | kind   |
+ *           +------------+-----+-----------+------------+----------+-----+---------+--------+
  *
  * cursor: the next ticket; relaxed additions by whoever writes an event, never set back. An entry is of the ticket that
  * its word says, and the writer's that put it there by CAS; all else in it counts only if sum is right for it. Killed
  * after taking a ticket or while writing: that event is missing, and with the latter the one that stood there, until the
- * ring comes round. id and name: the first 47 bytes, NUL-padded; 16 says that the id was cut, 17 the name.
+ * ring comes round. id and name: the first 47 bytes at most, of which as many words are written as they take; what stands
+ * behind is of earlier events. 14 says that the id was cut, 15 the name.
  */
 #define CMY_EVENT_RINGS 8u
 #define CMY_EVENT_ENTRIES 128u
@@ -241,7 +242,7 @@ typedef struct cmy_event_shm {
     /*  0 */ cmy_word64_t ticket;
     /*  8 */ cmy_word64_t time_ns; /* Unix time */
     /* 16 */ cmy_word64_t what;
-    /* 24 */ cmy_word64_t sum; /* of all else */
+    /* 24 */ cmy_word64_t sum; /* of all else that counts */
     /* 32 */ cmy_word64_t id[CMY_EVENT_TEXT_WORDS];
     /* 80 */ cmy_word64_t name[CMY_EVENT_TEXT_WORDS];
 } cmy_event_shm_t;
@@ -492,6 +493,7 @@ CMY_AT(cmy_event_shm_t, name, 80);
 _Static_assert(sizeof(cmy_event_shm_t) == 2 * CMY_CACHE_LINE, "event");
 CMY_AT(cmy_event_ring_shm_t, entry, 64);
 _Static_assert(sizeof(cmy_event_ring_shm_t) == 16448, "ring of events");
+_Static_assert(CMY_EVENT_RINGS * CMY_EVENT_ENTRIES == COMMY_LIMIT_EVENTS, "all events");
 CMY_AT(cmy_index_line_shm_t, cell, 8);
 _Static_assert(sizeof(cmy_index_line_shm_t) == CMY_CACHE_LINE, "index line");
 CMY_AT(cmy_service_shm_t, hash, 8);

@@ -168,6 +168,6 @@ void cmy_check_event(cmy_audit_t *audit, uint32_t place)
         cmy_look_wrong(&look, "its ticket %" PRIu64 " belongs to another place", ticket);
     else if (ticket > next)
         cmy_look_wrong(&look, "its ticket %" PRIu64 " was never given", ticket);
-    else if (cmy_event_read(audit->region, place, &event) && (event.what & 0xff) == 0)
+    else if (cmy_event_read(audit->region, place, &event) && cmy_event_kind(event.what) == 0)
         cmy_look_wrong(&look, "it is of no kind");
 }

@@ -7,48 +7,57 @@
 #include "event/event.h"
 #include "service/service.h"
 
-/* The first bytes of id and name. Identity is constant while the version is the same, whatever the phase. */
-static bool load_texts(const cmy_region_t *region, uint32_t record, uint64_t state, cmy_event_t *event)
+/* Texts that an entry has no room for. */
+static __attribute__((noinline, cold)) void record_cut(cmy_region_t *region, cmy_event_source_t *source)
+{
+    cmy_word64_t id[CMY_EVENT_TEXT_WORDS], name[CMY_EVENT_TEXT_WORDS];
+    if (source->id_bytes > CMY_EVENT_TEXT_BYTES) {
+        source->id_bytes = cmy_event_cut(id, source->id);
+        source->id = id;
+        source->what |= CMY_EVENT_CUT_ID;
+    }
+    if (source->name_bytes > CMY_EVENT_TEXT_BYTES) {
+        source->name_bytes = cmy_event_cut(name, source->name);
+        source->name = name;
+        source->what |= CMY_EVENT_CUT_NAME;
+    }
+    cmy_event_record_source(region, source);
+}
+
+/* Identity is constant while the version is the same, whatever the phase. */
+static __attribute__((noinline)) void note(cmy_region_t *region, uint32_t record, uint64_t state, uint32_t owner,
+                                           uint64_t deed, uint64_t time_ns)
 {
     const cmy_service_shm_t *hot = cmy_service_at(region, record);
     const cmy_service_cold_shm_t *cold = cmy_cold_at(region, record);
     cmy_shape_t shape = cmy_shape_unpack(cmy_load64_relaxed(&hot->shape));
-    bool is_hot = shape.id_bytes < CMY_HOT_ID_BYTES;
-    const cmy_word64_t *id = is_hot ? hot->id : cold->id;
-    for (uint32_t i = 0; i < CMY_HOT_ID_BYTES / 8; i++)
-        event->id[i] = cmy_load64_relaxed(&id[i]);
-    event->id[CMY_HOT_ID_BYTES / 8] = is_hot ? 0 : cmy_load64_relaxed(&cold->id[CMY_HOT_ID_BYTES / 8]);
-    for (uint32_t i = 0; i < CMY_EVENT_TEXT_WORDS; i++)
-        event->name[i] = cmy_load64_relaxed(&cold->name[i]);
-    if (shape.id_bytes > CMY_EVENT_TEXT_BYTES && cmy_event_cut(event->id))
-        event->what |= CMY_EVENT_CUT_ID;
-    if (shape.name_bytes > CMY_EVENT_TEXT_BYTES && cmy_event_cut(event->name))
-        event->what |= CMY_EVENT_CUT_NAME;
-    cmy_fence_acquire(); /* pairs with the release fence behind the claim of the record's next life */
-    return cmy_state_version(cmy_load64_relaxed(&hot->state)) == cmy_state_version(state);
-}
-_Static_assert(CMY_HOT_ID_BYTES / 8 + 1 == CMY_EVENT_TEXT_WORDS, "one word more than a hot record has");
-
-static void note(cmy_region_t *region, uint32_t record, uint64_t state, uint32_t owner, commy_event_kind_t kind,
-                 uint32_t reason, uint64_t time_ns)
-{
-    cmy_event_t event;
-    event.time_ns = time_ns;
-    event.what = cmy_event_actor(region, owner) | cmy_event_what(kind, reason, CMY_EVENT_NO_SLOT, 0);
-    if (load_texts(region, record, state, &event))
-        cmy_event_record(region, &event);
+    cmy_event_source_t source = {
+        .time_ns = time_ns,
+        .what = deed | cmy_event_owner(region, owner),
+        .id = shape.id_bytes < CMY_HOT_ID_BYTES ? hot->id : cold->id,
+        .name = cold->name,
+        .id_bytes = shape.id_bytes,
+        .name_bytes = shape.name_bytes,
+        .state = &hot->state,
+        .version = cmy_state_version(state),
+    };
+    if (__builtin_expect(shape.id_bytes > CMY_EVENT_TEXT_BYTES || shape.name_bytes > CMY_EVENT_TEXT_BYTES, 0))
+        record_cut(region, &source);
+    else
+        cmy_event_record(region, &source);
 }
 
 void cmy_service_note(cmy_region_t *region, uint32_t record, uint64_t state, uint32_t owner, commy_event_kind_t kind,
                       uint32_t reason)
 {
-    note(region, record, state, owner, kind, reason, cmy_clock_real_ns());
+    note(region, record, state, owner, cmy_event_deed(kind, reason), cmy_clock_real_ns());
 }
 
 void cmy_service_note_registered(cmy_actor_t *actor, uint32_t record, uint64_t claimed)
 {
     uint64_t time_ns = cmy_load64_relaxed(&cmy_cold_at(actor->region, record)->registered_at_ns);
-    note(actor->region, record, claimed, actor->owner, COMMY_EVENT_REGISTERED, COMMY_REASON_NONE, time_ns);
+    note(actor->region, record, claimed, actor->owner, cmy_event_deed(COMMY_EVENT_REGISTERED, COMMY_REASON_NONE),
+         time_ns);
 }
 
 void cmy_service_note_retired(cmy_actor_t *actor, uint32_t record, uint64_t state, bool leaving)
