@@ -101,6 +101,8 @@ static void check_tenant(const cmy_look_t *look)
         cmy_look_wrong(look, "its process id is 0");
     if (cmy_load32_relaxed(&tenant->listen_port) > UINT16_MAX)
         cmy_look_wrong(look, "its port is %u", cmy_load32_relaxed(&tenant->listen_port));
+    if (cmy_load32_relaxed(&tenant->leaves) > 1)
+        cmy_look_wrong(look, "whether it leaves is %u", cmy_load32_relaxed(&tenant->leaves));
     if (cmy_load64_relaxed(&tenant->joined_at_ns) == 0)
         cmy_look_wrong(look, "it never joined, says its time of joining");
     if (cmy_check_text(look, "node id", tenant->node_id, sizeof tenant->node_id / sizeof tenant->node_id[0],
