@@ -364,14 +364,18 @@ static void expect_pattern(const commy_event_t *event)
     cr_assert_eq((uint32_t)event->from << 4 | (uint32_t)event->to, (uint32_t)number & 0xff);
 }
 
-static _Atomic uint64_t *next_number; /* shared by all processes */
+/* Shared by all processes. */
+static struct board {
+    _Atomic uint64_t next;
+    _Atomic bool enough;
+} * board;
 static commy_mesh_t *writers_mesh;
 
 static void *write_on(void *unused)
 {
     (void)unused;
-    for (;;)
-        record_pattern(writers_mesh, atomic_fetch_add(next_number, 1));
+    while (!atomic_load(&board->enough))
+        record_pattern(writers_mesh, atomic_fetch_add(&board->next, 1));
     return NULL;
 }
 
@@ -383,28 +387,65 @@ static void write_for_ever(commy_mesh_t *own)
         pthread_create(&thread, NULL, write_on, NULL);
 }
 
+static uint64_t look_at_all(void)
+{
+    uint64_t looked_at = 0;
+    for (size_t i = events_of(mesh); i-- > 0;)
+        if (told[i].kind == COMMY_EVENT_HEALTH)
+            expect_pattern(&told[i]), looked_at++;
+    return looked_at;
+}
+
+static void signal_all(const pid_t *writer, int number)
+{
+    for (int i = 0; i < WRITERS; i++)
+        cr_assert_eq(kill(writer[i], number), 0);
+    if (number != SIGSTOP)
+        return;
+    for (int i = 0; i < WRITERS; i++)
+        cr_assert_eq(waitpid(writer[i], NULL, WUNTRACED), writer[i]);
+}
+
+/* Brings each ring round. */
+static void overtake_all(void)
+{
+    cpu_set_t before, here;
+    cr_assert_eq(sched_getaffinity(0, sizeof before, &before), 0);
+    for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+        CPU_ZERO(&here);
+        CPU_SET(cpu, &here);
+        if (!CPU_ISSET(cpu, &before) || sched_setaffinity(0, sizeof here, &here) != 0)
+            continue;
+        for (uint32_t i = 0; i < CMY_EVENT_ENTRIES; i++)
+            record_pattern(mesh, atomic_fetch_add(&board->next, 1));
+    }
+    cr_assert_eq(sched_setaffinity(0, sizeof before, &before), 0);
+}
+
 Test(events, what_is_read_is_what_was_written, .timeout = 120)
 {
-    begin(64);
-    next_number = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    atomic_store(next_number, 1);
+    pid_t writer[WRITERS];
     uint64_t looked_at = 0;
-    /* Writers that are killed again and again: in the midst of an event, as often as not. */
-    for (int round = 0; round < test_rounds(20); round++) {
-        pid_t writer[WRITERS];
+    begin(64);
+    board = mmap(NULL, sizeof *board, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    atomic_store(&board->next, 1);
+    for (int round = 0; round < test_rounds(40); round++) {
+        atomic_store(&board->enough, false);
         for (int i = 0; i < WRITERS; i++)
             writer[i] = start_owner(write_for_ever);
-        for (uint64_t until = now_ms() + 100; now_ms() < until;) {
-            size_t count = events_of(mesh);
-            for (size_t i = 0; i < count; i++)
-                if (told[i].kind == COMMY_EVENT_HEALTH)
-                    expect_pattern(&told[i]), looked_at++;
+        for (uint64_t until = now_ms() + 40; now_ms() < until;)
+            looked_at += look_at_all();
+        if (round % 2 == 0) { /* stopped wherever they are, overtaken, and let go on to the end of that event */
+            signal_all(writer, SIGSTOP);
+            atomic_store(&board->enough, true);
+            overtake_all();
+            signal_all(writer, SIGCONT);
+            sleep_ms(10);
+            looked_at += look_at_all();
         }
         for (int i = 0; i < WRITERS; i++)
-            kill_owner(writer[i]);
-        for (size_t i = events_of(mesh); i-- > 0;)
-            if (told[i].kind == COMMY_EVENT_HEALTH)
-                expect_pattern(&told[i]);
+            kill_owner(writer[i]); /* in every other round in the midst of it */
+        looked_at += look_at_all();
         audit();
     }
     cr_assert_gt(looked_at, 1000u, "too few were seen");
