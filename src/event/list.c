@@ -83,7 +83,8 @@ size_t cmy_event_list(const cmy_region_t *region, commy_event_t *out, size_t cap
         return count;
     sort(places, count);
     for (size_t i = count > capacity ? count - capacity : 0; i < count; i++) {
-        if (cmy_event_read(region, places[i].place, &event) && cmy_event_number(event.ticket) == places[i].number)
+        if (cmy_event_read(region, places[i].place, &event) && cmy_event_number(event.ticket) == places[i].number &&
+            event.time_ns == places[i].time_ns)
             describe(&event, places[i].place, &out[listed++]);
     }
     return listed;
