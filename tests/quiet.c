@@ -176,6 +176,13 @@ static bool participants(queried_t *on)
     return commy_mesh_participants(on->mesh, list, 4, &members) == 0 && members >= 1;
 }
 
+static bool events(queried_t *on)
+{
+    static commy_event_t list[COMMY_LIMIT_EVENTS];
+    size_t told;
+    return commy_mesh_events(on->mesh, list, COMMY_LIMIT_EVENTS, &told) == 0 && told >= INSTANCES;
+}
+
 static bool info(queried_t *on)
 {
     commy_mesh_info_t about;
@@ -259,6 +266,7 @@ static const struct {
     {service_stats, "statistics of a service", 1, false},
     {mesh_stats, "statistics of the mesh", 10, false},
     {participants, "participants", 10, false},
+    {events, "events", 100, false},
     {info, "info", 1, false},
     {version_of_name, "version of a name", 1, false},
     {version_of_mesh, "version of the mesh", 1, false},

@@ -21,6 +21,7 @@ int cmd_run(int argc, char **argv);
 int cmd_select(int argc, char **argv);
 int cmd_set(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
+int cmd_timeline(int argc, char **argv);
 int cmd_unregister(int argc, char **argv);
 int cmd_wait(int argc, char **argv);
 int cmd_watch(int argc, char **argv);

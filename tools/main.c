@@ -29,6 +29,7 @@ static const struct command {
     {"run", cmd_run, "Run a program and register it for as long as it lives"},
     {"wait", cmd_wait, "Wait until instances are up"},
     {"watch", cmd_watch, "Print changes as they happen"},
+    {"timeline", cmd_timeline, "Print what happened last, and to whom"},
     {"dump", cmd_dump, "Show the inside of a region, sound or not"},
     {"reap", cmd_reap, "Give back what the dead left"},
     {"check", cmd_check, "Audit a region"},

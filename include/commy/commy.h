@@ -165,6 +165,77 @@ typedef struct commy_reap_report {
  */
 COMMY_API commy_status_t commy_mesh_reap(commy_mesh_t *mesh, commy_reap_report_t *report);
 
+/* What an event of the flight recorder is about: first the participant that it names, then a service. */
+typedef enum commy_event_kind {
+    COMMY_EVENT_JOINED = 1,
+    COMMY_EVENT_LEFT = 2,
+    COMMY_EVENT_DIED = 3, /* its process died; told when it was reaped */
+    COMMY_EVENT_REGISTERED = 4,
+    COMMY_EVENT_UNREGISTERED = 5, /* reason: by its owner, by another, or since its owner left */
+    COMMY_EVENT_OWNER_DIED = 6,   /* it went with its owner; told when it was taken away */
+    COMMY_EVENT_EXPIRED = 7,      /* a detached one, whose lease ended */
+    COMMY_EVENT_TTL_MISSED = 8,   /* unhealthy from here on; told when somebody who may write noticed */
+    COMMY_EVENT_TTL_RENEWED = 9,  /* by a heartbeat after that */
+    COMMY_EVENT_HEALTH = 10,      /* was set: from, to */
+    COMMY_EVENT_ADMIN = 11,       /* was set: from, to */
+    COMMY_EVENT_CHECK = 12,       /* a health check came to another result: from, to */
+    COMMY_EVENT_BREAKER_OPENED = 13,
+    COMMY_EVENT_BREAKER_HALF_OPENED = 14,
+    COMMY_EVENT_BREAKER_CLOSED = 15
+} commy_event_kind_t;
+
+/* Why. */
+typedef enum commy_event_reason {
+    COMMY_REASON_NONE = 0,
+    COMMY_REASON_OWNER = 1,           /* its owner wanted it so */
+    COMMY_REASON_ANOTHER = 2,         /* somebody else did */
+    COMMY_REASON_OWNER_LEFT = 3,      /* its owner left the mesh */
+    COMMY_REASON_FAILURES = 4,        /* so many failures in a row */
+    COMMY_REASON_FAILURE_RATE = 5,    /* too large a share of failures */
+    COMMY_REASON_PROBE_FAILED = 6,    /* the request that was let through */
+    COMMY_REASON_PROBE_SUCCEEDED = 7, /* the same */
+    COMMY_REASON_TIME = 8,            /* enough time has passed */
+    COMMY_REASON_RESET = 9            /* somebody said so */
+} commy_event_reason_t;
+
+#define COMMY_EVENT_TEXT_BYTES 48u
+
+/* One event; 144 bytes. A later library may tell of kinds and reasons that are not listed above. */
+typedef struct commy_event {
+    uint64_t sequence; /* above 0; of this event alone, in this region. Says nothing about which came first */
+    uint64_t time_ns;  /* Unix time. A registration's is its registered_at_ns */
+    int32_t kind;      /* commy_event_kind_t */
+    int32_t reason;    /* commy_event_reason_t */
+    int32_t from, to;  /* of COMMY_EVENT_HEALTH and _CHECK (commy_health_t) and _ADMIN (commy_admin_t); else 0 */
+    uint32_t slot;     /* of the participant that did it, or that it happened to; UINT32_MAX: nobody */
+    uint32_t pid;      /* of the same, in its own PID namespace; 0: nobody */
+    bool id_cut;       /* the id is longer, and was cut at the border of a character */
+    bool name_cut;     /* the same of the name */
+    uint8_t reserved[6];
+    char id[COMMY_EVENT_TEXT_BYTES];   /* of the service; empty for a participant's event */
+    char name[COMMY_EVENT_TEXT_BYTES]; /* of the service; a participant's event has its node id here */
+} commy_event_t;
+
+/*
+ * Reads the flight recorder: what happened last in the mesh, by whom and why. It is bounded and lossy: 8 rings, one of
+ * which a writer takes by its processor, keep 128 events each; an event of a process that was killed before it could
+ * write it is missing, and so may be one whose writer was stopped meanwhile. What is there was written so, whoever has
+ * died since. An event is written after the change that it tells of and before waiters are woken.
+ *
+ * out, capacity: room for the newest of them, in the order of their time, oldest first; null and 0 to count only. All
+ *                fit in COMMY_LIMIT_EVENTS. `sequence` tells events of one call from those of the next.
+ * count:         receives how many were put there; with capacity 0, how many there are.
+ *
+ * Takes 24 KiB of stack and no memory. Technique: a sequence lock for each entry, in which writers do not wait.
+ */
+COMMY_API commy_status_t commy_mesh_events(const commy_mesh_t *mesh, commy_event_t *out, size_t capacity,
+                                           size_t *count);
+
+/* A word for a kind ("registered"), and for a reason ("owner-left", "" for none); "unknown" for any other number. Static
+ * texts, which are the same for text and JSON. */
+COMMY_API const char *commy_event_kind_name(int32_t kind);
+COMMY_API const char *commy_event_reason_name(int32_t reason);
+
 /* Called by commy_mesh_check() for each thing that is wrong: where, and what. */
 typedef void commy_finding_fn(void *user, const char *where, const char *what);
 

@@ -68,6 +68,7 @@ typedef enum commy_status {
 #define COMMY_LIMIT_TTL_MS 31536000000ull /* a year */
 
 #define COMMY_LIMIT_CLIENT_BYTES 255u /* a client id */
+#define COMMY_LIMIT_EVENTS 1024u      /* that the flight recorder holds */
 
 #define COMMY_DEFAULT_CAPACITY 8192u
 #define COMMY_DEFAULT_WEIGHT 100u

@@ -51,10 +51,20 @@ static void add_types(uint64_t *hash)
     ADD_FIELD(hash, cmy_participant_shm_t, pid);
     ADD_FIELD(hash, cmy_participant_shm_t, uid);
     ADD_FIELD(hash, cmy_participant_shm_t, listen_port);
+    ADD_FIELD(hash, cmy_participant_shm_t, leaves);
 
     add(hash, sizeof(cmy_stripe_shm_t));
     ADD_FIELD(hash, cmy_stripe_shm_t, version);
     ADD_FIELD(hash, cmy_stripe_shm_t, waiting);
+
+    ADD_FIELD(hash, cmy_event_shm_t, ticket);
+    ADD_FIELD(hash, cmy_event_shm_t, time_ns);
+    ADD_FIELD(hash, cmy_event_shm_t, what);
+    ADD_FIELD(hash, cmy_event_shm_t, sum);
+    ADD_FIELD(hash, cmy_event_shm_t, id);
+    ADD_FIELD(hash, cmy_event_shm_t, name);
+    ADD_FIELD(hash, cmy_event_ring_shm_t, cursor);
+    ADD_FIELD(hash, cmy_event_ring_shm_t, entry);
 
     add(hash, sizeof(cmy_index_line_shm_t));
     ADD_FIELD(hash, cmy_index_line_shm_t, word);
@@ -126,6 +136,9 @@ static void add_constants(uint64_t *hash)
         CMY_CACHE_LINE,
         CMY_PAGE,
         CMY_STRIPES,
+        CMY_EVENT_RINGS,
+        CMY_EVENT_ENTRIES,
+        CMY_EVENT_TEXT_WORDS,
         CMY_SLABS,
         CMY_FREE,
         CMY_CLAIMED,
@@ -176,8 +189,8 @@ static void add_layout(uint64_t *hash, uint32_t capacity)
     cmy_layout_t layout;
     cmy_layout_compute(capacity, &layout);
     const uint64_t areas[] = {
-        layout.capacity, layout.id_lines, layout.name_lines, layout.life,        layout.participants,
-        layout.stripes,  layout.ids,      layout.names,      layout.fixed_bytes, layout.region_bytes,
+        layout.capacity, layout.id_lines, layout.name_lines, layout.life,        layout.participants, layout.stripes,
+        layout.events,   layout.ids,      layout.names,      layout.fixed_bytes, layout.region_bytes,
     };
     for (size_t i = 0; i < sizeof(areas) / sizeof(*areas); i++)
         add(hash, areas[i]);

@@ -5,6 +5,7 @@
  *         life words                  16 bytes a participant
  *         participants                128 bytes a participant
  *         stripes                     64 bytes each: what waiters wait on
+ *         events                      8 rings of 16,448 bytes: what happened last
  *         free maps                   a bit a record
  *         index of ids                64 bytes a line
  *         index of names              64 bytes a line
@@ -199,7 +200,9 @@ typedef struct cmy_participant_shm {
     /* 64 */ cmy_word64_t pid_namespace;
     /* 72 */ cmy_word64_t joined_at_ns;
     /* 80 */ cmy_word32_t pid, uid;
-    /* 88 */ cmy_word32_t listen_port, reserved_0;
+    /* 88 */ cmy_word32_t listen_port;
+    /* 92: 1 once the tenant has said that it leaves, so that its end is no death. Stored by the tenant, once. */
+    cmy_word32_t leaves;
     /* 96 */ uint8_t pad[32];
 } cmy_participant_shm_t;
 
@@ -213,6 +216,42 @@ typedef struct cmy_stripe_shm {
     cmy_word64_t waiting;
     uint8_t pad[48];
 } cmy_stripe_shm_t;
+
+/*
+ * The flight recorder: what happened last, in rings, of which a writer takes the one of its processor.
+ *
+ *     ticket 63                            1   0
+ *           +-------------------------------+-----+
+ *           | ticket of the ring + 1, or 0  | own |        own: being written; see event/event.h
+ *           +-------------------------------+-----+
+ *     what  63         42 41 39 38       28 27        22 21      16 15 14 13      6 5      0
+ *           +------------+-----+-----------+------------+----------+-----+---------+--------+
+ *           | process id |  0  | slot + 1  | name bytes | id bytes | cut | reason  | kind   |
+ *           +------------+-----+-----------+------------+----------+-----+---------+--------+
+ *
+ * cursor: the next ticket; relaxed additions by whoever writes an event, never set back. An entry is of the ticket that
+ * its word says, and the writer's that put it there by CAS; all else in it counts only if sum is right for it. Killed
+ * after taking a ticket or while writing: that event is missing, and with the latter the one that stood there, until the
+ * ring comes round. id and name: the first 47 bytes at most, of which as many words are written as they take; what stands
+ * behind is of earlier events. 14 says that the id was cut, 15 the name.
+ */
+#define CMY_EVENT_RINGS 8u
+#define CMY_EVENT_ENTRIES 128u
+#define CMY_EVENT_TEXT_WORDS 6u
+typedef struct cmy_event_shm {
+    /*  0 */ cmy_word64_t ticket;
+    /*  8 */ cmy_word64_t time_ns; /* Unix time */
+    /* 16 */ cmy_word64_t what;
+    /* 24 */ cmy_word64_t sum; /* of all else that counts */
+    /* 32 */ cmy_word64_t id[CMY_EVENT_TEXT_WORDS];
+    /* 80 */ cmy_word64_t name[CMY_EVENT_TEXT_WORDS];
+} cmy_event_shm_t;
+
+typedef struct cmy_event_ring_shm {
+    /*  0 */ cmy_word64_t cursor;
+    /*  8 */ uint8_t pad[56];
+    /* 64 */ cmy_event_shm_t entry[CMY_EVENT_ENTRIES];
+} cmy_event_ring_shm_t;
 
 /*
  * One line of an index, a cache line:
@@ -442,9 +481,19 @@ _Static_assert(sizeof(cmy_life_shm_t) == 16, "life");
 CMY_AT(cmy_participant_shm_t, pid_namespace, 64);
 CMY_AT(cmy_participant_shm_t, pid, 80);
 CMY_AT(cmy_participant_shm_t, listen_port, 88);
+CMY_AT(cmy_participant_shm_t, leaves, 92);
 _Static_assert(sizeof(cmy_participant_shm_t) == 128, "participant");
 CMY_AT(cmy_stripe_shm_t, waiting, 8);
 _Static_assert(sizeof(cmy_stripe_shm_t) == 64, "stripe");
+CMY_AT(cmy_event_shm_t, time_ns, 8);
+CMY_AT(cmy_event_shm_t, what, 16);
+CMY_AT(cmy_event_shm_t, sum, 24);
+CMY_AT(cmy_event_shm_t, id, 32);
+CMY_AT(cmy_event_shm_t, name, 80);
+_Static_assert(sizeof(cmy_event_shm_t) == 2 * CMY_CACHE_LINE, "event");
+CMY_AT(cmy_event_ring_shm_t, entry, 64);
+_Static_assert(sizeof(cmy_event_ring_shm_t) == 16448, "ring of events");
+_Static_assert(CMY_EVENT_RINGS * CMY_EVENT_ENTRIES == COMMY_LIMIT_EVENTS, "all events");
 CMY_AT(cmy_index_line_shm_t, cell, 8);
 _Static_assert(sizeof(cmy_index_line_shm_t) == CMY_CACHE_LINE, "index line");
 CMY_AT(cmy_service_shm_t, hash, 8);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "base/node.h"
+#include "event/event.h"
 
 commy_status_t cmy_mesh_null(const char *what)
 {
@@ -195,6 +196,7 @@ static commy_status_t join(commy_mesh_t *mesh)
     if (status != COMMY_STATUS_SUCCESS)
         return status;
     mesh->actor.owner = cmy_life_owner(mesh->participant);
+    cmy_event_participant(mesh->region, cmy_owner_slot(mesh->actor.owner), COMMY_EVENT_JOINED);
     atomic_store_explicit(&mesh->phase, CMY_MESH_JOINED, memory_order_release);
     return COMMY_STATUS_SUCCESS;
 }
@@ -282,6 +284,7 @@ commy_status_t commy_mesh_leave(commy_mesh_t *mesh)
         cmy_tokens_free(&mesh->tokens); /* requests in flight end here, uncounted */
         cmy_reap_own(&mesh->actor);
         uint32_t slot = cmy_owner_slot(mesh->actor.owner);
+        cmy_event_participant(mesh->region, slot, COMMY_EVENT_LEFT);
         cmy_life_leave(&mesh->participant);
         /* Nothing is left under this owner, so the slot need not wait for a reaper. */
         uint64_t phase = cmy_load64_acquire(&mesh->region->life[slot].phase);

@@ -210,10 +210,30 @@ bool cmy_service_gone(cmy_region_t *region, uint32_t record, uint64_t state);
 /* state -> DYING(me), and finishes. False where the record is no longer in that state. */
 bool cmy_service_retire(cmy_actor_t *actor, uint32_t record, uint64_t state);
 
+/* The same of a service of the actor's own, which leaves. */
+bool cmy_service_give_up(cmy_actor_t *actor, uint32_t record, uint64_t state);
+
 /* Declares a lease expired. False where it was renewed meanwhile or had not ended. Announces the change. */
 bool cmy_service_expire(cmy_region_t *region, uint32_t record);
 
 /* Lowers the region's soonest lease end to this one; called after the service can be seen. */
 void cmy_lease_note(cmy_region_t *region, uint64_t lease);
+
+/* -------------------------------------------------------- remembering */
+
+/*
+ * Writes an event into the flight recorder, after the change and before it is announced. state: what the record was in when
+ * it was changed; where it is another's by now, nothing is written. owner: who did it, or whom it happened to. reason:
+ * commy_event_reason_t, or cmy_event_change().
+ */
+void cmy_service_note(cmy_region_t *region, uint32_t record, uint64_t state, uint32_t owner, commy_event_kind_t kind,
+                      uint32_t reason);
+
+/* It was registered by the actor, who claimed it; it was taken away from LIVE by the actor, who is its executor. */
+void cmy_service_note_registered(cmy_actor_t *actor, uint32_t record, uint64_t claimed);
+void cmy_service_note_retired(cmy_actor_t *actor, uint32_t record, uint64_t state, bool leaving);
+
+/* Its lease was declared expired; or renewed after that. */
+void cmy_service_note_lease(cmy_region_t *region, uint32_t record, uint64_t state, bool renewed);
 
 #endif /* CMY_SERVICE_SERVICE_H */

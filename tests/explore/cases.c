@@ -130,6 +130,11 @@ const ex_case_t ex_cases[] = {
     CASE("a-lease-is-noted-by-somebody", "", "R11d|T P", .deaths = 1),
     CASE("a-late-lease-mends-an-owned-service", "R11t", "T H1|P|G1"),
 
+    /* events */
+    CASE("an-event-is-whole-or-not-there", "", "O|O|A A"),
+    CASE("an-event-gives-way-to-later-ones-alone", "O", "O O|O|A A"),
+    CASE("a-recorder-that-dies-is-in-nobodys-way", "O", "O|O A|A", .deaths = 1),
+
     /* joining, leaving */
     CASE("leaving-takes-everything-away", "", "R11 R21 L|F1 F2|R31"),
     CASE("who-leaves-can-join-again", "", "R11 L J R11|F1|P"),

@@ -36,6 +36,7 @@
 
 #include <stdio.h>
 
+#include "event/event.h"
 #include "registry/check.h"
 #include "registry/mesh.h"
 
@@ -109,6 +110,8 @@ bool ex_history_explained(void);
 void ex_history_print(FILE *out);
 
 /* --------------------------------------------------------------- programs */
+
+#define EX_EVENT_KIND 63u /* of events that programs record */
 
 typedef struct ex_op {
     uint8_t kind, id, name, flags;

@@ -12,6 +12,7 @@
  *     B1      find id 1 and begin a request    E1   end it
  *     V1 W1   read the version of name 1; wait until it differs (0: of the whole mesh)
  *     C       collect empty groups             P    reap
+ *     O       record an event                  A    read the one there is room for
  *     L J     leave; join                      T    a TTL passes
  *
  * What is registered says by which call it was: the port, the endpoint, the metadata and the weight all hold the number of
@@ -83,7 +84,7 @@ static uint8_t digit(const char **at)
 static bool parse_op(const char **at, ex_op_t *op)
 {
     *op = (ex_op_t){.kind = (uint8_t) * (*at)++};
-    if (!strchr("RUFGDKMNQXHSZBEVWCPLJT", op->kind))
+    if (!strchr("RUFGDKMNQXHSZBEVWCPOALJT", op->kind))
         return false;
     if (strchr("DKVW", op->kind)) {
         op->name = digit(at);
@@ -357,6 +358,30 @@ static commy_status_t do_wait(commy_mesh_t *mesh, const ex_op_t *op, uint32_t ev
     return commy_mesh_wait(mesh, op->name ? ex_name_text(op->name) : NULL, known, -1, &out->value);
 }
 
+/* Time and reason are the number of the call. */
+static commy_status_t do_record(commy_mesh_t *mesh, uint32_t event)
+{
+    const cmy_event_source_t source = {
+        .time_ns = event,
+        .what = cmy_event_deed((commy_event_kind_t)EX_EVENT_KIND, event),
+    };
+    cmy_event_record_source(mesh->region, &source);
+    return COMMY_STATUS_SUCCESS;
+}
+
+/* value: its ticket; 0 for none. */
+static commy_status_t do_read_event(commy_mesh_t *mesh, ex_event_t *out)
+{
+    cmy_event_t event;
+    out->value = 0;
+    if (!cmy_event_read(mesh->region, 0, &event))
+        return COMMY_STATUS_SUCCESS;
+    if (cmy_event_reason(event.what) != event.time_ns)
+        ex_blame("an event was read of calls %u and %u", (unsigned)event.time_ns, cmy_event_reason(event.what));
+    out->value = event.ticket;
+    return COMMY_STATUS_SUCCESS;
+}
+
 static commy_status_t leap(void)
 {
     uint64_t now = cmy_load64_relaxed(ex_clock_word());
@@ -405,6 +430,10 @@ static commy_status_t call(commy_mesh_t *mesh, const ex_op_t *op, uint32_t event
     case 'C':
         out->value = cmy_group_collect_all(&mesh->actor);
         return COMMY_STATUS_SUCCESS;
+    case 'O':
+        return do_record(mesh, event);
+    case 'A':
+        return do_read_event(mesh, out);
     case 'P':
         return commy_mesh_reap(mesh, NULL);
     case 'L':

@@ -195,6 +195,18 @@ static void check_names(const ex_event_t *is, uint32_t event)
         check_walk(event, selected ? 1ull << is->value : 0, !selected);
 }
 
+/* An event that was read later is the same or a later one: where there is room for one, a writer that comes late gives up. */
+static void check_events(const ex_event_t *is, uint32_t event)
+{
+    if (is->kind != 'A' || !is->ended || is->value == 0)
+        return;
+    for (uint32_t other = 0; other < EX_SCRATCH_EVENT; other++)
+        if (ex_history.event[other].kind == 'A' && (is->before >> other & 1) &&
+            ex_history.event[other].value > is->value)
+            ex_blame("[%u] read an event of ticket %u, after [%u] had read one of %u", event, (unsigned)is->value >> 1,
+                     other, (unsigned)ex_history.event[other].value >> 1);
+}
+
 static void check_history(void)
 {
     static uint64_t explained[65536];
@@ -203,7 +215,7 @@ static void check_history(void)
         return;
     check_codes();
     for (uint32_t event = 0; event < EX_SCRATCH_EVENT; event++)
-        check_names(&ex_history.event[event], event);
+        check_names(&ex_history.event[event], event), check_events(&ex_history.event[event], event);
     if (!ex_violation[0] && !ex_history_explained())
         ex_blame("no order of the calls explains their results");
     if (!ex_violation[0])

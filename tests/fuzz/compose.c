@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "edit.h"
+#include "event/event.h"
 
 /* ------------------------------------------------------------------ places */
 
@@ -20,6 +21,10 @@ uint32_t edit_records(const cmy_layout_t *layout, area_t area)
         return COMMY_LIMIT_PARTICIPANTS;
     case AREA_STRIPE:
         return CMY_STRIPES + 1;
+    case AREA_RING:
+        return CMY_EVENT_RINGS;
+    case AREA_EVENT:
+        return COMMY_LIMIT_EVENTS;
     case AREA_MAP:
         return CMY_SLABS;
     case AREA_ID_LINE:
@@ -49,6 +54,13 @@ void *edit_place(const editor_t *editor, area_t area, uint32_t record)
         break;
     case AREA_STRIPE:
         offset = layout->stripes + record * sizeof(cmy_stripe_shm_t);
+        break;
+    case AREA_RING:
+        offset = layout->events + record * sizeof(cmy_event_ring_shm_t);
+        break;
+    case AREA_EVENT:
+        offset = layout->events + record % CMY_EVENT_RINGS * sizeof(cmy_event_ring_shm_t) +
+                 offsetof(cmy_event_ring_shm_t, entry) + record / CMY_EVENT_RINGS * sizeof(cmy_event_shm_t);
         break;
     case AREA_MAP:
         offset = layout->slab[record].map_offset;
@@ -232,6 +244,18 @@ static uint64_t life_word(const uint8_t c[8])
     return words[c[0] % 6];
 }
 
+/* What fits the event as it stands, so that any words pass for one. */
+static uint64_t event_sum(const cmy_event_shm_t *entry)
+{
+    uint64_t what = entry->what.value;
+    uint64_t sum = cmy_event_sum(entry->ticket.value, entry->time_ns.value, what);
+    for (uint32_t i = 0; i < CMY_EVENT_TEXT_WORDS && 8 * i < cmy_event_id_bytes(what); i++)
+        sum = cmy_event_mix(sum, entry->id[i].value);
+    for (uint32_t i = 0; i < CMY_EVENT_TEXT_WORDS && 8 * i < cmy_event_name_bytes(what); i++)
+        sum = cmy_event_mix(sum, entry->name[i].value);
+    return sum;
+}
+
 uint64_t edit_compose(const editor_t *editor, const field_t *field, const unsigned char *record, uint64_t now,
                       uint64_t value)
 {
@@ -289,6 +313,10 @@ uint64_t edit_compose(const editor_t *editor, const field_t *field, const unsign
         return cmy_flight_cell(cmy_owner(0, edit_nearly(incarnation_of(editor, c[0] & 1), c[1])),
                                cmy_state(edit_nearly(cmy_state_version(own), c[2]), 0, CMY_LIVE),
                                c[3] < 16 ? CMY_FLIGHT_COUNT_MAX : c[3]);
+    case TICKET:
+        return cmy_event_ticket(c[0] + (uint64_t)CMY_EVENT_ENTRIES * c[1], c[2] < 64);
+    case SUM:
+        return event_sum((const cmy_event_shm_t *)(const void *)record);
     case MARK:
         return edit_at_limits(layout, 34 + value % 5);
     default:

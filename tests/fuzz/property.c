@@ -25,6 +25,7 @@ static const char *const names[CALLS] = {
     [CALL_DETACH] = "detach",
     [CALL_INFO] = "info",
     [CALL_PARTICIPANTS] = "participants",
+    [CALL_EVENTS] = "events",
     [CALL_STATS] = "stats",
     [CALL_WAIT] = "wait",
     [CALL_CHECK] = "check",

@@ -10,6 +10,7 @@ typedef enum call {
     CALL_DETACH,
     CALL_INFO,
     CALL_PARTICIPANTS,
+    CALL_EVENTS,
     CALL_STATS,
     CALL_WAIT,
     CALL_CHECK,

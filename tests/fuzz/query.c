@@ -68,6 +68,28 @@ static void finding(void *user, const char *where, const char *what)
     ++*told;
 }
 
+static void ask_events(const commy_mesh_t *mesh)
+{
+    size_t count = 0, again = 0;
+    if (CALL(CALL_EVENTS, commy_mesh_events(mesh, NULL, 0, &count)) != COMMY_STATUS_SUCCESS)
+        return;
+    if (count > COMMY_LIMIT_EVENTS)
+        fuzz_broken("%zu events", count);
+    commy_event_t *events = fuzz_exactly(count * sizeof *events);
+    CALL(CALL_EVENTS, commy_mesh_events(mesh, events, count, &again));
+    if (again > count)
+        fuzz_broken("%zu events where there is room for %zu", again, count);
+    for (size_t i = 0; i < again; i++) {
+        ENDS(events[i].id);
+        ENDS(events[i].name);
+        if (events[i].sequence == 0 || (i > 0 && events[i].time_ns < events[i - 1].time_ns))
+            fuzz_broken("event %zu is out of order", i);
+        if (!commy_event_kind_name(events[i].kind)[0] || !commy_event_reason_name(events[i].reason))
+            fuzz_broken("event %zu has no word", i);
+    }
+    free(events);
+}
+
 static void ask_mesh(const commy_mesh_t *mesh, const fuzz_plan_t *plan)
 {
     commy_mesh_info_t info;
@@ -83,6 +105,7 @@ static void ask_mesh(const commy_mesh_t *mesh, const fuzz_plan_t *plan)
             ENDS(participants[i].node_id);
         free(participants);
     }
+    ask_events(mesh);
     if (CALL(CALL_STATS, commy_mesh_stats(mesh, &stats)) == COMMY_STATUS_SUCCESS &&
         (stats.total_services > plan->seed->capacity ||
          stats.healthy_services + stats.unhealthy_services > stats.total_services))

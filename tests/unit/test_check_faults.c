@@ -2,6 +2,7 @@
  * The audit finds every kind of damage there is: each test plants one by writing words behind the library's back, and is
  * named after what should be true.
  */
+#include "event/event.h"
 #include "support_check.h"
 
 static void set_up_filled(void)
@@ -238,6 +239,8 @@ Test(fault, a_participant_says_who_it_is)
     expect_found("participant slot", "its process id is 0");
     cmy_store32_relaxed(&tenant->listen_port, 70000);
     expect_found("participant slot", "its port is 70000");
+    cmy_store32_relaxed(&tenant->leaves, 2);
+    expect_found("participant slot", "whether it leaves is 2");
     flip(&tenant->pid_namespace, 1);
     expect_found("participant slot", "PID namespace");
 }
@@ -246,6 +249,36 @@ Test(fault, nobody_waits_for_a_version_to_come)
 {
     cmy_store64_relaxed(&region->stripes[7].waiting, 1000000);
     expect_found("stripe 7", "version 1000000");
+}
+
+/* -------------------------------------------------------------------- events */
+
+/* The entry that was written last of all, and its place. */
+static cmy_event_shm_t *event_entry(uint32_t *place)
+{
+    cmy_event_t event;
+    for (*place = 0; *place < COMMY_LIMIT_EVENTS; ++*place)
+        if (cmy_event_read(region, *place, &event))
+            return &region->events[*place / CMY_EVENT_ENTRIES].entry[*place % CMY_EVENT_ENTRIES];
+    cr_assert_fail("there is no event");
+    return NULL;
+}
+
+Test(fault, an_event_is_where_its_ticket_belongs)
+{
+    uint32_t place;
+    char where[32];
+    cmy_event_shm_t *entry = event_entry(&place);
+    uint64_t number = cmy_event_number(cmy_load64_relaxed(&entry->ticket));
+    snprintf(where, sizeof where, "event %u", place);
+    cmy_store64_relaxed(&entry->ticket, cmy_event_ticket(number + 1, false));
+    expect_found(where, "belongs to another place");
+    cmy_store64_relaxed(&entry->ticket, cmy_event_ticket(number + 100 * CMY_EVENT_ENTRIES, true));
+    expect_found(where, "was never given");
+    cmy_store64_relaxed(&entry->ticket, 1);
+    expect_found(where, "its ticket 0");
+    cmy_store64_relaxed(&entry->ticket, cmy_event_ticket(number, true));
+    expect_clean(); /* its writer may have been killed */
 }
 
 /* ------------------------------------------------------------------ services */

@@ -35,6 +35,8 @@ _commy_options() {
     ls) echo '--tag --zone --version --healthy --node' ;;
     select) echo '--policy --client -n --count' ;;
     stat) echo '--id' ;;
+    timeline) echo '-f --follow --since --id --name' ;;
+    top) echo '--interval --once' ;;
     register) echo "$service --detached" ;;
     run) echo "$service" ;;
     set) echo '--weight --meta --health --admin' ;;
@@ -52,13 +54,13 @@ _commy_value() {
     --dir) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
     --name) _commy_offer < <(_commy_names) ;;
     --node) [[ $command == ls ]] && _commy_offer < <(_commy_nodes) ;;
-    --id) [[ $command == stat ]] && _commy_offer < <(_commy_ids) ;;
+    --id) [[ $command == stat || $command == timeline ]] && _commy_offer < <(_commy_ids) ;;
     --group) mapfile -t COMPREPLY < <(compgen -g -- "$cur") ;;
     --mode) mapfile -t COMPREPLY < <(compgen -W '0600 0640 0660' -- "$cur") ;;
     --health) mapfile -t COMPREPLY < <(compgen -W 'unknown healthy unhealthy degraded' -- "$cur") ;;
     --policy) mapfile -t COMPREPLY < <(compgen -W 'round-robin weighted random hash' -- "$cur") ;;
     --admin) mapfile -t COMPREPLY < <(compgen -W 'enabled draining maintenance' -- "$cur") ;;
-    --capacity | --endpoint | --port | --weight | --zone | --tag | --meta | --ttl | --timeout | --count | -n | --client | --services | --seconds) ;;
+    --capacity | --endpoint | --port | --weight | --zone | --tag | --meta | --ttl | --timeout | --count | -n | --client | --services | --seconds | --since | --interval) ;;
     --version) [[ -n $command ]] ;;
     *) return 1 ;;
     esac
@@ -69,7 +71,7 @@ _commy() {
     local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' word
     local -a _commy_where=()
     local commands='create rm meshes ls get select stat nodes register unregister heartbeat set run wait watch dump'
-    commands+=' reap check doctor bench help'
+    commands+=' timeline top reap check doctor bench help'
     local i
     COMPREPLY=()
 

@@ -1,7 +1,7 @@
 # fish completion for commy(1). Silent about everything that goes wrong: no mesh, no permission, no commy.
 
-set -l commands create rm meshes ls get select stat nodes register unregister heartbeat set run wait watch dump reap \
-    check doctor bench help
+set -l commands create rm meshes ls get select stat nodes register unregister heartbeat set run wait watch timeline top \
+    dump reap check doctor bench help
 
 # The --mesh and --dir of the command line so far.
 function __commy_where
@@ -65,6 +65,8 @@ complete -c commy -n "not __fish_seen_subcommand_from $commands" -a set -d 'Chan
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a run -d 'Run a program and register it'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a wait -d 'Wait until instances are up'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a watch -d 'Print changes as they happen'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a timeline -d 'Print what happened last'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a top -d 'Show load as it changes'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a dump -d 'Show the inside of a region'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a reap -d 'Give back what the dead left'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a check -d 'Audit a region'
@@ -88,6 +90,12 @@ complete -c commy -n '__fish_seen_subcommand_from create' -l mode -x -a '0600 06
 complete -c commy -n '__fish_seen_subcommand_from bench' -l services -x -d 'Among so many services'
 complete -c commy -n '__fish_seen_subcommand_from bench' -l seconds -x -d 'For so many seconds'
 complete -c commy -n '__fish_seen_subcommand_from ls select stat wait watch' -a '(__commy_names)'
+complete -c commy -n '__fish_seen_subcommand_from timeline' -s f -l follow -d 'Go on with what happens'
+complete -c commy -n '__fish_seen_subcommand_from timeline' -l since -x -a '1m 5m 1h 1d' -d 'Only the last'
+complete -c commy -n '__fish_seen_subcommand_from timeline' -l id -x -a '(__commy_ids)' -d 'Only of this service'
+complete -c commy -n '__fish_seen_subcommand_from timeline' -l name -x -a '(__commy_names)' -d 'Only of this name'
+complete -c commy -n '__fish_seen_subcommand_from top' -l interval -x -d 'Milliseconds between two looks'
+complete -c commy -n '__fish_seen_subcommand_from top' -l once -d 'Print once'
 complete -c commy -n '__fish_seen_subcommand_from select' -l policy -x -a 'round-robin weighted random hash' -d 'How'
 complete -c commy -n '__fish_seen_subcommand_from select' -l client -x -d 'Whom it is for'
 complete -c commy -n '__fish_seen_subcommand_from select' -s n -l count -x -d 'Select so often'
