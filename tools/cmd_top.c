@@ -91,7 +91,8 @@ static int run(struct top_model *model, struct top_view *view, commy_mesh_t *mes
     if (!top_screen_open())
         return EXIT_ERROR;
     stopping_prepare();
-    while (!view->quit && !stopping() && same && status == COMMY_STATUS_SUCCESS) {
+    /* A terminal that was hung up is none any more. */
+    while (!view->quit && !stopping() && same && status == COMMY_STATUS_SUCCESS && isatty(STDIN_FILENO)) {
         uint64_t now_ns = monotonic_ns();
         if (now_ns >= look_at_ns) {
             status = top_look(model);

@@ -94,7 +94,7 @@ void top_view_free(struct top_view *view);
 /* One column. To add one: a line in top_columns.c. */
 struct top_column {
     const char *heading;
-    int width, most; /* columns it takes at least, and at most where there is room */
+    int width, most; /* columns that will do where there is little room; that it takes at most */
     int rank;        /* what is left out first where there is none has the highest */
     bool right;
     enum top_sort sort; /* that it shows; TOP_SORTS: none */
@@ -109,6 +109,7 @@ extern const size_t top_column_count;
 /* Numbers in few columns: "12.3k", "1.23ms", "0.4" (per cent; "-" for none). */
 #define TOP_NUMBER_BYTES 24
 const char *top_number_text(double number, char text[TOP_NUMBER_BYTES]);
+const char *top_count_text(uint64_t count, char text[TOP_NUMBER_BYTES]);
 const char *top_time_text(uint64_t ns, char text[TOP_NUMBER_BYTES]);
 const char *top_share_text(double share, char text[TOP_NUMBER_BYTES]);
 

@@ -21,6 +21,14 @@ const char *top_number_text(double number, char text[TOP_NUMBER_BYTES])
     return text;
 }
 
+const char *top_count_text(uint64_t count, char text[TOP_NUMBER_BYTES])
+{
+    if (count >= 10000)
+        return top_number_text((double)count, text);
+    snprintf(text, TOP_NUMBER_BYTES, "%" PRIu64, count);
+    return text;
+}
+
 const char *top_time_text(uint64_t ns, char text[TOP_NUMBER_BYTES])
 {
     static const char *const units[] = {"ns", "us", "ms", "s"};
@@ -100,7 +108,7 @@ static void in_flight(const struct top_row *row, char *text, size_t capacity)
 {
     char number[TOP_NUMBER_BYTES];
 
-    snprintf(text, capacity, "%s", top_number_text((double)row->in_flight, number));
+    snprintf(text, capacity, "%s", top_count_text(row->in_flight, number));
 }
 
 static void weight(const struct top_row *row, char *text, size_t capacity)
@@ -108,25 +116,31 @@ static void weight(const struct top_row *row, char *text, size_t capacity)
     snprintf(text, capacity, "%" PRIu32, row->weight);
 }
 
-static void owner(const struct top_row *row, char *text, size_t capacity)
+static void pid(const struct top_row *row, char *text, size_t capacity)
 {
-    if (row->pid == 0)
-        snprintf(text, capacity, "detached");
+    if (row->pid != 0)
+        snprintf(text, capacity, "%" PRIu32, row->pid);
     else
-        snprintf(text, capacity, "%" PRIu32 " %s", row->pid, row->node);
+        snprintf(text, capacity, "-");
+}
+
+static void node(const struct top_row *row, char *text, size_t capacity)
+{
+    snprintf(text, capacity, "%s", row->pid != 0 ? row->node : "detached");
 }
 
 const struct top_column top_columns[] = {
-    {"NAME", 10, 28, 0, false, TOP_BY_NAME, name},
-    {"ID", 12, 44, 0, false, TOP_SORTS, id},
+    {"NAME", 10, 63, 0, false, TOP_BY_NAME, name},
+    {"ID", 14, 127, 0, false, TOP_SORTS, id},
     {"STATUS", 9, 9, 1, false, TOP_SORTS, status},
     {"ADMIN", 8, 11, 2, false, TOP_SORTS, admin},
-    {"RATE/S", 6, 8, 0, true, TOP_BY_RATE, rate},
-    {"ERR %", 5, 6, 1, true, TOP_BY_FAILED, failed},
-    {"P50", 6, 8, 3, true, TOP_SORTS, p50},
-    {"P99", 6, 8, 2, true, TOP_BY_P99, p99},
-    {"FLIGHT", 6, 8, 2, true, TOP_BY_IN_FLIGHT, in_flight},
+    {"RATE/S", 6, 6, 0, true, TOP_BY_RATE, rate},
+    {"ERR %", 5, 5, 1, true, TOP_BY_FAILED, failed},
+    {"P50", 6, 6, 3, true, TOP_SORTS, p50},
+    {"P99", 6, 6, 2, true, TOP_BY_P99, p99},
+    {"FLIGHT", 6, 6, 2, true, TOP_BY_IN_FLIGHT, in_flight},
     {"WEIGHT", 6, 6, 5, true, TOP_SORTS, weight},
-    {"OWNER", 12, 48, 4, false, TOP_SORTS, owner},
+    {"PID", 7, 7, 4, true, TOP_SORTS, pid},
+    {"NODE", 8, 63, 6, false, TOP_SORTS, node},
 };
 const size_t top_column_count = sizeof(top_columns) / sizeof(top_columns[0]);

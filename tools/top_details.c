@@ -43,8 +43,9 @@ static void draw_requests(const struct top_model *model, const struct top_row *r
     char text[128] = "", number[TOP_NUMBER_BYTES], share[TOP_NUMBER_BYTES];
     size_t length = 0;
 
-    pair("requests", "%" PRIu64 ", %" PRIu64 " failed; now %s/s, %s %% failed; %" PRIu64 " in flight", row->requests,
-         row->failures, top_number_text(row->rate, number), top_share_text(row->failed, share), row->in_flight);
+    pair("requests", "%" PRIu64 ", %" PRIu64 " failed; now %s/s, %s%s failed; %" PRIu64 " in flight", row->requests,
+         row->failures, top_number_text(row->rate, number),
+         row->failed < 0 ? "none" : top_share_text(row->failed, share), row->failed < 0 ? "" : " %", row->in_flight);
     for (size_t i = 0; i < sizeof(quantiles) / sizeof(quantiles[0]); i++) {
         uint64_t ns = 0;
         if (commy_service_latency(model->mesh, row->id, quantiles[i].quantile, &ns) == COMMY_STATUS_SUCCESS)

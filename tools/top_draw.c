@@ -17,7 +17,7 @@
 #include "text.h"
 #include "top.h"
 
-enum { HEADER_LINES = 4, FIRST_ROW = HEADER_LINES + 1 };
+enum { HEADER_LINES = 4, FIRST_ROW = HEADER_LINES + 1, ROWS_MEASURED = 1000 };
 
 enum { PAIR_NONE, PAIR_GOOD, PAIR_SO_SO, PAIR_BAD };
 
@@ -131,7 +131,8 @@ static void put_line(int line, const char *format, ...)
 static void draw_header(const struct top_model *model, const struct top_view *view)
 {
     const commy_mesh_stats_t *stats = &model->stats;
-    char rate[TOP_NUMBER_BYTES], failed[TOP_NUMBER_BYTES], flying[TOP_NUMBER_BYTES], all[TOP_NUMBER_BYTES];
+    char rate[TOP_NUMBER_BYTES], failed[TOP_NUMBER_BYTES], flying[TOP_NUMBER_BYTES], all[TOP_NUMBER_BYTES],
+        mean[TOP_NUMBER_BYTES];
     char when[TIME_TEXT_BYTES], clock[64];
     uint32_t unknown = stats->total_services - stats->healthy_services - stats->unhealthy_services;
     bool quiet = model->failed < 0;
@@ -145,10 +146,10 @@ static void draw_header(const struct top_model *model, const struct top_view *vi
         top_put(0, COLS - (int)strlen(clock), (int)strlen(clock), false, clock);
     put_line(1, "%u services: %u healthy, %u unhealthy, %u unknown    %u participants", stats->total_services,
              stats->healthy_services, stats->unhealthy_services, unknown, model->about.participants);
-    put_line(2, "%s requests/s, %s%s failed, %s in flight    %s in all, %.3f ms on average",
+    put_line(2, "%s requests/s, %s%s failed, %s in flight    %s in all, %s on average",
              top_number_text(model->rate, rate), quiet ? "none" : top_share_text(model->failed, failed),
-             quiet ? "" : " %", top_number_text((double)model->in_flight, flying),
-             top_number_text((double)stats->total_requests, all), stats->average_response_time_ms);
+             quiet ? "" : " %", top_count_text(model->in_flight, flying), top_count_text(stats->total_requests, all),
+             top_time_text((uint64_t)(stats->average_response_time_ms * 1e6), mean));
     put_line(3, "by %s%s%s%s    %zu of %zu shown%s", top_sort_name(view->sort), model->name ? ", instances of " : "",
              model->name ? model->name : "", view->filter[0] != '\0' && view->mode != TOP_FILTER ? ", filtered" : "",
              view->count, model->count + model->left_out, model->left_out != 0 ? ", too many to look at all" : "");
@@ -156,28 +157,44 @@ static void draw_header(const struct top_model *model, const struct top_view *vi
 
 /* ------------------------------------------------------------------- table */
 
-/* Widths by column; 0: left out. */
-static void fit_columns(int width[TOP_COLUMNS_MOST])
+/* Columns that a column's texts need. Of a long list the rest counts for nothing: it is cut where it is longer. */
+static int needed(const struct top_column *column, const struct top_view *view)
 {
-    int used = -1, worst = 0;
+    char text[TOP_CELL_BYTES];
+    size_t most = strlen(column->heading);
+
+    if (column->width == column->most)
+        return column->width;
+    for (size_t i = 0; i < view->count && i < ROWS_MEASURED; i++) {
+        column->text(view->shown[i], text, sizeof(text));
+        size_t length = strlen(text);
+        most = length > most ? length : most;
+    }
+    return most < (size_t)column->most ? (int)most : column->most;
+}
+
+/* Widths by column; 0: left out. What there is little room for gets no more than will do, then the highest ranks go, from the
+ * right; what room is left goes round, a column each. */
+static void fit_columns(const struct top_view *view, int width[TOP_COLUMNS_MOST])
+{
+    int need[TOP_COLUMNS_MOST], used = -1, worst = 0;
 
     for (size_t i = 0; i < top_column_count; i++) {
-        width[i] = top_columns[i].width;
+        need[i] = needed(&top_columns[i], view);
+        width[i] = need[i] < top_columns[i].width ? need[i] : top_columns[i].width;
         used += width[i] + 1;
-    }
-    for (size_t i = 0; i < top_column_count; i++)
         worst = top_columns[i].rank > worst ? top_columns[i].rank : worst;
+    }
     for (; worst > 0 && used > COLS; worst--)
         for (size_t i = top_column_count; i-- > 0 && used > COLS;)
             if (top_columns[i].rank == worst) {
                 used -= width[i] + 1;
                 width[i] = 0;
             }
-    /* What is left goes round, a column each. */
     for (bool grew = true; grew && used < COLS;) {
         grew = false;
         for (size_t i = 0; i < top_column_count && used < COLS; i++)
-            if (width[i] != 0 && width[i] < top_columns[i].most) {
+            if (width[i] != 0 && width[i] < need[i]) {
                 width[i]++;
                 used++;
                 grew = true;
@@ -240,7 +257,7 @@ static void draw_table(struct top_view *view)
 {
     int width[TOP_COLUMNS_MOST], lines = top_lines();
 
-    fit_columns(width);
+    fit_columns(view, width);
     draw_headings(view, width);
     top_view_scroll(view, (size_t)lines);
     for (int line = 0; line < lines; line++) {
@@ -265,7 +282,7 @@ static void draw_help(void)
         "  s                     sort by rate, errors, p99, in flight, or name",
         "  /                     show only names and ids that contain what follows",
         "  Esc                   show all again",
-        "  d                     drain what is selected: it gets no new requests; or enable it",
+        "  d                     drain what is selected (no new requests), or enable it",
         "  q                     quit",
         "",
         "  RATE/S and ERR % are of the time between two looks; P50, P99 of all requests",
