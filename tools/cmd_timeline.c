@@ -90,21 +90,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     }
 }
 
-/* Whether a text that may have been cut is the one that is asked for. */
-static bool is_text(const char *text, bool cut, const char *wanted)
-{
-    size_t length = strlen(text);
-
-    return cut ? strncmp(text, wanted, length) == 0 && wanted[length] != '\0' : strcmp(text, wanted) == 0;
-}
-
 static bool is_wanted(const struct arguments *given, const commy_event_t *event)
 {
     if (event->time_ns < given->since_ns)
         return false;
-    if (given->id != NULL && (event_is_of_participant(event) || !is_text(event->id, event->id_cut, given->id)))
+    if (given->id != NULL && !event_is_of_service(event, given->id))
         return false;
-    return given->name == NULL || is_text(event->name, event->name_cut, given->name);
+    return given->name == NULL || event_text_is(event->name, event->name_cut, given->name);
 }
 
 /* ------------------------------------------------------------------- looking */

@@ -22,6 +22,7 @@ int cmd_select(int argc, char **argv);
 int cmd_set(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
 int cmd_timeline(int argc, char **argv);
+int cmd_top(int argc, char **argv);
 int cmd_unregister(int argc, char **argv);
 int cmd_wait(int argc, char **argv);
 int cmd_watch(int argc, char **argv);

@@ -15,6 +15,18 @@ bool event_is_of_participant(const commy_event_t *event)
     return event->kind == COMMY_EVENT_JOINED || event->kind == COMMY_EVENT_LEFT || event->kind == COMMY_EVENT_DIED;
 }
 
+bool event_text_is(const char *text, bool cut, const char *wanted)
+{
+    size_t length = strlen(text);
+
+    return cut ? strncmp(text, wanted, length) == 0 && wanted[length] != '\0' : strcmp(text, wanted) == 0;
+}
+
+bool event_is_of_service(const commy_event_t *event, const char *id)
+{
+    return !event_is_of_participant(event) && event_text_is(event->id, event->id_cut, id);
+}
+
 static const char *cut_text(const char *text, bool cut, char buffer[EVENT_TEXT_BYTES])
 {
     snprintf(buffer, EVENT_TEXT_BYTES, "%s%s", text, cut ? "\xe2\x80\xa6" : "");

@@ -13,6 +13,12 @@
 /* Whether it is about a participant, whose node id its name is; else about a service. */
 bool event_is_of_participant(const commy_event_t *event);
 
+/* Whether it is about the service of an id, as far as its text was kept. */
+bool event_is_of_service(const commy_event_t *event, const char *id);
+
+/* Whether a text of an event, which may have been cut, is the one that is asked for. */
+bool event_text_is(const char *text, bool cut, const char *wanted);
+
 /* A text of an event, with an ellipsis behind one that was cut. */
 #define EVENT_TEXT_BYTES (COMMY_EVENT_TEXT_BYTES + 4)
 const char *event_id(const commy_event_t *event, char buffer[EVENT_TEXT_BYTES]);

@@ -30,6 +30,7 @@ static const struct command {
     {"wait", cmd_wait, "Wait until instances are up"},
     {"watch", cmd_watch, "Print changes as they happen"},
     {"timeline", cmd_timeline, "Print what happened last, and to whom"},
+    {"top", cmd_top, "Show services and their load as it changes"},
     {"dump", cmd_dump, "Show the inside of a region, sound or not"},
     {"reap", cmd_reap, "Give back what the dead left"},
     {"check", cmd_check, "Audit a region"},

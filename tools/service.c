@@ -168,7 +168,7 @@ json_t *service_json(const struct service *service)
     return object;
 }
 
-static void join_tags(const commy_service_info_t *info, char *buffer, size_t capacity)
+void service_tags(const commy_service_info_t *info, char *buffer, size_t capacity)
 {
     size_t length = 0;
 
@@ -183,7 +183,7 @@ static void print_table(const struct service *service)
     struct table *table = table_open_pairs();
     char address[ADDRESS_TEXT_BYTES], when[TIME_TEXT_BYTES], tags[COMMY_LIMIT_TAGS * (COMMY_LIMIT_TAG_BYTES + 1) + 1];
 
-    join_tags(info, tags, sizeof(tags));
+    service_tags(info, tags, sizeof(tags));
     table_pair(table, "name", "%s", info->name);
     table_pair(table, "id", "%s", info->id);
     table_pair(table, "address", "%s", address_text(info->endpoint, info->port, address));

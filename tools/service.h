@@ -29,6 +29,9 @@ json_t *service_json(const struct service *service);
 /* Prints one service in full: JSON or a table, as the command line says. */
 void service_print(const struct service *service);
 
+/* Its tags, with blanks in between. */
+void service_tags(const commy_service_info_t *info, char *buffer, size_t capacity);
+
 /* Words for numbers; "?" for a number that has none. */
 const char *health_name(int32_t health);
 const char *admin_name(int32_t admin);

@@ -493,7 +493,7 @@ CMY_AT(cmy_event_shm_t, name, 80);
 _Static_assert(sizeof(cmy_event_shm_t) == 2 * CMY_CACHE_LINE, "event");
 CMY_AT(cmy_event_ring_shm_t, entry, 64);
 _Static_assert(sizeof(cmy_event_ring_shm_t) == 16448, "ring of events");
-_Static_assert(CMY_EVENT_RINGS * CMY_EVENT_ENTRIES == COMMY_LIMIT_EVENTS, "all events");
+_Static_assert(CMY_EVENT_RINGS *CMY_EVENT_ENTRIES == COMMY_LIMIT_EVENTS, "all events");
 CMY_AT(cmy_index_line_shm_t, cell, 8);
 _Static_assert(sizeof(cmy_index_line_shm_t) == CMY_CACHE_LINE, "index line");
 CMY_AT(cmy_service_shm_t, hash, 8);
