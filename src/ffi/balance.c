@@ -40,9 +40,10 @@ static commy_status_t configure_breaker(const cmy_handle_t *handle, const commy_
     if (status != COMMY_STATUS_SUCCESS)
         return status;
     if (!handle->mesh->region->writable)
-        return cmy_fail(COMMY_STATUS_READ_ONLY,
-                        "circuit breakers are the mesh's, and this handle is attached read-only: attach it for writing, "
-                        "or set enable_circuit_breaker to 0");
+        return cmy_fail(
+            COMMY_STATUS_READ_ONLY,
+            "circuit breakers are the mesh's, and this handle is attached read-only: attach it for writing, "
+            "or set enable_circuit_breaker to 0");
     breaker.enabled = 1;
     breaker.consecutive_failures = config->circuit_breaker_threshold;
     breaker.open_ms = config->circuit_breaker_timeout_ms;

@@ -369,8 +369,8 @@ cmy_picker_t *cmy_picker_publish(const cmy_region_t *region, cmy_pickers_t *pick
                                  bool *published)
 {
     cmy_picker_t *seen, **way = choose_way(cmy_pickers_set(pickers, made->hash, made->policy), made, &seen);
-    bool overtaken = seen && same_key(seen, made) && cmy_picker_current(region, seen) &&
-                     !cmy_picker_spurns(region, seen);
+    bool overtaken =
+        seen && same_key(seen, made) && cmy_picker_current(region, seen) && !cmy_picker_spurns(region, seen);
     *published = !overtaken && cmy_rcu_swap(way, &seen, made);
     return *published ? seen : NULL;
 }

@@ -273,8 +273,9 @@ static commy_status_t none_fit(const ask_t *ask, const cmy_picker_t *made, const
         uint32_t count;
         const char *what;
     } reasons[] = {
-        {unfit->open, "ejected by the circuit breaker"}, {unfit->unhealthy, "unhealthy"},        {unfit->unknown, "of unknown health"}, {unfit->draining, "draining"},
-        {unfit->maintenance, "in maintenance"}, {unfit->weightless, "of weight 0"},
+        {unfit->open, "ejected by the circuit breaker"}, {unfit->unhealthy, "unhealthy"},
+        {unfit->unknown, "of unknown health"},           {unfit->draining, "draining"},
+        {unfit->maintenance, "in maintenance"},          {unfit->weightless, "of weight 0"},
     };
     char list[192] = "", when[64] = "";
     size_t bytes = 0;
@@ -289,8 +290,8 @@ static commy_status_t none_fit(const ask_t *ask, const cmy_picker_t *made, const
         snprintf(when, sizeof when, "; one may be tried, by a handle that joined the mesh");
     if (unfit->open > 0)
         return cmy_fail(COMMY_STATUS_CIRCUIT_OPEN,
-                        "none of the %u instances of name '%s' in mesh %s of %s may be selected: %s%s", unfit->instances,
-                        name, region->mesh, region->dir, list, when);
+                        "none of the %u instances of name '%s' in mesh %s of %s may be selected: %s%s",
+                        unfit->instances, name, region->mesh, region->dir, list, when);
     return cmy_fail(COMMY_STATUS_NO_HEALTHY,
                     "none of the %u instances of name '%s' in mesh %s of %s may be selected: %s", unfit->instances,
                     name, region->mesh, region->dir, list);
@@ -323,7 +324,8 @@ static bool pick_anew(commy_mesh_t *mesh, cmy_pickers_t *pickers, const ask_t *a
     cmy_rcu_read_lock();
     cmy_picker_t *gone = cmy_picker_publish(mesh->region, pickers, made, &published);
     bool selected = (cmy_breaker_wants(made) && seek_open(made, ask, target)) ||
-                    pick(mesh->region, pickers, made, ask, target) || (any && pick_any(mesh->region, made, ask, target));
+                    pick(mesh->region, pickers, made, ask, target) ||
+                    (any && pick_any(mesh->region, made, ask, target));
     cmy_rcu_read_unlock();
     if (published)
         cmy_picker_retire(pickers, gone);

@@ -57,13 +57,14 @@ commy_status_t commy_service_report(commy_mesh_t *mesh, uint64_t reference, uint
     commy_status_t status = cmy_mesh_usable(mesh);
     if (__builtin_expect(status != COMMY_STATUS_SUCCESS, 0))
         return status;
+    cmy_region_t *region = mesh->region;
     if (__builtin_expect(atomic_load_explicit(&mesh->phase, memory_order_acquire) != CMY_MESH_JOINED, 0) ||
-        !cmy_service_refer(mesh->region, reference, &record, &state))
+        !cmy_service_refer(region, reference, &record, &state))
         return report_slowly(mesh, reference, latency_ns, success);
-    cmy_stat_shm_t *stat = cmy_stat_linked(mesh->region, record, state);
+    cmy_stat_shm_t *stat = cmy_stat_linked(region, record, state);
     if (__builtin_expect(stat == NULL, 0))
         return report_slowly(mesh, reference, latency_ns, success);
-    bool heeds = cmy_breaker_heeds(mesh->region, record, stat, success);
+    bool heeds = cmy_breaker_heeds(region, record, stat, success);
     cmy_counter_add_here(stat, latency_ns, success);
     return __builtin_expect(heeds, 0) ? heed(mesh, reference, success) : COMMY_STATUS_SUCCESS;
 }

@@ -179,8 +179,11 @@ Test(breaker, requests_in_flight_count_as_reports_do)
 Test(breaker, the_share_of_failures_in_a_window_opens_it)
 {
     begin_with(2);
-    configure((commy_breaker_config_t){.consecutive_failures = 10000, .failure_percent = 50, .minimum_requests = 10,
-                                       .open_ms = 60000, .window_ms = 60000});
+    configure((commy_breaker_config_t){.consecutive_failures = 10000,
+                                       .failure_percent = 50,
+                                       .minimum_requests = 10,
+                                       .open_ms = 60000,
+                                       .window_ms = 60000});
     report(mesh, "web-1", true, 1000); /* long ago: before the first failure */
     for (int i = 0; i < 4; i++) {
         report(mesh, "web-1", false, 1);
@@ -199,8 +202,11 @@ Test(breaker, the_share_of_failures_in_a_window_opens_it)
 Test(breaker, failures_of_an_earlier_window_do_not_count)
 {
     begin_with(2);
-    configure((commy_breaker_config_t){.consecutive_failures = 10000, .failure_percent = 50, .minimum_requests = 4,
-                                       .open_ms = 60000, .window_ms = 20});
+    configure((commy_breaker_config_t){.consecutive_failures = 10000,
+                                       .failure_percent = 50,
+                                       .minimum_requests = 4,
+                                       .open_ms = 60000,
+                                       .window_ms = 20});
     report(mesh, "web-1", false, 3);
     sleep_ms(100);
     report(mesh, "web-1", false, 3);
