@@ -116,6 +116,7 @@ const ex_case_t ex_cases[] = {
     CASE("a-success-between-failures-begins-anew", "R11", "O1|S1|O1", .failures = 2),
     CASE("one-of-all-tries", "R11 O1 O1 T", "A1|A1|A1", .failures = 2),
     CASE("who-tries-decides", "R11 O1 O1 T", "A1 S1|O1|A1", .failures = 2),
+    CASE("nobody-decides-untried", "R11 O1 O1 T", "S1|O1|S1", .failures = 2),
     CASE("who-fails-is-followed-later", "R11 O1 O1 T", "A1 O1|A1 S1|T", .failures = 2),
     CASE("who-dies-trying-is-replaced", "R11 O1 O1 T", "A1 S1|A1", .failures = 2, .deaths = 1),
     CASE("who-dies-failing-is-replaced", "R11 O1 O1 T", "A1 O1|A1|T", .failures = 2, .deaths = 1),

@@ -4,6 +4,7 @@
  *     a turn to try an instance is taken by one, until it reports, leaves or dies, the time passes, or somebody resets
  *     what opens it are as many failures as were reported, each counted once; no more than a share of a name is open
  *     what is open is not selected, before its time has passed
+ *     what is open is closed by who took the turn, or a reset
  *     whoever tries and dies is replaced at once; what is open can be tried when its time has passed, and closed
  */
 #include "explore.h"
@@ -98,6 +99,18 @@ bool ex_turn_is_free(uint32_t id)
     return owner != CMY_NOBODY && !cmy_life_alive(ex_region(), owner);
 }
 
+/* Failures of the setup, which nothing followed there. */
+static uint32_t count_settled(uint32_t id)
+{
+    uint32_t found = 0;
+    for (uint32_t event = 0; event < EX_SCRATCH_EVENT; event++) {
+        const ex_event_t *is = event_at(event);
+        if (is->who == EX_SETTLER && is->begun && is->id == id)
+            found = is->kind == 'O' ? found + 1 : is->kind == 'T' ? found : 0;
+    }
+    return found;
+}
+
 static void check_openings(const ex_case_t *what, uint32_t id)
 {
     uint32_t record, failures = count("O", id, true);
@@ -114,6 +127,8 @@ static void check_openings(const ex_case_t *what, uint32_t id)
     /* With nothing to close it, and one registration. */
     if (!is_open(service) && failures >= what->failures && what->most == 0 && count("SEYUR", id, false) == 1)
         ex_blame("id %u is closed, after %u failures", id, failures);
+    if (!is_open(service) && count_settled(id) >= what->failures && count("AYUR", id, false) == 1)
+        ex_blame("id %u was open, and closed by nobody who had tried it", id);
 }
 
 /* One more for each process that died between its two counts. */
