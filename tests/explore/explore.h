@@ -64,7 +64,7 @@ typedef struct ex_case {
     uint8_t line_cells, group_cells, line_members; /* 0 here and below: what is usual */
     uint8_t stat_cells;                            /* of participants, in a statistics block itself */
     uint8_t services, groups, lines, blocks;       /* records of each slab */
-    uint8_t failures, most;                        /* that open a breaker; percent of a name's that are; 0: no breakers */
+    uint8_t failures, most; /* that open a breaker; percent of a name's that are; 0: no breakers */
     uint8_t flags;
     uint8_t weight; /* share of the time, where all cases share it; 0: one */
 } ex_case_t;

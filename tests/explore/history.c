@@ -250,7 +250,10 @@ static void print_result(FILE *out, const ex_event_t *is)
     } else if (strchr("VW", is->kind)) {
         fprintf(out, ", %llu", (unsigned long long)is->value);
     } else if (is->kind == 'I') {
-        fprintf(out, ", %s, opened %u times", is->value == 0 ? "closed" : is->value == 1 ? "open" : "half-open",
+        fprintf(out, ", %s, opened %u times",
+                is->value == 0   ? "closed"
+                : is->value == 1 ? "open"
+                                 : "half-open",
                 (unsigned)is->detail);
     } else if (is->kind == 'Z') {
         fprintf(out, ", %u, %u in flight", (unsigned)is->value, (unsigned)is->detail);
