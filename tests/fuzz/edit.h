@@ -38,7 +38,10 @@ typedef enum sense {
     MARK,
     HASH,
     FURTHER,
-    FLIGHT
+    FLIGHT,
+    RULES,
+    TIMES,
+    TURN
 } sense_t;
 
 typedef struct field {
