@@ -221,6 +221,16 @@ static int32_t configure(void)
     return commy_configure_load_balancer(h, &config);
 }
 
+static void do_breaker(void)
+{
+    int32_t state = -1;
+    uint32_t failures = 0;
+    begin(commy_get_circuit_breaker_status(h, given(1), &state, &failures));
+    put_number("state", (uint64_t)(int64_t)state);
+    put_number("failures", failures);
+    end();
+}
+
 static void do_find_many(void)
 {
     commy_target_t targets[WORDS] = {{0}};
@@ -345,6 +355,10 @@ static bool obey(void)
         answer(configure());
     else if (is("select", 2))
         do_select();
+    else if (is("breaker", 1))
+        do_breaker();
+    else if (is("reset_breaker", 1))
+        answer(commy_reset_circuit_breaker(h, given(1)));
     else if (is("metadata", 2))
         do_metadata();
     else if (is("set_metadata", 2))

@@ -151,6 +151,14 @@ class Python:
         code = lib.commy_select_service(self.h, raw(name), raw(client), ctypes.byref(target))
         return {"code": code, **structure(target)}
 
+    def do_breaker(self, service):
+        state, failures = ctypes.c_int32(-1), ctypes.c_uint32()
+        code = lib.commy_get_circuit_breaker_status(self.h, raw(service), ctypes.byref(state), ctypes.byref(failures))
+        return {"code": code, "state": ctypes.c_uint64(state.value).value, "failures": failures.value}
+
+    def do_reset_breaker(self, service):
+        return {"code": lib.commy_reset_circuit_breaker(self.h, raw(service))}
+
     def do_find_many(self, *services):
         n = len(services)
         targets, codes = (cm.Target * n)(), (ctypes.c_int32 * n)()
@@ -438,6 +446,44 @@ def balance(python, peer, everybody):
         code(who, cm.NOT_FOUND, "select", "nobody", "anna")
 
 
+def breaker(python, peer, readers, everybody):
+    """Circuit breakers are the mesh's: failures come together, all see what came of them, and obey."""
+    code(python, 0, "configure", cm.ROUND_ROBIN, 1, 3, 60000)
+    for reader in readers:
+        code(reader, 0, "configure", cm.ROUND_ROBIN, 0, 0, 0)
+        code(reader, cm.READ_ONLY, "configure", cm.ROUND_ROBIN, 1, 3, 60000)
+        code(reader, cm.READ_ONLY, "reset_breaker", "c-1")
+    code(peer, 0, "configure", cm.ROUND_ROBIN, 0, 0, 0)
+    for who in (python, peer):
+        code(who, cm.INVALID, "configure", cm.ROUND_ROBIN, 1, 10001, 1000)
+        code(who, cm.INVALID, "configure", cm.ROUND_ROBIN, 1, 3, 3600001)
+        code(who, cm.NOT_FOUND, "breaker", "nobody")
+        code(who, cm.NOT_FOUND, "reset_breaker", "nobody")
+        code(who, 0, "report_id", "c-1", 1, 0)
+    for who in everybody:
+        equal("two failures", who.ask("breaker", "c-1"), {"code": 0, "state": 0, "failures": 2})
+    code(peer, 0, "report_id", "c-1", 1, 0)
+    for who in everybody:
+        equal("open for all", who.ask("breaker", "c-1"), {"code": 0, "state": 1, "failures": 3})
+        endpoints = {who.ask("select", "web", None)["endpoint"] for _ in range(6)}
+        check("nobody selects it", len(endpoints) == 1, endpoints)
+    code(python, 0, "reset_breaker", "c-1")
+    for who in everybody:
+        equal("closed for all", who.ask("breaker", "c-1"), {"code": 0, "state": 0, "failures": 0})
+        endpoints = {who.ask("select", "web", None)["endpoint"] for _ in range(6)}
+        check("everybody selects it", len(endpoints) == 2, endpoints)
+    for service in ("c-1", "py-1"):
+        for _ in range(3):
+            code(python, 0, "report_id", service, 1, 0)
+    for who in everybody:
+        code(who, cm.CIRCUIT_OPEN, "select", "web", None)
+    code(peer, 0, "configure", cm.ROUND_ROBIN, 0, 0, 0)
+    code(python, cm.CIRCUIT_OPEN, "select", "web", None)
+    code(python, 0, "configure", cm.ROUND_ROBIN, 0, 0, 0)
+    for who in everybody:
+        code(who, 0, "select", "web", None)
+
+
 def refuse(python, peer, readers):
     """Bad input comes to the same code and the same sentence in both languages; readers change nothing."""
     bad = [("register_simple", "web", "", "127.0.0.1", 80), ("register_simple", "x" * 64, "a", "127.0.0.1", 80),
@@ -514,6 +560,7 @@ def main():
         change(python, peer, everybody)
         count(python, peer, everybody)
         balance(python, peer, everybody)
+        breaker(python, peer, readers, everybody)
         refuse(python, peer, readers)
         leave(python, peer, readers, everybody)
     except (RuntimeError, OSError, ValueError) as problem:

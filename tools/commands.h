@@ -5,6 +5,7 @@
 #define COMMY_TOOL_COMMANDS_H
 
 int cmd_bench(int argc, char **argv);
+int cmd_breaker(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_create(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);

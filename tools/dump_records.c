@@ -10,6 +10,7 @@
 #include "group/group.h"
 #include "registry/check.h"
 #include "service/service.h"
+#include "stat/breaker.h"
 #include "text.h"
 
 #define NUMBER_BYTES 24
@@ -98,8 +99,9 @@ static void service(void *user, const struct image *image, uint32_t number)
     snprintf(hash, sizeof(hash), "%016" PRIx64, cmy_load64_relaxed(&hot->hash));
     dump_row((const char *[]){start.number, start.phase, start.version, start.owner, info.id, info.name,
                               address_text(info.endpoint, info.port, address), weight,
-                              healths[cmy_condition_health(condition)], admins[cmy_condition_admin(condition)], lease,
-                              group, place, link_text(cmy_load64_relaxed(&hot->stats), stats), metadata, hash});
+                              healths[cmy_condition_health(condition)], admins[cmy_condition_admin(condition)],
+                              condition & CMY_CONDITION_OPEN ? "open" : "closed", lease, group, place,
+                              link_text(cmy_load64_relaxed(&hot->stats), stats), metadata, hash});
 }
 
 static void print_services(struct image *image)
@@ -115,6 +117,7 @@ static void print_services(struct image *image)
         {"weight", "WEIGHT", COLUMN_EXTRA_NUMBER},
         {"health", "HEALTH", COLUMN_EXTRA_TEXT},
         {"admin", "ADMIN", COLUMN_EXTRA_TEXT},
+        {"breaker", "BREAKER", COLUMN_EXTRA_TEXT},
         {"lease_end_ms", "LEASE END, MS", COLUMN_EXTRA_NUMBER},
         {"group", "GROUP", COLUMN_EXTRA_NUMBER},
         {"place", "PLACE", COLUMN_EXTRA_TEXT},
@@ -209,7 +212,8 @@ static void block(void *user, const struct image *image, uint32_t number)
     const cmy_block_shm_t *record = cmy_record_at(&image->region, *kind, number);
     struct start start;
     char home[NUMBER_BYTES], bytes[NUMBER_BYTES] = "", successes[NUMBER_BYTES] = "", failures[NUMBER_BYTES] = "";
-    char in_flight[NUMBER_BYTES] = "", p50[NUMBER_BYTES] = "";
+    char in_flight[NUMBER_BYTES] = "", p50[NUMBER_BYTES] = "", streak[NUMBER_BYTES] = "", turn[NUMBER_BYTES] = "";
+    char tries[OWNER_TEXT_BYTES] = "";
 
     if (!start_record(image, *kind, number, &start))
         return;
@@ -229,12 +233,16 @@ static void block(void *user, const struct image *image, uint32_t number)
         snprintf(in_flight, sizeof(in_flight), "%u",
                  cmy_flight_count_block(&image->region, stat, cmy_load64_relaxed(&record->state)));
         snprintf(p50, sizeof(p50), "%" PRIu64, cmy_latency_quantile(&latencies, 0.5));
+        uint64_t word = cmy_load64_relaxed(&stat->breaker.turn);
+        snprintf(streak, sizeof(streak), "%" PRIu64, cmy_load64_relaxed(&stat->breaker.streak));
+        snprintf(turn, sizeof(turn), "%" PRIu64, (cmy_turn_tick(word) << CMY_TICK_SHIFT) / 1000000);
+        owner_text(image, cmy_turn_owner(word), tries);
     } else {
         snprintf(bytes, sizeof(bytes), "%u", cmy_load32_relaxed(&record->bytes));
     }
     const char *name = *kind == CMY_STATS ? "statistics" : *kind == CMY_SMALL_TEXTS ? "small text" : "large text";
     dump_row((const char *[]){name, start.number, start.phase, start.version, start.owner, home, bytes, successes,
-                              failures, in_flight, p50});
+                              failures, in_flight, p50, streak, turn, tries});
 }
 
 static void print_blocks(struct image *image)
@@ -251,6 +259,9 @@ static void print_blocks(struct image *image)
         {"failures", "FAILURES", COLUMN_NUMBER},
         {"in_flight", "IN FLIGHT", COLUMN_NUMBER},
         {"p50_ns", "P50 NS", COLUMN_EXTRA_NUMBER},
+        {"failures_in_a_row", "IN A ROW", COLUMN_EXTRA_NUMBER},
+        {"turn_ms", "TURN, MS", COLUMN_EXTRA_NUMBER},
+        {"tried_by", "TRIED BY", COLUMN_EXTRA_TEXT},
     };
 
     dump_list_open("blocks", "Blocks", fields, sizeof(fields) / sizeof(fields[0]));

@@ -11,6 +11,7 @@
 #include "event.h"
 #include "event/event.h"
 #include "registry/check.h"
+#include "stat/breaker.h"
 #include "text.h"
 
 void dump_wrong(const struct image *image)
@@ -212,6 +213,12 @@ void dump_counters(struct image *image)
                 cmy_load64_relaxed(&region->header->stray_successes) +
                     cmy_load64_relaxed(&region->header->stray_failures));
     dump_real("average_response_time_ms", "Average response time, ms", cmy_counts_average_ms(&counts));
+    const cmy_rules_t rules = cmy_rules(region);
+    dump_number("breaker_enabled", "Circuit breakers", rules.on);
+    dump_number("breaker_failures", "open after failures", rules.streak);
+    dump_number("breaker_percent", "or percent", rules.share);
+    dump_number("breaker_open_ms", "for ms", rules.open_ms);
+    dump_number("breaker_longest_ms", "to ms", rules.longest_ms);
     dump_number("changes", "Changes announced", versions);
     dump_number("waited_on", "Stripes waited on", waited_on);
     dump_pairs_close();

@@ -20,6 +20,7 @@ static const struct command {
     {"ls", cmd_ls, "List services"},
     {"get", cmd_get, "Show all about one service"},
     {"select", cmd_select, "Select an instance to send a request to"},
+    {"breaker", cmd_breaker, "Show, close or configure circuit breakers"},
     {"stat", cmd_stat, "Show counters of the mesh, a name or a service"},
     {"nodes", cmd_nodes, "List the participants"},
     {"register", cmd_register, "Register a service and hold it"},

@@ -13,6 +13,7 @@
 struct service {
     commy_service_info_t info;
     uint64_t reference, in_flight;
+    commy_breaker_status_t breaker;
     bool owner_alive; /* at the end of the copying; false for a detached service, which has no owner */
     char metadata[COMMY_LIMIT_METADATA_BYTES + 1];
 };
@@ -35,6 +36,7 @@ void service_tags(const commy_service_info_t *info, char *buffer, size_t capacit
 /* Words for numbers; "?" for a number that has none. */
 const char *health_name(int32_t health);
 const char *admin_name(int32_t admin);
+const char *breaker_name(int32_t breaker);
 
 /* Numbers for words; -1 for a word that is none. */
 int32_t health_number(const char *name);

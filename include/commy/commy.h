@@ -389,6 +389,69 @@ COMMY_API commy_status_t commy_service_latency(const commy_mesh_t *mesh, const c
 /* The same over all live instances of a name. Errors: NOT_FOUND (it has none). */
 COMMY_API commy_status_t commy_name_latency(const commy_mesh_t *mesh, const char *name, double quantile, uint64_t *ns);
 
+/* --------------------------------------------------------- circuit breakers */
+
+/*
+ * What opens the circuit breakers of a mesh, and for how long. `size` is sizeof(commy_breaker_config_t); zero means the
+ * default. There is one configuration a mesh, which every process obeys from its next report or selection on.
+ */
+typedef struct commy_breaker_config {
+    uint32_t size, enabled;        /* enabled: 0 or 1 */
+    uint32_t consecutive_failures; /* in a row, over all processes: 1 to 10,000; default 5 */
+    uint32_t failure_percent;      /* or that share of the requests of a window: 1 to 100; default: no share opens */
+    uint32_t minimum_requests;     /* that the share is judged by: 1 to 10,000; default 20 */
+    uint32_t most_ejected_percent; /* of a name's instances, rounded down: 1 to 100; default 100 */
+    uint64_t window_ms;            /* from the first failure on: 1 to 1,800,000; default 10,000 */
+    uint64_t open_ms;              /* until it is tried, twice as long after each try that fails: 1 to 3,600,000;
+                                      default 5,000 */
+    uint64_t longest_open_ms;      /* and at most: 1 to 86,400,000; default 300,000, or open_ms if that is more */
+} commy_breaker_config_t;
+
+/*
+ * Configures the circuit breakers of a mesh; as a mesh is made there are none.
+ *
+ * A breaker belongs to a service and is shared by all processes: what any of them reports (commy_service_report(), _end())
+ * counts. Once as many failures in a row came together, or their share of a window's requests, it opens, and nobody
+ * selects the service. When the time has passed it is half-open: one selection of one joined participant of the host gets
+ * the service, and that participant's next report on it decides: a success closes it for all, a failure leaves it open for
+ * twice the time. A participant that dies or leaves meanwhile is replaced at once; one that does not report, when that time
+ * has passed again. Reports by others change nothing while it is open. Finding a service, and beginning a request, do not
+ * look at the breaker.
+ *
+ * most_ejected_percent: of n instances of a name floor(n * percent / 100) may be open; a failing one beyond that stays
+ *                       selected. Where processes are stopped or killed while they open one, it may be one more for each.
+ *
+ * config: null, or not enabled: no breakers any more. Instances that were open can be selected at once; enabled again, they
+ *         are tried first, unless they were reported to succeed meanwhile.
+ *
+ * Errors: INVALID (names the field and its bounds). Crash: killed inside, what opens is configured and how long is not, or
+ * neither. Two who configure at once may leave what opens of the one and how long of the other.
+ * Technique: Nygard, "Release It!" (2007).
+ */
+COMMY_API commy_status_t commy_mesh_set_breaker(commy_mesh_t *mesh, const commy_breaker_config_t *config);
+
+/* Reads the configuration; what was given as default says what it is. config->size is set. */
+COMMY_API commy_status_t commy_mesh_breaker(const commy_mesh_t *mesh, commy_breaker_config_t *config);
+
+/* How the breaker of a service stands. */
+typedef struct commy_breaker_status {
+    int32_t state;          /* commy_breaker_state_t; closed where breakers are not enabled */
+    uint32_t failures;      /* in a row; counted while it is closed */
+    uint32_t failed_probes; /* since it opened, up to 15: the time is doubled as often */
+    uint32_t prober_pid;    /* who tries it, in its own PID namespace; 0: nobody */
+    char prober[64];        /* its node id */
+    uint64_t probe_in_ms;   /* until it may be tried, or the one who tries is replaced; 0: now, or it is closed */
+    uint64_t openings;      /* of this registration */
+} commy_breaker_status_t;
+
+/* Reads it. Errors: NOT_FOUND. */
+COMMY_API commy_status_t commy_service_breaker(const commy_mesh_t *mesh, const char *id,
+                                               commy_breaker_status_t *status);
+
+/* Closes the breaker of a service, and forgets the failures that were counted. One who tries the service meanwhile decides
+ * nothing any more. Succeeds also if it is closed. Errors: NOT_FOUND. */
+COMMY_API commy_status_t commy_service_reset_breaker(commy_mesh_t *mesh, const char *id);
+
 /* --------------------------------------------------------------- selecting */
 
 /* How to select. `size` is sizeof(commy_select_options_t); zero and null mean the default. */
@@ -399,9 +462,12 @@ typedef struct commy_select_options {
 } commy_select_options_t;
 
 /*
- * Selects one instance of a name. Only instances that are enabled, and healthy or degraded, are selected; by weight
- * only those whose weight is not 0. From the instant of its owner's death an instance is not selected any more, nor
- * once it was drained, was set unhealthy, missed its TTL or was unregistered.
+ * Selects one instance of a name. Only instances that are enabled, and healthy or degraded, and whose circuit breaker is
+ * not open, are selected; by weight only those whose weight is not 0. From the instant of its owner's death an instance is
+ * not selected any more, nor once it was drained, was set unhealthy, missed its TTL or was unregistered.
+ *
+ * Where a breaker is half-open, the next selection by a joined participant gets that instance, whatever the policy would say,
+ * and has to report on it, by the same handle. A handle that never joined, or is attached read-only, is not given one.
  *
  * name:    of the service, 1-63 bytes.
  * options: null: round robin.
@@ -415,7 +481,7 @@ typedef struct commy_select_options {
  * many as there are instances besides).
  *
  * Errors: NOT_FOUND (the name has no instance), NO_HEALTHY (none of its instances may be selected; the sentence counts
- * the reasons), NO_MEMORY (nothing is lost), BUSY (the instances changed all the time), INVALID (also: a policy that is
+ * the reasons), CIRCUIT_OPEN (only breakers are in the way; the sentence says when the first may be tried), NO_MEMORY (nothing is lost), BUSY (the instances changed all the time), INVALID (also: a policy that is
  * not in this release; the sentence names those that are).
  *
  * Cost: the same for any number of instances, wait-free and without a system call, from a list that the handle keeps of

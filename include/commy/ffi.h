@@ -112,16 +112,29 @@ COMMY_API int32_t commy_get_latency(commy_handle_t h, const char *id_or_name, do
 /* --------------------------------------------------------------- selecting */
 
 /*
- * How this handle selects from now on; without it, round robin. Not shared: every process configures its own. No part
- * of it ejects an instance yet: the circuit breaker's numbers are kept for it.
- * Errors: INVALID (an algorithm that is not in this release; the sentence names those that are; zeroes as said with the
- * structure). Allowed before start and after stop.
+ * How this handle selects from now on; without it, round robin. The algorithm is this handle's, and not shared: every process
+ * configures its own. Circuit breakers are the mesh's (commy_mesh_set_breaker()): enable_circuit_breaker 1 switches them on
+ * for all processes, with this threshold and time-out, and leaves the rest of their configuration as it is; 0 switches them
+ * off if this handle had switched them on, and else changes nothing about them.
+ * Errors: INVALID (an algorithm that is not in this release; the sentence names those that are; numbers out of the bounds
+ * said with the structure), READ_ONLY (breakers are to be switched on by a handle that is attached read-only). Nothing is
+ * changed then. Allowed before start and after stop.
  */
 COMMY_API int32_t commy_configure_load_balancer(commy_handle_t h, const commy_load_balancer_config_t *config);
 
 /* commy_service_select() with the handle's algorithm. client_id: for consistent hash; else null, or ignored. */
 COMMY_API int32_t commy_select_service(commy_handle_t h, const char *name, const char *client_id,
                                        commy_target_t *target);
+
+/*
+ * commy_service_breaker(). state: a commy_breaker_state_t (0 closed, 1 open, 2 half-open); failures: in a row. Either may be
+ * null, not both; neither is written to on failure.
+ */
+COMMY_API int32_t commy_get_circuit_breaker_status(commy_handle_t h, const char *id, int32_t *state,
+                                                   uint32_t *failures);
+
+/* commy_service_reset_breaker(). */
+COMMY_API int32_t commy_reset_circuit_breaker(commy_handle_t h, const char *id);
 
 /* commy_mesh_wait(): name null for the whole mesh; version 0 gives the current one at once. */
 COMMY_API int32_t commy_wait(commy_handle_t h, const char *name, uint64_t version, int32_t timeout_ms,

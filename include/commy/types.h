@@ -88,6 +88,13 @@ typedef enum commy_admin {
     COMMY_ADMIN_MAINTENANCE = 2
 } commy_admin_t;
 
+/* How the circuit breaker of a service stands. */
+typedef enum commy_breaker_state {
+    COMMY_BREAKER_CLOSED = 0,
+    COMMY_BREAKER_OPEN = 1,     /* not selected */
+    COMMY_BREAKER_HALF_OPEN = 2 /* one participant may try it, or does */
+} commy_breaker_state_t;
+
 /* How one instance of a name is selected. */
 typedef enum commy_policy {
     COMMY_POLICY_ROUND_ROBIN = 0,          /* in turn: one rotation for the whole host */
@@ -157,8 +164,8 @@ typedef struct commy_mesh_stats {
     double average_response_time_ms;
 } commy_mesh_stats_t;
 
-/* How a handle of the language ABI selects. `algorithm` is a commy_policy_t. The circuit breaker's part is checked and
- * kept: with enable_circuit_breaker (0 or 1) neither threshold (failures) nor timeout may be 0. */
+/* How a handle of the language ABI selects. `algorithm` is a commy_policy_t. The circuit breaker's part is the mesh's: with
+ * enable_circuit_breaker (0 or 1) threshold is 1 to 10,000 failures in a row, and timeout 1 ms to an hour. */
 typedef struct commy_load_balancer_config {
     int32_t algorithm;
     uint32_t enable_circuit_breaker, circuit_breaker_threshold;

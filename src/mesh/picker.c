@@ -23,6 +23,7 @@ void cmy_picker_free(cmy_picker_t *picker)
         return;
     let_go(picker->table);
     free(picker->pick);
+    free(picker->open);
     free(picker);
 }
 
@@ -92,6 +93,8 @@ typedef struct found {
     uint32_t *weight;
     uint64_t *hash; /* of the id */
     uint32_t count, room;
+    cmy_pick_t *open; /* what would fit, were its breaker not open */
+    uint32_t open_count, open_room;
 } found_t;
 
 static bool make_room(found_t *found)
@@ -109,6 +112,21 @@ static bool make_room(found_t *found)
     if (!pick || !weight || !hash)
         return false;
     found->room = room;
+    return true;
+}
+
+/* Notes one that is open. */
+static bool add_open(found_t *found, cmy_pick_t pick)
+{
+    if (found->open_count == found->open_room) {
+        uint32_t room = found->open_room ? 2 * found->open_room : 4;
+        cmy_pick_t *open = realloc(found->open, room * sizeof *open);
+        if (!open)
+            return false;
+        found->open = open;
+        found->open_room = room;
+    }
+    found->open[found->open_count++] = pick;
     return true;
 }
 
@@ -155,6 +173,7 @@ static commy_status_t walk(const commy_mesh_t *mesh, const cmy_key_t *name, int3
                            cmy_unfit_t *unfit)
 {
     const cmy_region_t *region = mesh->region;
+    const uint64_t open = cmy_rules_on(region) ? CMY_CONDITION_OPEN : 0;
     commy_iterator_t iterator;
     commy_view_t view;
     commy_status_t status = commy_iterate_name(mesh, name->text, &iterator);
@@ -165,9 +184,16 @@ static commy_status_t walk(const commy_mesh_t *mesh, const cmy_key_t *name, int3
         uint64_t condition = cmy_load64_relaxed(&service->condition), hash = cmy_load64_relaxed(&service->hash);
         if (!cmy_service_same(service, view._state) || !fits(service, condition, policy, unfit))
             continue;
+        const cmy_pick_t pick = {view._state, view._index, cmy_condition_weight(condition)};
+        if (condition & open) {
+            unfit->open++;
+            if (!add_open(found, pick))
+                return no_memory(name);
+            continue;
+        }
         if (found->count == found->room && !make_room(found))
             return no_memory(name);
-        found->pick[found->count] = (cmy_pick_t){view._state, view._index, cmy_condition_weight(condition)};
+        found->pick[found->count] = pick;
         found->weight[found->count] = cmy_condition_weight(condition);
         found->hash[found->count++] = hash;
     }
@@ -237,7 +263,7 @@ static cmy_table_t *make_table(int32_t policy, const found_t *found)
 static bool complete(cmy_pickers_t *pickers, const cmy_key_t *name, cmy_picker_t *picker, const found_t *found)
 {
     picker->count = picker->turns = found->count;
-    picker->bytes = sizeof *picker + found->room * sizeof *found->pick;
+    picker->bytes = sizeof *picker + (found->room + found->open_room) * sizeof *found->pick;
     inherit(pickers, name, picker, found);
     if (found->count == 0 || picker->policy == COMMY_POLICY_ROUND_ROBIN)
         return true;
@@ -285,6 +311,8 @@ commy_status_t cmy_picker_make(commy_mesh_t *mesh, const cmy_key_t *name, int32_
     memcpy(picker->name, name->text, name->bytes);
     commy_status_t status = walk(mesh, name, policy, &found, unfit);
     picker->pick = found.pick;
+    picker->open = found.open;
+    picker->open_count = found.open_count;
     if (status == COMMY_STATUS_SUCCESS && !complete(pickers, name, picker, &found))
         status = no_memory(name);
     free(found.weight);
@@ -341,7 +369,8 @@ cmy_picker_t *cmy_picker_publish(const cmy_region_t *region, cmy_pickers_t *pick
                                  bool *published)
 {
     cmy_picker_t *seen, **way = choose_way(cmy_pickers_set(pickers, made->hash, made->policy), made, &seen);
-    bool overtaken = seen && same_key(seen, made) && cmy_picker_current(region, seen);
+    bool overtaken =
+        seen && same_key(seen, made) && cmy_picker_current(region, seen) && !cmy_picker_spurns(region, seen);
     *published = !overtaken && cmy_rcu_swap(way, &seen, made);
     return *published ? seen : NULL;
 }

@@ -12,7 +12,7 @@
  *                                 +--------------------------------> used once, freed
  *
  * a. A picker is current while neither the word of the name's stripe (wait.h) nor the death epoch has moved since
- *    before the walk that it was made of. Every change of an instance raises the word after it can be seen, so a picker
+ *    before the walk that it was made of, and breakers were not switched off, if it passes somebody over. Every change of an instance raises the word after it can be seen, so a picker
  *    that is current holds all that was acknowledged.
  * b. What is selected is looked at in the region again, whether or not the picker is current: the instance's state is
  *    the very one that it was picked under, its owner lives, it is enabled and healthy or degraded, and then the state
@@ -35,6 +35,7 @@
 
 #include "mesh/policy.h"
 #include "registry/mesh.h"
+#include "stat/breaker.h"
 
 #define CMY_PICKER_SETS 256u
 #define CMY_PICKER_WAYS 4u
@@ -49,7 +50,7 @@ typedef struct cmy_pick {
 /* What kept instances out of a picker. */
 typedef struct cmy_unfit {
     uint32_t instances; /* all of the name, fit ones too */
-    uint32_t maintenance, draining, unhealthy, unknown, weightless;
+    uint32_t maintenance, draining, unhealthy, unknown, weightless, open;
 } cmy_unfit_t;
 
 /* What a policy draws from; shared by pickers of which one came after the other. */
@@ -78,12 +79,16 @@ typedef struct cmy_picker {
     uint64_t serial;         /* of the handle's pickers; tells whose `making` was set */
     struct cmy_picker *next; /* retired ones */
     char name[COMMY_LIMIT_NAME_BYTES + 1];
+    cmy_pick_t *open;    /* passed over: their breakers are open (breaker.h) */
+    uint32_t open_count; /* 0 mostly */
 
     /* Written by whoever selects: on a line of its own. */
     alignas(64) _Atomic uint64_t own_rotation;
     _Atomic uint32_t used;   /* again, since the last went from its set */
     _Atomic uint32_t making; /* a thread is making the next one */
-    unsigned char apart[48];
+    _Atomic uint64_t try_at; /* when one of the open may be tried, in units of stat/breaker.h; not sooner */
+    _Atomic uint32_t tried;  /* where the last walk over the open ended */
+    unsigned char apart[32];
 } cmy_picker_t;
 
 /* A handle's pickers. */
@@ -122,6 +127,12 @@ static inline bool cmy_picker_current(const cmy_region_t *region, const cmy_pick
 {
     return cmy_load64_acquire(picker->word) == picker->version &&
            cmy_load64_acquire(&region->header->death_epoch) == picker->epoch;
+}
+
+/* Whether it passes somebody over who need not be: the breakers were switched off. */
+static inline bool cmy_picker_spurns(const cmy_region_t *region, const cmy_picker_t *picker)
+{
+    return picker->open_count > 0 && !cmy_rules_on(region);
 }
 
 /*

@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "mesh/picker.h"
+#include "mesh/breaker.h"
 
 /* Turns that a selection takes before it makes the picker anew, where the instances it comes to may not be selected. */
 #define TURNS 4
@@ -17,6 +17,7 @@
 
 /* What is asked for. */
 typedef struct ask {
+    commy_mesh_t *mesh;
     cmy_key_t name;
     int32_t policy;
     uint64_t client; /* hash of the client's id */
@@ -74,22 +75,24 @@ static inline uint32_t draw(const cmy_region_t *region, cmy_pickers_t *pickers, 
     return in_order(picker, turn);
 }
 
-/* Enabled, and healthy or degraded: both have the lower bit of health. */
-#define CONDITION_BITS cmy_condition(0, 0, 1, 3)
+/* Enabled, and healthy or degraded: both have the lower bit of health; and the breaker is not open. */
+#define CONDITION_OTHERWISE cmy_condition(0, 0, 1, 3)
+#define CONDITION_BITS (CONDITION_OTHERWISE | CMY_CONDITION_OPEN)
 #define CONDITION_FIT cmy_condition(0, 0, COMMY_HEALTH_HEALTHY & 1, COMMY_ADMIN_ENABLED)
 _Static_assert((COMMY_HEALTH_HEALTHY & 1) && (COMMY_HEALTH_DEGRADED & 1) && !(COMMY_HEALTH_UNKNOWN & 1) &&
                    !(COMMY_HEALTH_UNHEALTHY & 1) && COMMY_ADMIN_ENABLED == 0,
                "one comparison tells");
 
-/* Copies an instance if it still is what it was picked as and may be selected. */
-static inline bool take(const cmy_region_t *region, const cmy_pick_t *pick, bool by_weight, commy_target_t *target)
+/* Copies an instance if it still is what it was picked as and may be selected. bits: what its condition is judged by. */
+static inline bool take_by(const cmy_region_t *region, const cmy_pick_t *pick, uint64_t bits, bool by_weight,
+                           commy_target_t *target)
 {
     const cmy_service_shm_t *service = cmy_service_at(region, pick->record);
     uint64_t state = cmy_load64_acquire(&service->state);
     if (state != pick->state || !cmy_service_visible(region, service, state))
         return false;
     uint64_t condition = cmy_load64_relaxed(&service->condition);
-    if ((condition & CONDITION_BITS) != CONDITION_FIT || (by_weight && cmy_condition_weight(condition) == 0) ||
+    if ((condition & bits) != CONDITION_FIT || (by_weight && cmy_condition_weight(condition) == 0) ||
         cmy_lease_ended(cmy_load64_relaxed(&service->lease)))
         return false;
     cmy_shape_t shape = cmy_shape_unpack(cmy_load64_relaxed(&service->shape));
@@ -103,16 +106,64 @@ static inline bool take(const cmy_region_t *region, const cmy_pick_t *pick, bool
     return cmy_service_same(service, state);
 }
 
+static inline bool take(const cmy_region_t *region, const cmy_pick_t *pick, bool by_weight, commy_target_t *target)
+{
+    return take_by(region, pick, CONDITION_BITS, by_weight, target);
+}
+
+/* Where instances are open: the same as take(), for one that is to be tried. */
+typedef struct trial {
+    const ask_t *ask;
+    commy_target_t *target;
+} trial_t;
+
+static bool would_do(void *user, const cmy_pick_t *pick)
+{
+    const trial_t *trial = user;
+    return take_by(trial->ask->mesh->region, pick, CONDITION_OTHERWISE, cmy_policy_weighs(trial->ask->policy),
+                   trial->target);
+}
+
+static bool seek_open(cmy_picker_t *picker, const ask_t *ask, commy_target_t *target)
+{
+    trial_t trial = {ask, target};
+    return cmy_breaker_seek(ask->mesh, picker, would_do, &trial);
+}
+
+/* One that was not taken: it may have opened since the picker was made, and its turn have come; or the breaker is off. */
+static __attribute__((noinline, cold)) bool take_open(const ask_t *ask, const cmy_pick_t *pick, commy_target_t *target)
+{
+    commy_mesh_t *mesh = ask->mesh;
+    uint64_t tick, condition = cmy_load64_acquire(&cmy_service_at(mesh->region, pick->record)->condition);
+    trial_t trial = {ask, target};
+    if (!(condition & CMY_CONDITION_OPEN) || !would_do(&trial, pick))
+        return false;
+    return !cmy_rules_on(mesh->region) ||
+           (atomic_load_explicit(&mesh->phase, memory_order_acquire) == CMY_MESH_JOINED &&
+            cmy_breaker_try(mesh, pick->record, pick->state, &tick));
+}
+
 /* Selects from a picker. A few turns are taken where instances may not be selected any more; a client has only one. */
 static inline bool pick(const cmy_region_t *region, cmy_pickers_t *pickers, cmy_picker_t *picker, const ask_t *ask,
                         commy_target_t *target)
 {
     bool by_weight = cmy_policy_weighs(ask->policy);
     int turns = ask->policy == COMMY_POLICY_CONSISTENT_HASH ? 1 : TURNS;
-    for (int turn = 0; turn < turns; turn++)
-        if (__builtin_expect(take(region, &picker->pick[draw(region, pickers, picker, ask)], by_weight, target), 1))
+    for (int turn = 0; turn < turns; turn++) {
+        const cmy_pick_t *one = &picker->pick[draw(region, pickers, picker, ask)];
+        if (__builtin_expect(take(region, one, by_weight, target), 1) || take_open(ask, one, target))
             return true;
+    }
     return false;
+}
+
+/* The same where some are open: one that is to be tried comes first. False also where the picker is out of date. */
+static __attribute__((noinline)) bool pick_beside(cmy_pickers_t *pickers, cmy_picker_t *picker, const ask_t *ask,
+                                                  commy_target_t *target)
+{
+    const cmy_region_t *region = ask->mesh->region;
+    return !cmy_picker_spurns(region, picker) &&
+           (seek_open(picker, ask, target) || pick(region, pickers, picker, ask, target));
 }
 
 /* All of a picker's instances, one after another. */
@@ -159,7 +210,7 @@ static commy_status_t hash_client(const commy_mesh_t *mesh, const char *client_i
 }
 
 /* Everything that may be wrong with a question. */
-static commy_status_t check(const commy_mesh_t *mesh, const char *name, int32_t policy, const char *client_id,
+static commy_status_t check(commy_mesh_t *mesh, const char *name, int32_t policy, const char *client_id,
                             const commy_target_t *target, ask_t *ask)
 {
     commy_status_t status = cmy_mesh_usable(mesh);
@@ -171,6 +222,7 @@ static commy_status_t check(const commy_mesh_t *mesh, const char *name, int32_t 
         status = hash_client(mesh, client_id, &ask->client);
     if (status == COMMY_STATUS_SUCCESS && !target)
         status = cmy_mesh_null("target");
+    ask->mesh = mesh;
     ask->policy = policy;
     return status;
 }
@@ -180,7 +232,7 @@ static commy_status_t check(const commy_mesh_t *mesh, const char *name, int32_t 
 bool cmy_select_at_once(commy_mesh_t *mesh, const char *name, int32_t policy, const char *client_id,
                         commy_target_t *target)
 {
-    ask_t ask = {.policy = policy};
+    ask_t ask = {.mesh = mesh, .policy = policy};
     if (!mesh || !name || !target || cmy_mesh_usable(mesh) != COMMY_STATUS_SUCCESS)
         return false;
     cmy_pickers_t *pickers = (cmy_pickers_t *)cmy_rcu_load(&mesh->pickers);
@@ -196,8 +248,13 @@ bool cmy_select_at_once(commy_mesh_t *mesh, const char *name, int32_t policy, co
     }
     cmy_rcu_read_lock();
     cmy_picker_t *picker = cmy_picker_find(pickers, &ask.name, policy);
-    bool selected =
-        picker && cmy_picker_current(mesh->region, picker) && pick(mesh->region, pickers, picker, &ask, target);
+    bool selected = false;
+    if (picker && cmy_picker_current(mesh->region, picker)) {
+        if (__builtin_expect(cmy_breaker_wants(picker), 0))
+            selected = pick_beside(pickers, picker, &ask, target);
+        else
+            selected = pick(mesh->region, pickers, picker, &ask, target);
+    }
     if (selected && __builtin_expect(!atomic_load_explicit(&picker->used, memory_order_relaxed), 0))
         atomic_store_explicit(&picker->used, 1, memory_order_relaxed);
     cmy_rcu_read_unlock();
@@ -205,9 +262,9 @@ bool cmy_select_at_once(commy_mesh_t *mesh, const char *name, int32_t policy, co
 }
 
 /* Nothing may be selected: says why. */
-static commy_status_t none_fit(const commy_mesh_t *mesh, const ask_t *ask, const cmy_unfit_t *unfit)
+static commy_status_t none_fit(const ask_t *ask, const cmy_picker_t *made, const cmy_unfit_t *unfit)
 {
-    const cmy_region_t *region = mesh->region;
+    const cmy_region_t *region = ask->mesh->region;
     const char *name = ask->name.text;
     if (unfit->instances == 0)
         return cmy_fail(COMMY_STATUS_NOT_FOUND, "name '%s' has no instance in mesh %s of %s", name, region->mesh,
@@ -216,15 +273,25 @@ static commy_status_t none_fit(const commy_mesh_t *mesh, const ask_t *ask, const
         uint32_t count;
         const char *what;
     } reasons[] = {
-        {unfit->unhealthy, "unhealthy"},        {unfit->unknown, "of unknown health"}, {unfit->draining, "draining"},
-        {unfit->maintenance, "in maintenance"}, {unfit->weightless, "of weight 0"},
+        {unfit->open, "ejected by the circuit breaker"}, {unfit->unhealthy, "unhealthy"},
+        {unfit->unknown, "of unknown health"},           {unfit->draining, "draining"},
+        {unfit->maintenance, "in maintenance"},          {unfit->weightless, "of weight 0"},
     };
-    char list[160] = "";
+    char list[192] = "", when[64] = "";
     size_t bytes = 0;
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
         if (reasons[i].count > 0)
             bytes += (size_t)snprintf(list + bytes, sizeof list - bytes, "%s%u %s", bytes ? ", " : "", reasons[i].count,
                                       reasons[i].what);
+    uint64_t soonest_ms = cmy_breaker_soonest_ms(region, made);
+    if (unfit->open > 0 && soonest_ms > 0)
+        snprintf(when, sizeof when, "; the first may be tried in %llu ms", (unsigned long long)soonest_ms);
+    else if (unfit->open > 0)
+        snprintf(when, sizeof when, "; one may be tried, by a handle that joined the mesh");
+    if (unfit->open > 0)
+        return cmy_fail(COMMY_STATUS_CIRCUIT_OPEN,
+                        "none of the %u instances of name '%s' in mesh %s of %s may be selected: %s%s",
+                        unfit->instances, name, region->mesh, region->dir, list, when);
     return cmy_fail(COMMY_STATUS_NO_HEALTHY,
                     "none of the %u instances of name '%s' in mesh %s of %s may be selected: %s", unfit->instances,
                     name, region->mesh, region->dir, list);
@@ -256,8 +323,9 @@ static bool pick_anew(commy_mesh_t *mesh, cmy_pickers_t *pickers, const ask_t *a
     bool published;
     cmy_rcu_read_lock();
     cmy_picker_t *gone = cmy_picker_publish(mesh->region, pickers, made, &published);
-    bool selected =
-        pick(mesh->region, pickers, made, ask, target) || (any && pick_any(mesh->region, made, ask, target));
+    bool selected = (cmy_breaker_wants(made) && seek_open(made, ask, target)) ||
+                    pick(mesh->region, pickers, made, ask, target) ||
+                    (any && pick_any(mesh->region, made, ask, target));
     cmy_rcu_read_unlock();
     if (published)
         cmy_picker_retire(pickers, gone);
@@ -276,6 +344,17 @@ static void give_up_making(cmy_pickers_t *pickers, const ask_t *ask, uint64_t al
     cmy_rcu_read_unlock();
 }
 
+/* Selects from a picker of which all instances are open. */
+static bool try_open(const ask_t *ask, cmy_picker_t *made, commy_target_t *target)
+{
+    if (!cmy_breaker_wants(made))
+        return false;
+    cmy_rcu_read_lock();
+    bool selected = seek_open(made, ask, target);
+    cmy_rcu_read_unlock();
+    return selected;
+}
+
 /* One try; returns whether it is decided, and *status says how. last: any instance is better than none. */
 static bool try_anew(commy_mesh_t *mesh, cmy_pickers_t *pickers, const ask_t *ask, bool last, commy_target_t *target,
                      commy_status_t *status)
@@ -291,8 +370,10 @@ static bool try_anew(commy_mesh_t *mesh, cmy_pickers_t *pickers, const ask_t *as
     if (*status == COMMY_STATUS_SUCCESS && made->count > 0) {
         selected = pick_anew(mesh, pickers, ask, made, last || ask->policy != COMMY_POLICY_CONSISTENT_HASH, target);
     } else if (*status == COMMY_STATUS_SUCCESS) {
+        selected = try_open(ask, made, target);
+        if (!selected)
+            *status = none_fit(ask, made, &unfit);
         cmy_picker_free(made);
-        *status = none_fit(mesh, ask, &unfit);
     }
     give_up_making(pickers, ask, alone);
     return selected || *status != COMMY_STATUS_SUCCESS;

@@ -39,6 +39,8 @@ static void add_types(uint64_t *hash)
     ADD_FIELD(hash, cmy_header_shm_t, stray_successes);
     ADD_FIELD(hash, cmy_header_shm_t, stray_failures);
     ADD_FIELD(hash, cmy_header_shm_t, stray_latency_ns);
+    ADD_FIELD(hash, cmy_header_shm_t, breaker_rules);
+    ADD_FIELD(hash, cmy_header_shm_t, breaker_times);
 
     add(hash, sizeof(cmy_life_shm_t));
     ADD_FIELD(hash, cmy_life_shm_t, phase);
@@ -118,6 +120,12 @@ static void add_records(uint64_t *hash)
     ADD_FIELD(hash, cmy_stat_shm_t, cell);
     ADD_FIELD(hash, cmy_stat_shm_t, recent_ns);
     ADD_FIELD(hash, cmy_stat_shm_t, bucket);
+    ADD_FIELD(hash, cmy_stat_shm_t, breaker);
+    ADD_FIELD(hash, cmy_breaker_shm_t, streak);
+    ADD_FIELD(hash, cmy_breaker_shm_t, turn);
+    ADD_FIELD(hash, cmy_breaker_shm_t, window);
+    ADD_FIELD(hash, cmy_breaker_shm_t, before);
+    ADD_FIELD(hash, cmy_breaker_shm_t, opened);
     ADD_FIELD(hash, cmy_stat_stripe_shm_t, successes);
     ADD_FIELD(hash, cmy_stat_stripe_shm_t, failures);
     ADD_FIELD(hash, cmy_stat_stripe_shm_t, latency_ns);

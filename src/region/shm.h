@@ -14,7 +14,7 @@
  *         services (cold)             1,056 bytes each: what is rarely read
  *         groups                      256 bytes each: a name, its first 24 members, its rotations
  *         lines                       128 bytes each: 28 further members of a name
- *         statistics                  2,176 bytes each: counters, latencies, requests in flight of 8 participants
+ *         statistics                  2,240 bytes each: counters, latencies, requests in flight of 8 participants, breaker
  *         small texts, large texts    512 and 4,160 bytes each: metadata
  *         cells                       704 bytes each: requests in flight of 86 further participants
  *
@@ -168,7 +168,11 @@ typedef struct cmy_header_shm {
     /* 384: requests that ended when their service had gone, which only the mesh's totals count. Relaxed additions by
      * whoever ends one, never zeroed. Killed between two of them: as in a service's block. */
     cmy_word64_t stray_successes, stray_failures, stray_latency_ns;
-    uint8_t pad_3[40];
+
+    /* 408: what opens a circuit breaker, and for how long (stat/breaker.h). Nobody's: each is stored whole by whoever
+     * configures. 0: there is no breaker. Killed between the two: one is new. */
+    cmy_word64_t breaker_rules, breaker_times;
+    uint8_t pad_3[24];
 } cmy_header_shm_t;
 
 /*
@@ -302,7 +306,8 @@ typedef struct cmy_service_shm {
     /*  72: 0 without a TTL; else the end of the lease, CLOCK_MONOTONIC ns * 2, + 1 once somebody declared it expired.
      * Moves by CAS; an end never recurs. */
     cmy_word64_t lease;
-    /*  80: record version (30), health (2), unused (14), admin (2), weight (16). Moves by CAS. */
+    /*  80: record version (30), health (2), breaker: changes (9), exponent (4), open (1), admin (2), weight (16). Moves by
+     * CAS. */
     cmy_word64_t condition;
     /*  88: link to the statistics block (block.h). Moves by CAS. */
     cmy_word64_t stats;
@@ -393,6 +398,33 @@ typedef struct cmy_stat_stripe_shm {
 } cmy_stat_stripe_shm_t;
 
 /*
+ * What a circuit breaker counts, and whose turn it is to try; whether it is open says the service's condition.
+ * The protocol is argued in registry/breaker.h.
+ *
+ *       0        8                        16                     24                       32        40
+ *      +--------+------------------------+----------------------+------------------------+---------+-------+
+ *      | streak | turn: owner 31, time 33| start 32, failures 32| start 32, successes 32 | opened  |       |
+ *      +--------+------------------------+----------------------+------------------------+---------+-------+ 64
+ *
+ * streak: failures since the last success. Raised by a relaxed addition of whoever reports a failure, set to 0 by whoever
+ * reports a success and finds something else. Killed or stopped before either: as if not reported.
+ *
+ * turn: who tries an instance that is open, and until when; or nobody, and from when on it may be tried. Time in units of
+ * 2^24 ns of CLOCK_MONOTONIC. Means something while the breaker is open only. Moves by CAS: by who is about to open it,
+ * who takes the turn, and who had it and failed. Left by the dead: taken over at once.
+ *
+ * window, before: the time in which a share of failures is counted: when it began and the failures since; when it began
+ * and how many successes there had been. The first by CAS to a new start, relaxed additions in between; the other by CAS
+ * right after, by who began the window. Killed in between: the starts differ, and nothing is said of this window.
+ *
+ * opened: how often it was opened. A relaxed addition after the CAS that did; killed in between: one too few.
+ */
+typedef struct cmy_breaker_shm {
+    cmy_word64_t streak, turn, window, before, opened;
+    uint8_t pad[24];
+} cmy_breaker_shm_t;
+
+/*
  * Statistics of one service.
  *
  *       0        16                          64
@@ -404,7 +436,9 @@ typedef struct cmy_stat_stripe_shm {
  *  320 | requests in flight of slots 0 to 7                   |
  *      +------------------------------------------------------+
  *  384 | latencies: 2 stripes of 223 counts         | recent  |
- *      +------------------------------------------------------+ 2,176
+ *      +------------------------------------------------------+
+ * 2176 | circuit breaker                                      |
+ *      +------------------------------------------------------+ 2,240
  *
  * A cell counts what one participant has in flight at one life of the block (stat/flight.h):
  *
@@ -439,6 +473,7 @@ typedef struct cmy_stat_shm {
     /* 320 */ cmy_word64_t cell[CMY_STAT_CELLS];
     /* 384 */ cmy_word32_t bucket[CMY_LATENCY_STRIPES][CMY_LATENCY_BUCKETS];
     /* 2168 */ cmy_word64_t recent_ns;
+    /* 2176 */ cmy_breaker_shm_t breaker;
 } cmy_stat_shm_t;
 
 /*
@@ -475,6 +510,8 @@ CMY_AT(cmy_header_shm_t, reserved, 200);
 CMY_AT(cmy_header_shm_t, death_epoch, 256);
 CMY_AT(cmy_header_shm_t, next_expiry, 320);
 CMY_AT(cmy_header_shm_t, stray_successes, 384);
+CMY_AT(cmy_header_shm_t, breaker_rules, 408);
+CMY_AT(cmy_header_shm_t, breaker_times, 416);
 _Static_assert(sizeof(cmy_header_shm_t) == 448, "header");
 CMY_AT(cmy_life_shm_t, word, 8);
 _Static_assert(sizeof(cmy_life_shm_t) == 16, "life");
@@ -523,7 +560,13 @@ CMY_AT(cmy_stat_shm_t, stripe, 64);
 CMY_AT(cmy_stat_shm_t, cell, 320);
 CMY_AT(cmy_stat_shm_t, bucket, 384);
 CMY_AT(cmy_stat_shm_t, recent_ns, 2168);
-_Static_assert(sizeof(cmy_stat_shm_t) == 34 * CMY_CACHE_LINE, "statistics");
+CMY_AT(cmy_stat_shm_t, breaker, 2176);
+_Static_assert(sizeof(cmy_stat_shm_t) == 35 * CMY_CACHE_LINE, "statistics");
+CMY_AT(cmy_breaker_shm_t, turn, 8);
+CMY_AT(cmy_breaker_shm_t, window, 16);
+CMY_AT(cmy_breaker_shm_t, before, 24);
+CMY_AT(cmy_breaker_shm_t, opened, 32);
+_Static_assert(sizeof(cmy_breaker_shm_t) == CMY_CACHE_LINE, "breaker");
 CMY_AT(cmy_cells_shm_t, cell, 16);
 _Static_assert(sizeof(cmy_cells_shm_t) == 11 * CMY_CACHE_LINE, "cells");
 _Static_assert(CMY_STAT_CELLS + CMY_STAT_FURTHER * CMY_FURTHER_CELLS >= COMMY_LIMIT_PARTICIPANTS,

@@ -5,6 +5,7 @@
 
 #include "base/text.h"
 #include "event/event.h"
+#include "stat/breaker.h"
 
 /* ----------------------------------------------------------------- header */
 
@@ -33,6 +34,9 @@ void cmy_check_header(cmy_audit_t *audit, uint32_t index)
         if (words[i].is != words[i].should)
             cmy_look_wrong(&look, "its %s is %#" PRIx64 ", and was %#" PRIx64 " when the region was attached to",
                            words[i].what, words[i].is, words[i].should);
+    const cmy_rules_t rules = cmy_rules(region);
+    if (cmy_load64_acquire(&header->breaker_rules) != 0 && !cmy_rules_make_sense(&rules))
+        cmy_look_wrong(&look, "its circuit breakers are configured to something that cannot be given");
 }
 
 /* ------------------------------------------------------- marks and free maps */

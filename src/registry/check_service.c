@@ -8,6 +8,7 @@
 #include "registry/check.h"
 
 #include "base/text.h"
+#include "stat/breaker.h"
 
 #define WORDS(field) (sizeof(field) / sizeof((field)[0]))
 
@@ -90,13 +91,35 @@ static void check_details(const cmy_service_look_t *at)
         cmy_check_text(look, "tag", cold->tags[i], WORDS(cold->tags[i]), CMY_ANY_BYTES, 1, false, text);
 }
 
+/* Of a breaker that was seen open: its statistics are there and a turn was set before, which is of a time that comes. */
+static void check_turn(const cmy_service_look_t *at)
+{
+    uint64_t now_ns = cmy_clock_monotonic_ns();
+    const cmy_stat_shm_t *stat = cmy_stat_linked(at->look.region, at->look.index, at->look.seen);
+    uint64_t turn = stat ? cmy_load64_acquire(&stat->breaker.turn) : 0;
+    uint32_t owner = cmy_turn_owner(turn);
+    if (turn == 0)
+        cmy_look_wrong(&at->look, "its circuit breaker is open, and nobody's turn to try it comes");
+    else if (owner != CMY_NOBODY && cmy_owner_slot(owner) >= COMMY_LIMIT_PARTICIPANTS)
+        cmy_look_wrong(&at->look, "its circuit breaker is tried by a participant of slot %u", cmy_owner_slot(owner));
+    else if (cmy_turn_tick(turn) > cmy_tick_after(now_ns, CMY_RULES_MOST_LONGEST_MS) + 1)
+        cmy_look_wrong(&at->look, "its circuit breaker stays open longer than any does");
+}
+
 static void check_condition(const cmy_service_look_t *at)
 {
     uint64_t condition = cmy_load64_acquire(&at->hot->condition);
     if (!cmy_condition_of(condition, at->look.seen))
         cmy_look_wrong(&at->look, "its condition word is of another life of the record");
-    if (cmy_condition_admin(condition) > COMMY_ADMIN_MAINTENANCE || (condition >> 18 & 0x3fff) != 0)
+    if (cmy_condition_admin(condition) > COMMY_ADMIN_MAINTENANCE)
         cmy_look_wrong(&at->look, "its condition word says something that cannot be set");
+    if (!(condition & CMY_CONDITION_OPEN)) {
+        if (cmy_condition_exponent(condition) != 0)
+            cmy_look_wrong(&at->look, "its circuit breaker is closed, and was tried in vain %u times",
+                           cmy_condition_exponent(condition));
+        return;
+    }
+    check_turn(at);
 }
 
 /* ------------------------------------------------------------------ index */

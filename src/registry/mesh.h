@@ -73,6 +73,15 @@ static inline commy_status_t cmy_mesh_enter(commy_mesh_t *mesh)
     cmy_rcu_read_unlock();
     return cmy_mesh_enter_slowly(mesh);
 }
+/* The same where the handle is joined; false where it is not, without a sentence, and no section is open. */
+static inline bool cmy_mesh_begin(commy_mesh_t *mesh)
+{
+    cmy_rcu_read_lock();
+    if (atomic_load_explicit(&mesh->phase, memory_order_acquire) == CMY_MESH_JOINED)
+        return true;
+    cmy_rcu_read_unlock();
+    return false;
+}
 static inline void cmy_mesh_exit(commy_mesh_t *mesh)
 {
     (void)mesh;

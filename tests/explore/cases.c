@@ -111,6 +111,27 @@ const ex_case_t ex_cases[] = {
     CASE("further-cells-stay-with-their-block", "R11", "B1 E1|U1 R21 B2|B2", .stat_cells = 1, .blocks = 2,
          .flags = EX_MAY_BE_FULL),
 
+    /* circuit breakers: two failures open one, unless a case says otherwise */
+    CASE("failures-come-together", "R11 O1", "O1|O1|I1", .failures = 3),
+    CASE("a-success-between-failures-begins-anew", "R11", "O1|S1|O1", .failures = 2),
+    CASE("one-of-all-tries", "R11 O1 O1 T", "A1|A1|A1", .failures = 2),
+    CASE("who-tries-decides", "R11 O1 O1 T", "A1 S1|O1|A1", .failures = 2),
+    CASE("nobody-decides-untried", "R11 O1 O1 T", "S1|O1|S1", .failures = 2),
+    CASE("who-fails-is-followed-later", "R11 O1 O1 T", "A1 O1|A1 S1|T", .failures = 2),
+    CASE("who-dies-trying-is-replaced", "R11 O1 O1 T", "A1 S1|A1", .failures = 2, .deaths = 1),
+    CASE("who-dies-failing-is-replaced", "R11 O1 O1 T", "A1 O1|A1|T", .failures = 2, .deaths = 1),
+    CASE("who-left-is-replaced", "R11 O1 O1 T", "A1 L|A1 S1", .failures = 2),
+    CASE("an-opener-that-dies-leaves-a-time", "R11 O1", "O1|I1 A1", .failures = 2, .deaths = 1),
+    CASE("openers-meet", "R11 O1", "O1|O1|A1", .failures = 2),
+    CASE("a-late-opener-changes-nothing", "R11 O1", "O1|O1 T A1 S1", .failures = 2),
+    CASE("a-reset-meets-who-tries", "R11 O1 O1 T", "A1 S1|Y1|O1", .failures = 2),
+    CASE("a-reset-meets-an-opener", "R11 O1", "O1|Y1|X1", .failures = 2),
+    CASE("a-breaker-is-of-this-life", "R11 O1", "O1|U1 R11|I1", .failures = 2),
+    CASE("a-turn-is-of-this-life", "R11 O1 O1 T", "A1 S1|U1 R11 O1", .failures = 2),
+    CASE("no-more-than-a-share-opens", "R11 R21", "O1|O2", .failures = 1, .most = 50),
+    CASE("an-opener-that-dies-is-one-too-many-at-most", "R11 R21", "O1|O2", .failures = 1, .most = 50, .deaths = 1),
+    CASE("what-is-open-is-not-selected", "R11 R21 O1", "K1|O1 X2", .failures = 2),
+
     /* waiting */
     CASE("a-waiter-wakes-for-a-registration", "", "V1 W1|R11"),
     CASE("a-waiter-wakes-for-an-unregistration", "R11", "V1 W1|U1"),
@@ -131,9 +152,9 @@ const ex_case_t ex_cases[] = {
     CASE("a-late-lease-mends-an-owned-service", "R11t", "T H1|P|G1"),
 
     /* events */
-    CASE("an-event-is-whole-or-not-there", "", "O|O|A A"),
-    CASE("an-event-gives-way-to-later-ones-alone", "O", "O O|O|A A"),
-    CASE("a-recorder-that-dies-is-in-nobodys-way", "O", "O|O A|A", .deaths = 1),
+    CASE("an-event-is-whole-or-not-there", "", "*|*|? ?"),
+    CASE("an-event-gives-way-to-later-ones-alone", "*", "* *|*|? ?"),
+    CASE("a-recorder-that-dies-is-in-nobodys-way", "*", "*|* ?|?", .deaths = 1),
 
     /* joining, leaving */
     CASE("leaving-takes-everything-away", "", "R11 R21 L|F1 F2|R31"),

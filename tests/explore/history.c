@@ -241,7 +241,7 @@ static void print_result(FILE *out, const ex_event_t *is)
         return;
     }
     fprintf(out, "%s", commy_status_string(is->status));
-    if (is->status != COMMY_STATUS_SUCCESS || strchr("UHXMNCPLJTR", is->kind))
+    if (is->status != COMMY_STATUS_SUCCESS || strchr("UHXMNCPLJTRY", is->kind))
         return;
     if (is->kind == 'D') {
         fprintf(out, ", %u:", (unsigned)is->detail);
@@ -249,6 +249,12 @@ static void print_result(FILE *out, const ex_event_t *is)
             fprintf(out, " [%d]", __builtin_ctzll(bits));
     } else if (strchr("VW", is->kind)) {
         fprintf(out, ", %llu", (unsigned long long)is->value);
+    } else if (is->kind == 'I') {
+        fprintf(out, ", %s, opened %u times",
+                is->value == 0   ? "closed"
+                : is->value == 1 ? "open"
+                                 : "half-open",
+                (unsigned)is->detail);
     } else if (is->kind == 'Z') {
         fprintf(out, ", %u, %u in flight", (unsigned)is->value, (unsigned)is->detail);
     } else if (is->value < EX_EVENTS) {

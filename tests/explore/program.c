@@ -9,10 +9,12 @@
  *     X1      set the weight of id 1           H1   heartbeat
  *     K1      select from name 1, with a picker that was made before the call
  *     S1      find id 1 and report a request   Z1   read its counters, and what is in flight
+ *     O1      find id 1 and report a failure   I1   read its circuit breaker
+ *     A1      take the turn to try id 1        Y1   reset its breaker
  *     B1      find id 1 and begin a request    E1   end it
  *     V1 W1   read the version of name 1; wait until it differs (0: of the whole mesh)
  *     C       collect empty groups             P    reap
- *     O       record an event                  A    read the one there is room for
+ *     *       record an event                  ?    read the one there is room for
  *     L J     leave; join                      T    a TTL passes
  *
  * What is registered says by which call it was: the port, the endpoint, the metadata and the weight all hold the number of
@@ -22,6 +24,7 @@
 #include <stdlib.h>
 
 #include "explore.h"
+#include "registry/breaker.h"
 
 #define PORT_BASE 1000u
 #define WEIGHT_BASE 1000u
@@ -69,6 +72,11 @@ const char *ex_name_text(uint32_t name)
 
 /* ----------------------------------------------------------------- parsing */
 
+uint32_t ex_observed_event(uint32_t number)
+{
+    return first_observed + number;
+}
+
 uint32_t ex_death_event(uint32_t who)
 {
     return first_death + who;
@@ -84,11 +92,11 @@ static uint8_t digit(const char **at)
 static bool parse_op(const char **at, ex_op_t *op)
 {
     *op = (ex_op_t){.kind = (uint8_t) * (*at)++};
-    if (!strchr("RUFGDKMNQXHSZBEVWCPOALJT", op->kind))
+    if (!strchr("RUFGDKMNQXHSZBEVWCPLJTOIAY*?", op->kind))
         return false;
     if (strchr("DKVW", op->kind)) {
         op->name = digit(at);
-    } else if (strchr("RUFGMNQXHSZBE", op->kind)) {
+    } else if (strchr("RUFGMNQXHSZBEOIAY", op->kind)) {
         op->id = digit(at);
         if (op->id == 0 || op->id > EX_IDS)
             return false;
@@ -281,7 +289,33 @@ static commy_status_t do_report(commy_mesh_t *mesh, const ex_op_t *op, ex_event_
     if (status != COMMY_STATUS_SUCCESS)
         return status;
     out->value = event_of_port(target.port, target.endpoint);
-    return commy_service_report(mesh, target.reference, 1000, true);
+    return commy_service_report(mesh, target.reference, 1000, op->kind == 'S');
+}
+
+/* value: whom it tries. What selecting does with an instance that is open. */
+static commy_status_t do_try(commy_mesh_t *mesh, const ex_op_t *op, ex_event_t *out)
+{
+    commy_target_t target = {0};
+    uint32_t record;
+    uint64_t state, tick;
+    commy_status_t status = cmy_mesh_look_up(mesh, ex_id_text(op->id), &record, &state);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    cmy_service_copy_target(mesh->region, record, state, &target);
+    if (!cmy_service_same(cmy_service_at(mesh->region, record), state))
+        return COMMY_STATUS_NOT_FOUND;
+    out->value = event_of_port(target.port, target.endpoint);
+    return cmy_breaker_try(mesh, record, state, &tick) ? COMMY_STATUS_SUCCESS : COMMY_STATUS_BUSY;
+}
+
+/* value: its state; detail: how often it was opened. */
+static commy_status_t do_breaker(commy_mesh_t *mesh, const ex_op_t *op, ex_event_t *out)
+{
+    commy_breaker_status_t breaker = {0};
+    commy_status_t status = commy_service_breaker(mesh, ex_id_text(op->id), &breaker);
+    out->value = (uint64_t)breaker.state;
+    out->detail = breaker.openings;
+    return status;
 }
 
 /* value: who the request is to. */
@@ -416,7 +450,14 @@ static commy_status_t call(commy_mesh_t *mesh, const ex_op_t *op, uint32_t event
     case 'H':
         return commy_service_heartbeat(mesh, ex_id_text(op->id));
     case 'S':
+    case 'O':
         return do_report(mesh, op, out);
+    case 'I':
+        return do_breaker(mesh, op, out);
+    case 'A':
+        return do_try(mesh, op, out);
+    case 'Y':
+        return commy_service_reset_breaker(mesh, ex_id_text(op->id));
     case 'B':
         return do_begin(mesh, op, out);
     case 'E':
@@ -430,9 +471,9 @@ static commy_status_t call(commy_mesh_t *mesh, const ex_op_t *op, uint32_t event
     case 'C':
         out->value = cmy_group_collect_all(&mesh->actor);
         return COMMY_STATUS_SUCCESS;
-    case 'O':
+    case '*':
         return do_record(mesh, event);
-    case 'A':
+    case '?':
         return do_read_event(mesh, out);
     case 'P':
         return commy_mesh_reap(mesh, NULL);

@@ -8,6 +8,7 @@
 
 #include "edit.h"
 #include "event/event.h"
+#include "stat/breaker.h"
 
 /* ------------------------------------------------------------------ places */
 
@@ -256,6 +257,18 @@ static uint64_t event_sum(const cmy_event_shm_t *entry)
     return sum;
 }
 
+/* Mostly on, and a few failures open. */
+static uint64_t rules_word(const uint8_t c[8])
+{
+    const cmy_rules_t rules = {.on = c[0] & 15,
+                               .streak = c[1] % 4,
+                               .share = c[2] % 128,
+                               .minimum = c[3] % 4,
+                               .most = c[4] % 128,
+                               .window_ms = (uint32_t)c[5] << c[6] % 14};
+    return cmy_rules_pack(&rules);
+}
+
 uint64_t edit_compose(const editor_t *editor, const field_t *field, const unsigned char *record, uint64_t now,
                       uint64_t value)
 {
@@ -287,7 +300,8 @@ uint64_t edit_compose(const editor_t *editor, const field_t *field, const unsign
     case LEASE:
         return lease_word(c);
     case CONDITION:
-        return cmy_condition(cmy_state(edit_nearly(cmy_state_version(own), c[0]), 0, CMY_LIVE), c[1], c[2], c[3]);
+        return cmy_condition(cmy_state(edit_nearly(cmy_state_version(own), c[0]), 0, CMY_LIVE), c[1], c[2], c[3]) |
+               (value >> 32 << CMY_OPEN_SHIFT & CMY_CONDITION_BREAKER);
     case LINK:
         if (field->area == AREA_COLD) {
             uint32_t index = (uint32_t)((record - (unsigned char *)edit_place(editor, AREA_COLD, 0)) /
@@ -317,6 +331,13 @@ uint64_t edit_compose(const editor_t *editor, const field_t *field, const unsign
         return cmy_event_ticket(c[0] + (uint64_t)CMY_EVENT_ENTRIES * c[1], c[2] < 64);
     case SUM:
         return event_sum((const cmy_event_shm_t *)(const void *)record);
+    case RULES:
+        return rules_word(c);
+    case TIMES:
+        return (uint64_t)c[1] << (32 + c[2] % 25) | (uint64_t)c[0] << c[3] % 25;
+    case TURN: /* soon, long ago, or never */
+        return cmy_turn(owner(editor, value >> 8 & 0xffffff, cmy_turn_owner(now)),
+                        c[0] < 16 ? CMY_TURN_TIME_MASK : cmy_tick(cmy_clock_monotonic_ns()) + c[0] % 8 - 4);
     case MARK:
         return edit_at_limits(layout, 34 + value % 5);
     default:

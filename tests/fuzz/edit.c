@@ -100,6 +100,12 @@ static const field_t fields[] = {
     FIELD(AREA_SLAB + CMY_CELLS, FURTHER, cmy_block_shm_t, home),
     FIELD(AREA_SLAB + CMY_CELLS, ANY, cmy_block_shm_t, bytes),
     ARRAY(AREA_SLAB + CMY_CELLS, FLIGHT, cmy_cells_shm_t, cell),
+    FIELD(AREA_HEADER, RULES, cmy_header_shm_t, breaker_rules),
+    FIELD(AREA_HEADER, TIMES, cmy_header_shm_t, breaker_times),
+    FIELD(AREA_SLAB + CMY_STATS, ANY, cmy_stat_shm_t, breaker.streak),
+    FIELD(AREA_SLAB + CMY_STATS, TURN, cmy_stat_shm_t, breaker.turn),
+    FIELD(AREA_SLAB + CMY_STATS, TURN, cmy_stat_shm_t, breaker.window),
+    FIELD(AREA_SLAB + CMY_STATS, TURN, cmy_stat_shm_t, breaker.before),
 };
 #define FIELDS (sizeof fields / sizeof fields[0])
 

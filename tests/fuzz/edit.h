@@ -42,7 +42,10 @@ typedef enum sense {
     FURTHER,
     FLIGHT,
     TICKET,
-    SUM
+    SUM,
+    RULES,
+    TIMES,
+    TURN
 } sense_t;
 
 typedef struct field {

@@ -58,6 +58,10 @@ static const char *const names[CALLS] = {
     [CALL_BEGIN] = "begin",
     [CALL_END] = "end",
     [CALL_LATENCY] = "latency",
+    [CALL_BREAKER] = "breaker",
+    [CALL_SERVICE_BREAKER] = "service_breaker",
+    [CALL_SET_BREAKER] = "set_breaker",
+    [CALL_RESET_BREAKER] = "reset_breaker",
     [CALL_REMOVE] = "remove",
 };
 

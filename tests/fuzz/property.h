@@ -43,6 +43,10 @@ typedef enum call {
     CALL_BEGIN,
     CALL_END,
     CALL_LATENCY,
+    CALL_BREAKER,
+    CALL_SERVICE_BREAKER,
+    CALL_SET_BREAKER,
+    CALL_RESET_BREAKER,
     CALL_REMOVE,
     CALLS
 } call_t;

@@ -106,6 +106,8 @@ static void ask_mesh(const commy_mesh_t *mesh, const fuzz_plan_t *plan)
         free(participants);
     }
     ask_events(mesh);
+    commy_breaker_config_t breaker;
+    CALL(CALL_BREAKER, commy_mesh_breaker(mesh, &breaker));
     if (CALL(CALL_STATS, commy_mesh_stats(mesh, &stats)) == COMMY_STATUS_SUCCESS &&
         (stats.total_services > plan->seed->capacity ||
          stats.healthy_services + stats.unhealthy_services > stats.total_services))
@@ -169,6 +171,12 @@ static void ask_id(const commy_mesh_t *mesh, const char *id)
     if (CALL(CALL_GET, commy_service_get(mesh, id, &info)) == COMMY_STATUS_SUCCESS)
         judge_info(&info);
     ask_metadata(mesh, id);
+    commy_breaker_status_t breaker;
+    memset(&breaker, 0xff, sizeof breaker);
+    if (CALL(CALL_SERVICE_BREAKER, commy_service_breaker(mesh, id, &breaker)) == COMMY_STATUS_SUCCESS &&
+        (breaker.state < COMMY_BREAKER_CLOSED || breaker.state > COMMY_BREAKER_HALF_OPEN ||
+         !memchr(breaker.prober, '\0', sizeof breaker.prober)))
+        fuzz_broken("its breaker is in state %d", (int)breaker.state);
     if (CALL(CALL_SERVICE_STATS, commy_service_stats(mesh, id, &stats)) == COMMY_STATUS_SUCCESS &&
         stats.in_flight > (uint64_t)COMMY_LIMIT_PARTICIPANTS * CMY_FLIGHT_COUNT_MAX)
         fuzz_broken("%llu requests in flight", (unsigned long long)stats.in_flight);

@@ -130,6 +130,22 @@ RUN(run_report)
     UNUSED;
     return commy_service_report(*mesh, reference, 1000, true);
 }
+RUN(run_report_failure)
+{
+    UNUSED;
+    return commy_service_report(*mesh, reference, 1000, false);
+}
+RUN(run_reset)
+{
+    UNUSED;
+    return commy_service_reset_breaker(*mesh, call->config->service_id);
+}
+RUN(run_configure)
+{
+    UNUSED;
+    const commy_breaker_config_t config = {.size = sizeof config, .enabled = 1, .failure_percent = 50};
+    return commy_mesh_set_breaker(*mesh, &config);
+}
 /* With a picker that is made for it. */
 RUN(run_select)
 {
@@ -174,7 +190,7 @@ bool sight_same(const sight_t *a, const sight_t *b)
 {
     return memcmp(&a->info, &b->info, sizeof a->info) == 0 && a->text_hash == b->text_hash &&
            a->reference == b->reference && a->requests == b->requests && a->in_flight == b->in_flight &&
-           a->lease_end == b->lease_end;
+           a->lease_end == b->lease_end && a->open == b->open;
 }
 
 static verdict_kind_t unchanged(const sight_t *before, const sight_t *now)
@@ -276,6 +292,18 @@ JUDGE(judge_report)
     return sight_same(before, &set) ? VERDICT_AFTER : VERDICT_NEITHER;
 }
 
+/* It is counted, and then the breaker opens or closes, or does not. */
+JUDGE(judge_breaker)
+{
+    if (!before || !now)
+        return unchanged(before, now);
+    sight_t set = *now;
+    set.open = before->open;
+    verdict_kind_t verdict = judge_report(call, before, &set);
+    return verdict == VERDICT_BEFORE && now->open != before->open ? VERDICT_NEITHER : verdict;
+}
+JUDGE_SET(judge_reset, set.open = 0)
+
 JUDGE_SET(judge_begin, set.in_flight++)
 
 /* In flight, counted, and not in flight any more; in flight for as long as nobody has read otherwise. */
@@ -324,6 +352,13 @@ const call_t calls[] = {
     {"leave", CHANGES | WANT_STATS | WANT_OWN | CALL_BLOCKS | CALL_ENDS, &with_lease, run_leave, judge_unregister},
     {"detach", CHANGES | WANT_OWN | CALL_BLOCKS | CALL_ENDS, &with_lease, run_detach, judge_unregister},
     {"select", CHANGES, &with_lease, run_select, judge_select},
+    {"report, opens", CHANGES | WANT_STATS | WANT_FAILED | CALL_OPENS, &with_lease, run_report_failure, judge_breaker},
+    {"report, closes", CHANGES | WANT_STATS | WANT_TRIED | CALL_CLOSES, &with_lease, run_report, judge_breaker},
+    {"report, tried in vain", CHANGES | WANT_STATS | WANT_TRIED | CALL_OPENS, &with_lease, run_report_failure,
+     judge_breaker},
+    {"select, tries", CHANGES | WANT_STATS | WANT_OPEN, &with_lease, run_select, judge_select},
+    {"reset breaker", CHANGES | WANT_STATS | WANT_OPEN | CALL_CLOSES, &with_lease, run_reset, judge_reset},
+    {"configure breakers", CHANGES | WANT_STATS | WANT_OPEN, &with_lease, run_configure, NULL},
 };
 const size_t calls_count = sizeof calls / sizeof calls[0];
 
@@ -334,5 +369,10 @@ bool is_registering(const call_t *call)
 
 bool is_counting(const call_t *call)
 {
-    return call->run == run_report || call->run == run_begin_and_end;
+    return call->run == run_report || call->run == run_report_failure || call->run == run_begin_and_end;
+}
+
+bool is_failing(const call_t *call)
+{
+    return call->run == run_report_failure;
 }

@@ -105,6 +105,8 @@ _FUNCTIONS = {
     "commy_get_latency": (c_int32, Handle, c_char_p, c_double, POINTER(c_uint64)),
     "commy_configure_load_balancer": (c_int32, Handle, POINTER(LoadBalancerConfig)),
     "commy_select_service": (c_int32, Handle, c_char_p, c_char_p, POINTER(Target)),
+    "commy_get_circuit_breaker_status": (c_int32, Handle, c_char_p, POINTER(c_int32), POINTER(c_uint32)),
+    "commy_reset_circuit_breaker": (c_int32, Handle, c_char_p),
     "commy_wait": (c_int32, Handle, c_char_p, c_uint64, c_int32, POINTER(c_uint64)),
     "commy_last_error": (c_int32,),
     "commy_last_error_message": (c_char_p,),

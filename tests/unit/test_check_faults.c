@@ -3,6 +3,7 @@
  * named after what should be true.
  */
 #include "event/event.h"
+#include "stat/breaker.h"
 #include "support_check.h"
 
 static void set_up_filled(void)
@@ -394,6 +395,8 @@ Test(fault, a_condition_is_of_this_life)
     expect_found("(id 'auth-1')", "condition word is of another life");
     flip(&hot_of("auth-2")->condition, 3ull << CMY_ADMIN_SHIFT);
     expect_found("(id 'auth-2')", "condition word says something");
+    flip(&hot_of("mail-1")->condition, 3ull << CMY_EXPONENT_SHIFT);
+    expect_found("(id 'mail-1')", "is closed, and was tried in vain 3 times");
 }
 
 /* -------------------------------------------------------------------- index */
@@ -710,6 +713,38 @@ Test(fault, requests_in_flight_are_of_who_is_there)
     expect_found("statistics block", "are of a life of it that is to come");
     cmy_store64_relaxed(&stat->cell[slot], in_flight_of(stat, life, (uint32_t)-1, 5));
     expect_clean();
+}
+
+Test(fault, a_breaker_that_is_open_can_be_tried)
+{
+    uint32_t block;
+    uint64_t now = cmy_tick(cmy_clock_monotonic_ns());
+    cmy_word64_t *turn = &stat_of("many-1", &block)->breaker.turn;
+    flip(&hot_of("auth-1")->condition, CMY_CONDITION_OPEN);
+    expect_found("(id 'auth-1')", "is open, and nobody's turn to try it comes");
+    flip(&hot_of("auth-1")->condition, CMY_CONDITION_OPEN);
+    flip(&hot_of("many-1")->condition, CMY_CONDITION_OPEN);
+    expect_found("(id 'many-1')", "is open, and nobody's turn to try it comes");
+    cmy_store64_relaxed(turn, cmy_turn(CMY_NOBODY, now + 10));
+    expect_clean();
+    cmy_store64_relaxed(turn, cmy_turn(mesh->actor.owner, now - 10));
+    expect_clean();
+    cmy_store64_relaxed(turn, cmy_turn(2, now));
+    expect_found("(id 'many-1')", "is tried by a participant of slot");
+    cmy_store64_relaxed(turn, cmy_turn(CMY_NOBODY, now + (87000000000000ull >> CMY_TICK_SHIFT)));
+    expect_found("(id 'many-1')", "stays open longer than any does");
+}
+
+Test(fault, breakers_are_configured_to_what_can_be_given)
+{
+    cmy_rules_t rules = {true, 5, 0, 20, 100, 10000, 5000, 300000};
+    cmy_store64_relaxed(&region->header->breaker_rules, cmy_rules_pack(&rules));
+    expect_found("header", "configured to something that cannot be given");
+    cmy_store64_relaxed(&region->header->breaker_times, cmy_times_pack(&rules));
+    expect_clean();
+    rules.streak = 0;
+    cmy_store64_relaxed(&region->header->breaker_rules, cmy_rules_pack(&rules));
+    expect_found("header", "configured to something that cannot be given");
 }
 
 /* Records of cells that are linked to a block: part 0 and part 11, the last. */

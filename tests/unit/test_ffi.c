@@ -293,6 +293,49 @@ Test(ffi, selecting_follows_what_the_handle_was_configured_to)
     cr_assert_eq(commy_select_service(h, "a", NULL, &target), COMMY_STATUS_NOT_RUNNING);
 }
 
+Test(ffi, breakers_are_the_meshs_and_a_handle_switches_off_what_it_switched_on)
+{
+    commy_handle_t h = open_one(), other = open_one();
+    commy_load_balancer_config_t on = {.enable_circuit_breaker = 1,
+                                       .circuit_breaker_threshold = 2,
+                                       .circuit_breaker_timeout_ms = 60000},
+                                 off = {.algorithm = COMMY_POLICY_RANDOM};
+    int32_t state = -1;
+    uint32_t failures = 99;
+    add(other, "a", "a-1");
+    cr_assert_eq(commy_get_circuit_breaker_status(h, "none", &state, &failures), COMMY_STATUS_NOT_FOUND);
+    cr_assert_eq(commy_get_circuit_breaker_status(h, "a-1", NULL, NULL), COMMY_STATUS_INVALID);
+    cr_assert(state == -1 && failures == 99);
+    cr_assert_eq(commy_configure_load_balancer(h, &on), 0);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(commy_report_service_performance(h, "a-1", 1, 0), 0);
+    cr_assert_eq(commy_get_circuit_breaker_status(h, "a-1", &state, &failures), 0);
+    cr_assert(state == COMMY_BREAKER_OPEN && failures == 2);
+    cr_assert_eq(commy_get_circuit_breaker_status(h, "a-1", &state, NULL), 0);
+    cr_assert_eq(commy_select_service(h, "a", NULL, &target), COMMY_STATUS_CIRCUIT_OPEN);
+
+    cr_assert_eq(commy_configure_load_balancer(other, &off), 0);
+    cr_assert_eq(commy_select_service(other, "a", NULL, &target), COMMY_STATUS_CIRCUIT_OPEN, "not its to switch off");
+    cr_assert_eq(commy_reset_circuit_breaker(other, "none"), COMMY_STATUS_NOT_FOUND);
+    cr_assert_eq(commy_reset_circuit_breaker(other, "a-1"), 0);
+    cr_assert_eq(commy_select_service(h, "a", NULL, &target), 0);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(commy_report(other, target.reference, 1, 0), 0);
+    cr_assert_eq(commy_select_service(h, "a", NULL, &target), COMMY_STATUS_CIRCUIT_OPEN);
+    on.circuit_breaker_threshold = 10001;
+    cr_assert_eq(commy_configure_load_balancer(h, &on), COMMY_STATUS_INVALID);
+    on.circuit_breaker_threshold = 1;
+    on.circuit_breaker_timeout_ms = 3600001;
+    cr_assert_eq(commy_configure_load_balancer(h, &on), COMMY_STATUS_INVALID);
+    cr_assert_eq(commy_configure_load_balancer(h, &off), 0);
+    cr_assert_eq(commy_select_service(other, "a", NULL, &target), 0, "off for all");
+    on.circuit_breaker_timeout_ms = 3600000;
+    cr_assert_eq(commy_stop_mesh(h), 0);
+    cr_assert_eq(commy_configure_load_balancer(h, &on), 0, "may be done while stopped");
+    cr_assert_eq(commy_select_service(other, "a", NULL, &target), COMMY_STATUS_CIRCUIT_OPEN, "and is the mesh's");
+    cr_assert_eq(commy_reset_circuit_breaker(h, "a-1"), COMMY_STATUS_NOT_RUNNING);
+}
+
 /* ------------------------------------------------------------------- opening */
 
 Test(ffi, creating_needs_a_node_id_and_a_port)

@@ -34,6 +34,7 @@ _commy_options() {
     rm) echo '--force' ;;
     ls) echo '--tag --zone --version --healthy --node' ;;
     select) echo '--policy --client -n --count' ;;
+    breaker) echo '--reset --on --off --failures --percent --minimum --window --most --open --longest' ;;
     stat) echo '--id' ;;
     timeline) echo '-f --follow --since --id --name' ;;
     top) echo '--interval --once' ;;
@@ -61,6 +62,7 @@ _commy_value() {
     --policy) mapfile -t COMPREPLY < <(compgen -W 'round-robin weighted random hash' -- "$cur") ;;
     --admin) mapfile -t COMPREPLY < <(compgen -W 'enabled draining maintenance' -- "$cur") ;;
     --capacity | --endpoint | --port | --weight | --zone | --tag | --meta | --ttl | --timeout | --count | -n | --client | --services | --seconds | --since | --interval) ;;
+    --failures | --percent | --minimum | --window | --most | --open | --longest) ;;
     --version) [[ -n $command ]] ;;
     *) return 1 ;;
     esac
@@ -70,7 +72,7 @@ _commy_value() {
 _commy() {
     local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' word
     local -a _commy_where=()
-    local commands='create rm meshes ls get select stat nodes register unregister heartbeat set run wait watch dump'
+    local commands='create rm meshes ls get select breaker stat nodes register unregister heartbeat set run wait watch dump'
     commands+=' timeline top reap check doctor bench help'
     local i
     COMPREPLY=()
@@ -117,7 +119,7 @@ _commy() {
     case $command in
     '' | help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;
     rm | create) _commy_offer < <(_commy_meshes) ;;
-    get | unregister | heartbeat | set) _commy_offer < <(_commy_ids) ;;
+    get | unregister | heartbeat | set | breaker) _commy_offer < <(_commy_ids) ;;
     ls | select | stat | wait | watch) _commy_offer < <(_commy_names) ;;
     dump) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     esac

@@ -1,6 +1,6 @@
 # fish completion for commy(1). Silent about everything that goes wrong: no mesh, no permission, no commy.
 
-set -l commands create rm meshes ls get select stat nodes register unregister heartbeat set run wait watch timeline top \
+set -l commands create rm meshes ls get select breaker stat nodes register unregister heartbeat set run wait watch timeline top \
     dump reap check doctor bench help
 
 # The --mesh and --dir of the command line so far.
@@ -57,6 +57,7 @@ complete -c commy -n "not __fish_seen_subcommand_from $commands" -a ls -d 'List 
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a get -d 'Show all about one service'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a stat -d 'Show counters'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a select -d 'Select an instance'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a breaker -d 'Show or close circuit breakers'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a nodes -d 'List the participants'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a register -d 'Register a service and hold it'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a unregister -d 'Unregister a service'
@@ -99,7 +100,17 @@ complete -c commy -n '__fish_seen_subcommand_from top' -l once -d 'Print once'
 complete -c commy -n '__fish_seen_subcommand_from select' -l policy -x -a 'round-robin weighted random hash' -d 'How'
 complete -c commy -n '__fish_seen_subcommand_from select' -l client -x -d 'Whom it is for'
 complete -c commy -n '__fish_seen_subcommand_from select' -s n -l count -x -d 'Select so often'
-complete -c commy -n '__fish_seen_subcommand_from get unregister heartbeat set' -a '(__commy_ids)'
+complete -c commy -n '__fish_seen_subcommand_from get unregister heartbeat set breaker' -a '(__commy_ids)'
+complete -c commy -n '__fish_seen_subcommand_from breaker' -l reset -d 'Close it'
+complete -c commy -n '__fish_seen_subcommand_from breaker' -l on -d 'Have breakers in the mesh'
+complete -c commy -n '__fish_seen_subcommand_from breaker' -l off -d 'Have none'
+complete -c commy -n '__fish_seen_subcommand_from breaker' -l failures -x -d 'Failures in a row'
+complete -c commy -n '__fish_seen_subcommand_from breaker' -l percent -x -d 'Share of a window'
+complete -c commy -n '__fish_seen_subcommand_from breaker' -l minimum -x -d 'Requests of a window'
+complete -c commy -n '__fish_seen_subcommand_from breaker' -l window -x -d 'Its length in ms'
+complete -c commy -n '__fish_seen_subcommand_from breaker' -l most -x -d 'Share of instances'
+complete -c commy -n '__fish_seen_subcommand_from breaker' -l open -x -d 'Time in ms'
+complete -c commy -n '__fish_seen_subcommand_from breaker' -l longest -x -d 'And at most'
 complete -c commy -n '__fish_seen_subcommand_from dump' -F
 complete -c commy -n '__fish_seen_subcommand_from dump' -s r -l records -d 'Also every record in use'
 complete -c commy -n '__fish_seen_subcommand_from dump' -l check -d 'Also audit'
