@@ -20,7 +20,8 @@ struct arguments {
 };
 
 static const struct argp_option options[] = {
-    {"policy", KEY_POLICY, "POLICY", 0, "round-robin (default), weighted, random or hash", 0},
+    {"policy", KEY_POLICY, "POLICY", 0,
+     "round-robin (default), least-connections, weighted, performance, random or hash", 0},
     {"client", KEY_CLIENT, "ID", 0, "Whom the request is for: the same instance each time; means --policy hash", 0},
     {"count", 'n', "N", 0, "Select so often", 0},
     {0},
@@ -39,7 +40,9 @@ static int32_t policy_number(const struct argp_state *state, const char *word)
         int32_t policy;
     } policies[] = {
         {"round-robin", COMMY_POLICY_ROUND_ROBIN},
+        {"least-connections", COMMY_POLICY_LEAST_CONNECTIONS},
         {"weighted", COMMY_POLICY_WEIGHTED_ROUND_ROBIN},
+        {"performance", COMMY_POLICY_PERFORMANCE},
         {"random", COMMY_POLICY_RANDOM},
         {"hash", COMMY_POLICY_CONSISTENT_HASH},
     };
@@ -47,7 +50,8 @@ static int32_t policy_number(const struct argp_state *state, const char *word)
     for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++)
         if (strcmp(policies[i].word, word) == 0)
             return policies[i].policy;
-    refuse(state, "--policy '%s' is none of round-robin, weighted, random and hash", word);
+    refuse(state, "--policy '%s' is none of round-robin, least-connections, weighted, performance, random and hash",
+           word);
 }
 
 static void complete(const struct argp_state *state, struct arguments *given)

@@ -22,7 +22,7 @@ static inline uint64_t cmy_mix(uint64_t x)
 /* Whether a policy selects by weight, so that instances of weight 0 are left out. */
 static inline bool cmy_policy_weighs(int32_t policy)
 {
-    return policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN || policy == COMMY_POLICY_RANDOM;
+    return policy != COMMY_POLICY_ROUND_ROBIN && policy != COMMY_POLICY_CONSISTENT_HASH;
 }
 
 /* ------------------------------------------------- weighted round robin */
@@ -41,7 +41,7 @@ static inline bool cmy_policy_weighs(int32_t policy)
  */
 uint32_t *cmy_turns_make(const uint32_t *weight, uint32_t n, uint32_t *turns);
 
-/* --------------------------------------------------------------- random */
+/* ------------------------------------- random, and the better of two (load.h) */
 
 /*
  * The alias method (Walker 1977, Vose 1991): of n columns, each with a threshold and an alias, one is drawn evenly; it

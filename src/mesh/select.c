@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 
-#include "mesh/picker.h"
+#include "mesh/load.h"
 
 /* Turns that a selection takes before it makes the picker anew, where the instances it comes to may not be selected. */
 #define TURNS 4
@@ -56,13 +56,20 @@ static inline void ask_for(const cmy_region_t *region, const cmy_picker_t *picke
     __builtin_prefetch((const char *)service + CMY_CACHE_LINE);
 }
 
+static inline uint64_t draw_number(cmy_pickers_t *pickers)
+{
+    return cmy_mix(atomic_fetch_add_explicit(&pickers->random, CMY_MIX_STEP, memory_order_relaxed));
+}
+
 /* The number of an instance, by the policy. */
 static inline uint32_t draw(const cmy_region_t *region, cmy_pickers_t *pickers, cmy_picker_t *picker, const ask_t *ask)
 {
     switch (picker->policy) {
     case COMMY_POLICY_RANDOM:
-        return cmy_alias_draw(picker->memory, picker->count,
-                              cmy_mix(atomic_fetch_add_explicit(&pickers->random, CMY_MIX_STEP, memory_order_relaxed)));
+        return cmy_alias_draw(picker->memory, picker->count, draw_number(pickers));
+    case COMMY_POLICY_LEAST_CONNECTIONS:
+    case COMMY_POLICY_PERFORMANCE:
+        return cmy_load_choose(region, picker, draw_number(pickers));
     case COMMY_POLICY_CONSISTENT_HASH:
         return cmy_places_find(picker->memory, picker->count, ask->client);
     default:
@@ -129,20 +136,12 @@ static bool pick_any(const cmy_region_t *region, const cmy_picker_t *picker, con
 
 commy_status_t cmy_policy_check(int32_t policy)
 {
-    switch (policy) {
-    case COMMY_POLICY_ROUND_ROBIN:
-    case COMMY_POLICY_WEIGHTED_ROUND_ROBIN:
-    case COMMY_POLICY_RANDOM:
-    case COMMY_POLICY_CONSISTENT_HASH:
+    if (policy >= COMMY_POLICY_ROUND_ROBIN && policy <= COMMY_POLICY_CONSISTENT_HASH)
         return COMMY_STATUS_SUCCESS;
-    default:
-        return cmy_fail(COMMY_STATUS_INVALID,
-                        "policy %d is none of 0 round robin, 2 weighted round robin, 4 random, 5 consistent hash%s",
-                        policy,
-                        policy == COMMY_POLICY_LEAST_CONNECTIONS || policy == COMMY_POLICY_PERFORMANCE
-                            ? "; 1 least connections and 3 performance are not in this release"
-                            : "");
-    }
+    return cmy_fail(COMMY_STATUS_INVALID,
+                    "policy %d is none of 0 round robin, 1 least connections, 2 weighted round robin, 3 performance, "
+                    "4 random, 5 consistent hash",
+                    policy);
 }
 
 static commy_status_t hash_client(const commy_mesh_t *mesh, const char *client_id, uint64_t *hash)

@@ -271,8 +271,6 @@ Test(ffi, selecting_follows_what_the_handle_was_configured_to)
     other = target.reference;
     cr_assert_eq(one, other);
     const commy_load_balancer_config_t refused[] = {
-        {.algorithm = COMMY_POLICY_LEAST_CONNECTIONS},
-        {.algorithm = COMMY_POLICY_PERFORMANCE},
         {.algorithm = -1},
         {.algorithm = 6},
         {.enable_circuit_breaker = 2, .circuit_breaker_threshold = 1, .circuit_breaker_timeout_ms = 1},

@@ -56,7 +56,7 @@ _commy_value() {
     --group) mapfile -t COMPREPLY < <(compgen -g -- "$cur") ;;
     --mode) mapfile -t COMPREPLY < <(compgen -W '0600 0640 0660' -- "$cur") ;;
     --health) mapfile -t COMPREPLY < <(compgen -W 'unknown healthy unhealthy degraded' -- "$cur") ;;
-    --policy) mapfile -t COMPREPLY < <(compgen -W 'round-robin weighted random hash' -- "$cur") ;;
+    --policy) mapfile -t COMPREPLY < <(compgen -W 'round-robin least-connections weighted performance random hash' -- "$cur") ;;
     --admin) mapfile -t COMPREPLY < <(compgen -W 'enabled draining maintenance' -- "$cur") ;;
     --capacity | --endpoint | --port | --weight | --zone | --tag | --meta | --ttl | --timeout | --count | -n | --client | --services | --seconds) ;;
     --version) [[ -n $command ]] ;;

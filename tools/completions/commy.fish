@@ -88,7 +88,7 @@ complete -c commy -n '__fish_seen_subcommand_from create' -l mode -x -a '0600 06
 complete -c commy -n '__fish_seen_subcommand_from bench' -l services -x -d 'Among so many services'
 complete -c commy -n '__fish_seen_subcommand_from bench' -l seconds -x -d 'For so many seconds'
 complete -c commy -n '__fish_seen_subcommand_from ls select stat wait watch' -a '(__commy_names)'
-complete -c commy -n '__fish_seen_subcommand_from select' -l policy -x -a 'round-robin weighted random hash' -d 'How'
+complete -c commy -n '__fish_seen_subcommand_from select' -l policy -x -a 'round-robin least-connections weighted performance random hash' -d 'How'
 complete -c commy -n '__fish_seen_subcommand_from select' -l client -x -d 'Whom it is for'
 complete -c commy -n '__fish_seen_subcommand_from select' -s n -l count -x -d 'Select so often'
 complete -c commy -n '__fish_seen_subcommand_from get unregister heartbeat set' -a '(__commy_ids)'
