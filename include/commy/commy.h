@@ -328,8 +328,8 @@ typedef struct commy_select_options {
 } commy_select_options_t;
 
 /*
- * Selects one instance of a name. Only instances that are enabled, and healthy or degraded, are selected; by weight
- * only those whose weight is not 0. From the instant of its owner's death an instance is not selected any more, nor
+ * Selects one instance of a name. Only instances that are enabled, and healthy or degraded, are selected; by weight, which
+ * is by all policies but round robin and consistent hash, only those whose weight is not 0. From the instant of its owner's death an instance is not selected any more, nor
  * once it was drained, was set unhealthy, missed its TTL or was unregistered.
  *
  * name:    of the service, 1-63 bytes.
@@ -343,9 +343,17 @@ typedef struct commy_select_options {
  * region; when an instance comes or goes, its own clients move and no others (of more than 1,024 instances: one in as
  * many as there are instances besides).
  *
+ * Least connections and performance draw two instances by weight and take the better one: that with fewer requests in
+ * flight for its weight, or that with the lower product of mean latest latency and requests in flight and one, for its
+ * weight. Requests in flight and latencies are what all processes of the host have told with commy_service_begin(), _end()
+ * and _report(), this one included; a client's that died are gone at that instant. Performance prefers an instance without
+ * a latency while fewer than four requests are in flight there; a failure makes the mean latency of its instance twice as
+ * long; and one selection in 32 does not compare, so that an instance that recovered is found out. (Mitzenmacher, "The
+ * power of two choices in randomized load balancing", 2001.)
+ *
  * Errors: NOT_FOUND (the name has no instance), NO_HEALTHY (none of its instances may be selected; the sentence counts
  * the reasons), NO_MEMORY (nothing is lost), BUSY (the instances changed all the time), INVALID (also: a policy that is
- * not in this release; the sentence names those that are).
+ * none; the sentence names those that are).
  *
  * Cost: the same for any number of instances, wait-free and without a system call, from a list that the handle keeps of
  * a name's instances, of up to 1,024 names and policies. The first call after an instance changed, or one of another

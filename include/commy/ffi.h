@@ -114,7 +114,7 @@ COMMY_API int32_t commy_get_latency(commy_handle_t h, const char *id_or_name, do
 /*
  * How this handle selects from now on; without it, round robin. Not shared: every process configures its own. No part
  * of it ejects an instance yet: the circuit breaker's numbers are kept for it.
- * Errors: INVALID (an algorithm that is not in this release; the sentence names those that are; zeroes as said with the
+ * Errors: INVALID (an algorithm that is none; the sentence names those that are; zeroes as said with the
  * structure). Allowed before start and after stop.
  */
 COMMY_API int32_t commy_configure_load_balancer(commy_handle_t h, const commy_load_balancer_config_t *config);
