@@ -320,11 +320,15 @@ COMMY_API commy_status_t commy_name_latency(const commy_mesh_t *mesh, const char
 
 /* --------------------------------------------------------------- selecting */
 
+/* commy_select_options_t.flags */
+#define COMMY_SELECT_PREFER_ZONE 1u /* from `zone` if an instance there may be selected, else from any zone */
+
 /* How to select. `size` is sizeof(commy_select_options_t); zero and null mean the default. */
 typedef struct commy_select_options {
-    uint32_t size, flags;  /* flags: 0 */
-    int32_t policy;        /* commy_policy_t; default: round robin */
-    const char *client_id; /* consistent hash: who asks, 1 to 255 bytes of any kind but NUL; others ignore it */
+    uint32_t size, flags;             /* flags: COMMY_SELECT_* */
+    int32_t policy;                   /* commy_policy_t; default: round robin */
+    const char *client_id;            /* consistent hash: who asks, 1 to 255 bytes of any kind but NUL; else ignored */
+    const char *tag, *version, *zone; /* only from instances with that tag, of that version, in that zone: 1-31 bytes */
 } commy_select_options_t;
 
 /*
@@ -343,6 +347,9 @@ typedef struct commy_select_options {
  * region; when an instance comes or goes, its own clients move and no others (of more than 1,024 instances: one in as
  * many as there are instances besides).
  *
+ * A tag, a version and a zone narrow the choice down; those that do not fit count as if they were not there. In turn, each
+ * such narrower choice of a handle has a rotation of its own, that begins anywhere.
+ *
  * Least connections and performance draw two instances by weight and take the better one: that with fewer requests in
  * flight for its weight, or that with the lower product of mean latest latency and requests in flight and one, for its
  * weight. Requests in flight and latencies are what all processes of the host have told with commy_service_begin(), _end()
@@ -353,10 +360,10 @@ typedef struct commy_select_options {
  *
  * Errors: NOT_FOUND (the name has no instance), NO_HEALTHY (none of its instances may be selected; the sentence counts
  * the reasons), NO_MEMORY (nothing is lost), BUSY (the instances changed all the time), INVALID (also: a policy that is
- * none; the sentence names those that are).
+ * none, the sentence names those that are; a zone that is preferred and not named).
  *
  * Cost: the same for any number of instances, wait-free and without a system call, from a list that the handle keeps of
- * a name's instances, of up to 1,024 names and policies. The first call after an instance changed, or one of another
+ * a name's instances, of up to 1,024 names, policies and filters. The first call after an instance changed, or one of another
  * name whose versions fall on the same stripe (commy_mesh_wait()), makes that list anew: it walks the instances as
  * commy_iterate_name() does, allocates memory, and once in a while waits for calls of other threads to end before it
  * frees former lists. Calls of other threads select from the former list meanwhile, and may miss what came or what was

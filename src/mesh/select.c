@@ -19,7 +19,8 @@
 typedef struct ask {
     cmy_key_t name;
     int32_t policy;
-    uint64_t client; /* hash of the client's id */
+    uint64_t client;            /* hash of the client's id */
+    const cmy_filter_t *filter; /* null: none */
 } ask_t;
 
 /* ----------------------------------------------------------------- picking */
@@ -176,8 +177,9 @@ static commy_status_t check(const commy_mesh_t *mesh, const char *name, int32_t 
 
 /* ------------------------------------------------------------ at once, or not */
 
-bool cmy_select_at_once(commy_mesh_t *mesh, const char *name, int32_t policy, const char *client_id,
-                        commy_target_t *target)
+static inline __attribute__((always_inline)) bool at_once(commy_mesh_t *mesh, const char *name, int32_t policy,
+                                                          const char *client_id, const cmy_filter_t *filter,
+                                                          commy_target_t *target)
 {
     ask_t ask = {.policy = policy};
     if (!mesh || !name || !target || cmy_mesh_usable(mesh) != COMMY_STATUS_SUCCESS)
@@ -194,13 +196,19 @@ bool cmy_select_at_once(commy_mesh_t *mesh, const char *name, int32_t policy, co
         ask.client = cmy_key_hash(client_id, client_bytes, mesh->region->seed);
     }
     cmy_rcu_read_lock();
-    cmy_picker_t *picker = cmy_picker_find(pickers, &ask.name, policy);
+    cmy_picker_t *picker = cmy_picker_find(pickers, &ask.name, policy, filter);
     bool selected =
         picker && cmy_picker_current(mesh->region, picker) && pick(mesh->region, pickers, picker, &ask, target);
     if (selected && __builtin_expect(!atomic_load_explicit(&picker->used, memory_order_relaxed), 0))
         atomic_store_explicit(&picker->used, 1, memory_order_relaxed);
     cmy_rcu_read_unlock();
     return selected;
+}
+
+bool cmy_select_at_once(commy_mesh_t *mesh, const char *name, int32_t policy, const char *client_id,
+                        commy_target_t *target)
+{
+    return at_once(mesh, name, policy, client_id, NULL, target);
 }
 
 /* Nothing may be selected: says why. */
@@ -211,19 +219,26 @@ static commy_status_t none_fit(const commy_mesh_t *mesh, const ask_t *ask, const
     if (unfit->instances == 0)
         return cmy_fail(COMMY_STATUS_NOT_FOUND, "name '%s' has no instance in mesh %s of %s", name, region->mesh,
                         region->dir);
+    const cmy_filter_t nothing = {0}, *filter = ask->filter ? ask->filter : &nothing;
     const struct {
         uint32_t count;
-        const char *what;
+        const char *what, *text;
     } reasons[] = {
-        {unfit->unhealthy, "unhealthy"},        {unfit->unknown, "of unknown health"}, {unfit->draining, "draining"},
-        {unfit->maintenance, "in maintenance"}, {unfit->weightless, "of weight 0"},
+        {unfit->filtered[CMY_FILTER_TAG], "without tag", filter->text[CMY_FILTER_TAG]},
+        {unfit->filtered[CMY_FILTER_VERSION], "not of version", filter->text[CMY_FILTER_VERSION]},
+        {unfit->filtered[CMY_FILTER_ZONE], "not in zone", filter->text[CMY_FILTER_ZONE]},
+        {unfit->unhealthy, "unhealthy", NULL},
+        {unfit->unknown, "of unknown health", NULL},
+        {unfit->draining, "draining", NULL},
+        {unfit->maintenance, "in maintenance", NULL},
+        {unfit->weightless, "of weight 0", NULL},
     };
-    char list[160] = "";
+    char list[384] = ""; /* all of them, with the longest texts, take 310 */
     size_t bytes = 0;
     for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
         if (reasons[i].count > 0)
-            bytes += (size_t)snprintf(list + bytes, sizeof list - bytes, "%s%u %s", bytes ? ", " : "", reasons[i].count,
-                                      reasons[i].what);
+            bytes += (size_t)snprintf(list + bytes, sizeof list - bytes, reasons[i].text ? "%s%u %s '%s'" : "%s%u %s",
+                                      bytes ? ", " : "", reasons[i].count, reasons[i].what, reasons[i].text);
     return cmy_fail(COMMY_STATUS_NO_HEALTHY,
                     "none of the %u instances of name '%s' in mesh %s of %s may be selected: %s", unfit->instances,
                     name, region->mesh, region->dir, list);
@@ -239,7 +254,7 @@ static bool pick_meanwhile(commy_mesh_t *mesh, cmy_pickers_t *pickers, const ask
     bool selected = false;
     *alone = 0;
     cmy_rcu_read_lock();
-    cmy_picker_t *former = cmy_picker_find(pickers, &ask->name, ask->policy);
+    cmy_picker_t *former = cmy_picker_find(pickers, &ask->name, ask->policy, ask->filter);
     if (former && atomic_exchange_explicit(&former->making, 1, memory_order_relaxed) == 0)
         *alone = former->serial;
     else if (former)
@@ -269,7 +284,7 @@ static bool pick_anew(commy_mesh_t *mesh, cmy_pickers_t *pickers, const ask_t *a
 static void give_up_making(cmy_pickers_t *pickers, const ask_t *ask, uint64_t alone)
 {
     cmy_rcu_read_lock();
-    cmy_picker_t *former = alone ? cmy_picker_find(pickers, &ask->name, ask->policy) : NULL;
+    cmy_picker_t *former = alone ? cmy_picker_find(pickers, &ask->name, ask->policy, ask->filter) : NULL;
     if (former && former->serial == alone)
         atomic_store_explicit(&former->making, 0, memory_order_relaxed);
     cmy_rcu_read_unlock();
@@ -286,7 +301,7 @@ static bool try_anew(commy_mesh_t *mesh, cmy_pickers_t *pickers, const ask_t *as
     if (pick_meanwhile(mesh, pickers, ask, &alone, target))
         return true;
     bool selected = false;
-    *status = cmy_picker_make(mesh, &ask->name, ask->policy, &made, &unfit);
+    *status = cmy_picker_make(mesh, &ask->name, ask->policy, ask->filter, &made, &unfit);
     if (*status == COMMY_STATUS_SUCCESS && made->count > 0) {
         selected = pick_anew(mesh, pickers, ask, made, last || ask->policy != COMMY_POLICY_CONSISTENT_HASH, target);
     } else if (*status == COMMY_STATUS_SUCCESS) {
@@ -311,30 +326,56 @@ static commy_status_t select_anew(commy_mesh_t *mesh, const ask_t *ask, commy_ta
                     ask->name.text, ROUNDS);
 }
 
-/* Options of another library's size, or that mean nothing. */
-static __attribute__((noinline)) commy_status_t read_options(const commy_select_options_t *from,
-                                                             commy_select_options_t *options)
+/* Whether options, of this library's size, narrow the choice, or have flags. */
+static inline bool asks(const commy_select_options_t *options)
 {
-    commy_status_t status = cmy_mesh_sized("options", from, options, sizeof *options);
-    if (status == COMMY_STATUS_SUCCESS && options->flags != 0)
-        status = cmy_fail(COMMY_STATUS_INVALID, "options.flags 0x%x has bits that mean nothing; use 0", options->flags);
+    return ((uintptr_t)options->tag | (uintptr_t)options->version | (uintptr_t)options->zone | options->flags) != 0;
+}
+
+/* Options of another library's size, or that mean nothing. */
+static commy_status_t read_options(const commy_select_options_t *from, commy_select_options_t *options)
+{
+    *options = (commy_select_options_t){.size = sizeof *options};
+    commy_status_t status = from ? cmy_mesh_sized("options", from, options, sizeof *options) : COMMY_STATUS_SUCCESS;
+    if (status == COMMY_STATUS_SUCCESS && (options->flags & ~COMMY_SELECT_PREFER_ZONE) != 0)
+        status = cmy_fail(COMMY_STATUS_INVALID, "options.flags 0x%x has bits that mean nothing; use COMMY_SELECT_*",
+                          options->flags);
     return status;
 }
 
-commy_status_t commy_service_select(commy_mesh_t *mesh, const char *name, const commy_select_options_t *from,
+/* Any selection: with a filter, or without a picker that would do. */
+static __attribute__((noinline)) commy_status_t select_any(commy_mesh_t *mesh, const char *name,
+                                                           const commy_select_options_t *from, commy_target_t *target)
+{
+    ask_t ask = {0};
+    cmy_filter_t filter;
+    commy_select_options_t options;
+    commy_status_t status = read_options(from, &options);
+    if (status == COMMY_STATUS_SUCCESS)
+        status = check(mesh, name, options.policy, options.client_id, target, &ask);
+    if (status == COMMY_STATUS_SUCCESS && asks(&options)) {
+        ask.filter = &filter;
+        status = cmy_filter_make(mesh->region, &options, &filter);
+    }
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    if (ask.filter && at_once(mesh, name, options.policy, options.client_id, ask.filter, target))
+        return COMMY_STATUS_SUCCESS;
+    return select_anew(mesh, &ask, target);
+}
+
+commy_status_t commy_service_select(commy_mesh_t *mesh, const char *name, const commy_select_options_t *options,
                                     commy_target_t *target)
 {
-    ask_t ask;
-    commy_select_options_t options = {.size = sizeof options};
-    commy_status_t status = COMMY_STATUS_SUCCESS;
-    if (from && from->size == sizeof options && from->flags == 0)
-        options = *from;
-    else if (from)
-        status = read_options(from, &options);
-    if (__builtin_expect(status != COMMY_STATUS_SUCCESS, 0))
-        return status;
-    if (__builtin_expect(cmy_select_at_once(mesh, name, options.policy, options.client_id, target), 1))
+    int32_t policy = COMMY_POLICY_ROUND_ROBIN;
+    const char *client_id = NULL;
+    if (options) {
+        if (__builtin_expect(options->size != sizeof *options || asks(options), 0))
+            return select_any(mesh, name, options, target);
+        policy = options->policy;
+        client_id = options->client_id;
+    }
+    if (__builtin_expect(cmy_select_at_once(mesh, name, policy, client_id, target), 1))
         return COMMY_STATUS_SUCCESS;
-    status = check(mesh, name, options.policy, options.client_id, target, &ask);
-    return status == COMMY_STATUS_SUCCESS ? select_anew(mesh, &ask, target) : status;
+    return select_any(mesh, name, options, target);
 }

@@ -464,7 +464,8 @@ Test(select, a_name_in_use_stays_when_others_come_and_go)
         (void)port_of(mesh, "hot", COMMY_POLICY_ROUND_ROBIN, NULL);
         cmy_key_t key;
         cmy_key_make(&key, mesh->region->seed, "hot", 3);
-        const cmy_picker_t *picker = cmy_picker_find((cmy_pickers_t *)mesh->pickers, &key, COMMY_POLICY_ROUND_ROBIN);
+        const cmy_picker_t *picker =
+            cmy_picker_find((cmy_pickers_t *)mesh->pickers, &key, COMMY_POLICY_ROUND_ROBIN, NULL);
         lost += before && picker != before;
         before = picker;
     }
@@ -520,8 +521,8 @@ Test(select, questions_without_sense_are_refused)
         expect(try_select(mesh, "web", unknown[i], "me", &target), COMMY_STATUS_INVALID,
                "none of 0 round robin, 1 least connections, 2 weighted round robin, 3 performance, 4 random, 5 "
                "consistent hash");
-    commy_select_options_t options = {.size = sizeof options, .flags = 1};
-    expect(commy_service_select(mesh, "web", &options, &target), COMMY_STATUS_INVALID, "options.flags 0x1");
+    commy_select_options_t options = {.size = sizeof options, .flags = 2};
+    expect(commy_service_select(mesh, "web", &options, &target), COMMY_STATUS_INVALID, "options.flags 0x2");
     options = (commy_select_options_t){0};
     expect(commy_service_select(mesh, "web", &options, &target), COMMY_STATUS_INVALID, "options.size is 0");
 }
