@@ -45,25 +45,65 @@ static cmy_load_t look(const cmy_region_t *region, const cmy_pick_t *pick)
     return load;
 }
 
-/* Another one than the first; there is one. */
-static uint32_t draw_second(const cmy_picker_t *picker, uint32_t first, uint64_t random)
+/* ----------------------------------------------------------------- drawing */
+
+typedef struct pair {
+    uint32_t first, second;
+    uint32_t random; /* nobody's use of it hangs on that of the two */
+} pair_t;
+
+/* Two of a picker's instances, distinct if there are two. */
+static pair_t draw_two(const cmy_picker_t *picker, uint64_t stands)
 {
-    uint32_t second = cmy_alias_draw(picker->memory, picker->count, random);
-    if (second != first)
-        return second;
-    second = (uint32_t)((cmy_mix(random + CMY_MIX_STEP) >> 32) * (picker->count - 1) >> 32);
-    return second + (second >= first);
+    const cmy_alias_t *columns = picker->memory;
+    uint32_t n = picker->count;
+    uint64_t one = cmy_mix(stands), other = cmy_mix(one + CMY_MIX_STEP);
+    pair_t pair = {.first = cmy_alias_draw(columns, n, one),
+                   .second = cmy_alias_draw(columns, n, other),
+                   .random = (uint32_t)other};
+    if (pair.second == pair.first && n > 1) {
+        pair.second = (uint32_t)((cmy_mix(other + CMY_MIX_STEP) >> 32) * (n - 1) >> 32);
+        pair.second += pair.second >= pair.first;
+    }
+    return pair;
 }
 
-uint32_t cmy_load_choose(const cmy_region_t *region, const cmy_picker_t *picker, uint64_t random)
+/* Asks for what of a statistics block tells of the load. The record was asked for before. */
+static void ask_for_load(const cmy_region_t *region, const cmy_pick_t *pick)
 {
-    uint32_t first = cmy_alias_draw(picker->memory, picker->count, random);
+    uint64_t link = cmy_load64_relaxed(&cmy_service_at(region, pick->record)->stats);
+    if (!cmy_link_names_block(link) || !cmy_region_holds(region, CMY_STATS, cmy_link_block(link)))
+        return;
+    const cmy_stat_shm_t *stat = cmy_record_at(region, CMY_STATS, cmy_link_block(link));
+    __builtin_prefetch(stat);
+    __builtin_prefetch(stat->cell);
+    __builtin_prefetch(&stat->recent_ns);
+}
+
+/* What the next selections will come to: the place in the picker of the third, the record of the second, the load of the
+ * first. */
+static void ask_ahead(const cmy_region_t *region, const cmy_picker_t *picker, uint64_t stands)
+{
+    pair_t pair = draw_two(picker, stands + 3 * CMY_MIX_STEP);
+    __builtin_prefetch(&picker->pick[pair.first]);
+    __builtin_prefetch(&picker->pick[pair.second]);
+    pair = draw_two(picker, stands + 2 * CMY_MIX_STEP);
+    cmy_load_ask_for(region, &picker->pick[pair.first]);
+    cmy_load_ask_for(region, &picker->pick[pair.second]);
+    pair = draw_two(picker, stands + CMY_MIX_STEP);
+    ask_for_load(region, &picker->pick[pair.first]);
+    ask_for_load(region, &picker->pick[pair.second]);
+}
+
+uint32_t cmy_load_choose(const cmy_region_t *region, const cmy_picker_t *picker, uint64_t stands)
+{
+    pair_t pair = draw_two(picker, stands);
     if (picker->count == 1)
-        return first;
-    uint64_t next = cmy_mix(random + CMY_MIX_STEP);
-    uint32_t second = draw_second(picker, first, next);
-    cmy_load_t one = look(region, &picker->pick[first]), other = look(region, &picker->pick[second]);
-    bool better = picker->policy == COMMY_POLICY_PERFORMANCE ? cmy_load_faster(&one, &other, (uint32_t)next)
+        return pair.first;
+    if (picker->count >= CMY_LOAD_MANY)
+        ask_ahead(region, picker, stands);
+    cmy_load_t one = look(region, &picker->pick[pair.first]), other = look(region, &picker->pick[pair.second]);
+    bool better = picker->policy == COMMY_POLICY_PERFORMANCE ? cmy_load_faster(&one, &other, pair.random)
                                                              : cmy_load_fewer(&one, &other);
-    return better ? second : first;
+    return better ? pair.second : pair.first;
 }

@@ -29,6 +29,7 @@
 
 #define CMY_LOAD_UNTRIED 4u
 #define CMY_LOAD_EXPLORE 32u
+#define CMY_LOAD_MANY 128u /* instances from which on the next ones are asked for ahead (draw.h) */
 
 /* What is known of an instance's load. */
 typedef struct cmy_load {
@@ -41,7 +42,16 @@ typedef struct cmy_load {
 bool cmy_load_fewer(const cmy_load_t *first, const cmy_load_t *second);
 bool cmy_load_faster(const cmy_load_t *first, const cmy_load_t *second, uint32_t random);
 
-/* The number of a picker's instance, of a policy that takes the better of two. random: drawn for this selection. */
-uint32_t cmy_load_choose(const cmy_region_t *region, const cmy_picker_t *picker, uint64_t random);
+/* The number of a picker's instance, of a policy that takes the better of two. stands: where the picker's random numbers
+ * stand; the next selection gets it with CMY_MIX_STEP added. */
+uint32_t cmy_load_choose(const cmy_region_t *region, const cmy_picker_t *picker, uint64_t stands);
+
+/* Asks for an instance's record. */
+static inline void cmy_load_ask_for(const cmy_region_t *region, const cmy_pick_t *pick)
+{
+    const cmy_service_shm_t *service = cmy_service_at(region, pick->record);
+    __builtin_prefetch(service);
+    __builtin_prefetch((const char *)service + CMY_CACHE_LINE);
+}
 
 #endif /* CMY_MESH_LOAD_H */

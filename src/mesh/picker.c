@@ -226,11 +226,11 @@ static bool serves(const cmy_picker_t *former, const found_t *found)
     return true;
 }
 
-/* Takes over what stays: where the rotation stands, and the table, if the same instances stand in it still, as they do
+/* Takes over what stays: where the rotation, or the random numbers, stand, and the table, if the same instances stand in it still, as they do
  * where another name's changes made this walk necessary. */
 static void inherit(cmy_pickers_t *pickers, const cmy_key_t *name, cmy_picker_t *picker, const found_t *found)
 {
-    uint64_t stands = cmy_mix(atomic_load_explicit(&pickers->random, memory_order_relaxed));
+    uint64_t stands = cmy_mix(atomic_fetch_add_explicit(&pickers->random, CMY_MIX_STEP, memory_order_relaxed));
     uint32_t used = 0;
     cmy_rcu_read_lock();
     const cmy_filter_t *filter = picker->filter.hash != 0 ? &picker->filter : NULL;

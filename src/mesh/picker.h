@@ -86,9 +86,9 @@ typedef struct cmy_picker {
     cmy_filter_t filter;
 
     /* Written by whoever selects: on a line of its own. */
-    alignas(64) _Atomic uint64_t own_rotation;
-    _Atomic uint32_t used;   /* again, since the last went from its set */
-    _Atomic uint32_t making; /* a thread is making the next one */
+    alignas(64) _Atomic uint64_t own_rotation; /* of policies that draw: CMY_MIX_STEP for each number */
+    _Atomic uint32_t used;                     /* again, since the last went from its set */
+    _Atomic uint32_t making;                   /* a thread is making the next one */
     unsigned char apart[48];
 } cmy_picker_t;
 
@@ -96,7 +96,7 @@ typedef struct cmy_picker {
 typedef struct cmy_pickers {
     cmy_annex_t annex;
     cmy_picker_t *way[CMY_PICKER_SETS][CMY_PICKER_WAYS];
-    _Atomic uint64_t random; /* goes up by CMY_MIX_STEP with each number that is drawn */
+    _Atomic uint64_t random; /* where pickers begin to count; goes up by CMY_MIX_STEP with each */
     _Atomic uint64_t serial; /* of the last picker that was made */
     cmy_picker_t *retired;
     _Atomic size_t retired_bytes;

@@ -3,17 +3,13 @@
 
 #include <stdio.h>
 
-#include "mesh/load.h"
+#include "mesh/draw.h"
 
 /* Turns that a selection takes before it makes the picker anew, where the instances it comes to may not be selected. */
 #define TURNS 4
 
 /* Pickers that it makes before it gives up. */
 #define ROUNDS 16
-
-/* How far ahead the records of a rotation are asked for, where there are so many that they do not stay in the cache. */
-#define AHEAD 4u
-#define MANY 256u
 
 /* What is asked for. */
 typedef struct ask {
@@ -24,63 +20,6 @@ typedef struct ask {
 } ask_t;
 
 /* ----------------------------------------------------------------- picking */
-
-/* x % turns: the quotient is one too small at most, as the inverse is rounded down. */
-static inline uint32_t remainder_of(uint64_t x, const cmy_picker_t *picker)
-{
-    uint64_t quotient = (uint64_t)((unsigned __int128)x * picker->inverse >> 64), rest = x - quotient * picker->turns;
-    while (rest >= picker->turns)
-        rest -= picker->turns;
-    return (uint32_t)rest;
-}
-
-static inline uint32_t next_turn(cmy_picker_t *picker)
-{
-    uint64_t turn = picker->rotation ? cmy_add64_relaxed(picker->rotation, 1)
-                                     : atomic_fetch_add_explicit(&picker->own_rotation, 1, memory_order_relaxed);
-    return remainder_of(turn, picker);
-}
-
-/* The instance whose turn it is. */
-static inline uint32_t in_order(const cmy_picker_t *picker, uint32_t turn)
-{
-    return picker->memory ? ((const uint32_t *)picker->memory)[turn] : turn;
-}
-
-static inline void ask_for(const cmy_region_t *region, const cmy_picker_t *picker, uint32_t turn)
-{
-    uint32_t ahead = turn + AHEAD;
-    if (ahead >= picker->turns)
-        ahead -= picker->turns;
-    const cmy_service_shm_t *service = cmy_service_at(region, picker->pick[in_order(picker, ahead)].record);
-    __builtin_prefetch(service);
-    __builtin_prefetch((const char *)service + CMY_CACHE_LINE);
-}
-
-static inline uint64_t draw_number(cmy_pickers_t *pickers)
-{
-    return cmy_mix(atomic_fetch_add_explicit(&pickers->random, CMY_MIX_STEP, memory_order_relaxed));
-}
-
-/* The number of an instance, by the policy. */
-static inline uint32_t draw(const cmy_region_t *region, cmy_pickers_t *pickers, cmy_picker_t *picker, const ask_t *ask)
-{
-    switch (picker->policy) {
-    case COMMY_POLICY_RANDOM:
-        return cmy_alias_draw(picker->memory, picker->count, draw_number(pickers));
-    case COMMY_POLICY_LEAST_CONNECTIONS:
-    case COMMY_POLICY_PERFORMANCE:
-        return cmy_load_choose(region, picker, draw_number(pickers));
-    case COMMY_POLICY_CONSISTENT_HASH:
-        return cmy_places_find(picker->memory, picker->count, ask->client);
-    default:
-        break;
-    }
-    uint32_t turn = next_turn(picker);
-    if (picker->count >= MANY)
-        ask_for(region, picker, turn);
-    return in_order(picker, turn);
-}
 
 /* Enabled, and healthy or degraded: both have the lower bit of health. */
 #define CONDITION_BITS cmy_condition(0, 0, 1, 3)
@@ -112,13 +51,12 @@ static inline bool take(const cmy_region_t *region, const cmy_pick_t *pick, bool
 }
 
 /* Selects from a picker. A few turns are taken where instances may not be selected any more; a client has only one. */
-static inline bool pick(const cmy_region_t *region, cmy_pickers_t *pickers, cmy_picker_t *picker, const ask_t *ask,
-                        commy_target_t *target)
+static inline bool pick(const cmy_region_t *region, cmy_picker_t *picker, const ask_t *ask, commy_target_t *target)
 {
     bool by_weight = cmy_policy_weighs(ask->policy);
     int turns = ask->policy == COMMY_POLICY_CONSISTENT_HASH ? 1 : TURNS;
     for (int turn = 0; turn < turns; turn++)
-        if (__builtin_expect(take(region, &picker->pick[draw(region, pickers, picker, ask)], by_weight, target), 1))
+        if (__builtin_expect(take(region, &picker->pick[cmy_draw(region, picker, ask->client)], by_weight, target), 1))
             return true;
     return false;
 }
@@ -197,8 +135,7 @@ static inline __attribute__((always_inline)) bool at_once(commy_mesh_t *mesh, co
     }
     cmy_rcu_read_lock();
     cmy_picker_t *picker = cmy_picker_find(pickers, &ask.name, policy, filter);
-    bool selected =
-        picker && cmy_picker_current(mesh->region, picker) && pick(mesh->region, pickers, picker, &ask, target);
+    bool selected = picker && cmy_picker_current(mesh->region, picker) && pick(mesh->region, picker, &ask, target);
     if (selected && __builtin_expect(!atomic_load_explicit(&picker->used, memory_order_relaxed), 0))
         atomic_store_explicit(&picker->used, 1, memory_order_relaxed);
     cmy_rcu_read_unlock();
@@ -258,7 +195,7 @@ static bool pick_meanwhile(commy_mesh_t *mesh, cmy_pickers_t *pickers, const ask
     if (former && atomic_exchange_explicit(&former->making, 1, memory_order_relaxed) == 0)
         *alone = former->serial;
     else if (former)
-        selected = pick(mesh->region, pickers, former, ask, target);
+        selected = pick(mesh->region, former, ask, target);
     cmy_rcu_read_unlock();
     return selected;
 }
@@ -270,8 +207,7 @@ static bool pick_anew(commy_mesh_t *mesh, cmy_pickers_t *pickers, const ask_t *a
     bool published;
     cmy_rcu_read_lock();
     cmy_picker_t *gone = cmy_picker_publish(mesh->region, pickers, made, &published);
-    bool selected =
-        pick(mesh->region, pickers, made, ask, target) || (any && pick_any(mesh->region, made, ask, target));
+    bool selected = pick(mesh->region, made, ask, target) || (any && pick_any(mesh->region, made, ask, target));
     cmy_rcu_read_unlock();
     if (published)
         cmy_picker_retire(pickers, gone);
