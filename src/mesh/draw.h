@@ -52,8 +52,11 @@ static inline uint32_t cmy_draw_turn(const cmy_region_t *region, cmy_picker_t *p
 static inline uint32_t cmy_draw_random(const cmy_region_t *region, cmy_picker_t *picker, uint64_t stands)
 {
     if (picker->count >= CMY_DRAW_MANY) {
-        const uint64_t far = cmy_mix(stands + 2 * CMY_DRAW_AHEAD * CMY_MIX_STEP),
+        const cmy_alias_t *columns = picker->memory;
+        const uint64_t farther = cmy_mix(stands + 3 * CMY_DRAW_AHEAD * CMY_MIX_STEP),
+                       far = cmy_mix(stands + 2 * CMY_DRAW_AHEAD * CMY_MIX_STEP),
                        near = cmy_mix(stands + CMY_DRAW_AHEAD * CMY_MIX_STEP);
+        __builtin_prefetch(&columns[cmy_alias_column(picker->count, farther)]);
         __builtin_prefetch(&picker->pick[cmy_alias_draw(picker->memory, picker->count, far)]);
         cmy_load_ask_for(region, &picker->pick[cmy_alias_draw(picker->memory, picker->count, near)]);
     }
@@ -63,19 +66,13 @@ static inline uint32_t cmy_draw_random(const cmy_region_t *region, cmy_picker_t 
 /* client: hash of who asks, for consistent hash. */
 static inline uint32_t cmy_draw(const cmy_region_t *region, cmy_picker_t *picker, uint64_t client)
 {
-    uint64_t stands;
-    switch (picker->policy) {
-    case COMMY_POLICY_RANDOM:
-    case COMMY_POLICY_LEAST_CONNECTIONS:
-    case COMMY_POLICY_PERFORMANCE:
-        stands = atomic_fetch_add_explicit(&picker->own_rotation, CMY_MIX_STEP, memory_order_relaxed);
-        return picker->policy == COMMY_POLICY_RANDOM ? cmy_draw_random(region, picker, stands)
-                                                     : cmy_load_choose(region, picker, stands);
-    case COMMY_POLICY_CONSISTENT_HASH:
-        return cmy_places_find(picker->memory, picker->count, client);
-    default:
+    if (picker->policy == COMMY_POLICY_ROUND_ROBIN || picker->policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN)
         return cmy_draw_turn(region, picker);
-    }
+    if (picker->policy == COMMY_POLICY_CONSISTENT_HASH)
+        return cmy_places_find(picker->memory, picker->count, client);
+    uint64_t stands = atomic_fetch_add_explicit(&picker->own_rotation, CMY_MIX_STEP, memory_order_relaxed);
+    return picker->policy == COMMY_POLICY_RANDOM ? cmy_draw_random(region, picker, stands)
+                                                 : cmy_load_choose(region, picker, stands);
 }
 
 #endif /* CMY_MESH_DRAW_H */

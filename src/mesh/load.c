@@ -69,30 +69,30 @@ static pair_t draw_two(const cmy_picker_t *picker, uint64_t stands)
 }
 
 /* Asks for what of a statistics block tells of the load. The record was asked for before. */
-static void ask_for_load(const cmy_region_t *region, const cmy_pick_t *pick)
+static void ask_for_load(const cmy_region_t *region, const cmy_picker_t *picker, uint32_t instance)
 {
-    uint64_t link = cmy_load64_relaxed(&cmy_service_at(region, pick->record)->stats);
+    uint64_t link = cmy_load64_relaxed(&cmy_service_at(region, picker->pick[instance].record)->stats);
     if (!cmy_link_names_block(link) || !cmy_region_holds(region, CMY_STATS, cmy_link_block(link)))
         return;
     const cmy_stat_shm_t *stat = cmy_record_at(region, CMY_STATS, cmy_link_block(link));
     __builtin_prefetch(stat);
     __builtin_prefetch(stat->cell);
-    __builtin_prefetch(&stat->recent_ns);
+    if (picker->policy == COMMY_POLICY_PERFORMANCE)
+        __builtin_prefetch(&stat->recent_ns);
 }
 
-/* What the next selections will come to: the place in the picker of the third, the record of the second, the load of the
- * first. */
+/* What later selections will come to, step by step: places in the picker, records, load. */
 static void ask_ahead(const cmy_region_t *region, const cmy_picker_t *picker, uint64_t stands)
 {
-    pair_t pair = draw_two(picker, stands + 3 * CMY_MIX_STEP);
+    pair_t pair = draw_two(picker, stands + 5 * CMY_MIX_STEP);
     __builtin_prefetch(&picker->pick[pair.first]);
     __builtin_prefetch(&picker->pick[pair.second]);
-    pair = draw_two(picker, stands + 2 * CMY_MIX_STEP);
+    pair = draw_two(picker, stands + 4 * CMY_MIX_STEP);
     cmy_load_ask_for(region, &picker->pick[pair.first]);
     cmy_load_ask_for(region, &picker->pick[pair.second]);
-    pair = draw_two(picker, stands + CMY_MIX_STEP);
-    ask_for_load(region, &picker->pick[pair.first]);
-    ask_for_load(region, &picker->pick[pair.second]);
+    pair = draw_two(picker, stands + 2 * CMY_MIX_STEP);
+    ask_for_load(region, picker, pair.first);
+    ask_for_load(region, picker, pair.second);
 }
 
 uint32_t cmy_load_choose(const cmy_region_t *region, const cmy_picker_t *picker, uint64_t stands)

@@ -54,10 +54,17 @@ typedef struct cmy_alias {
 /* weight: n of them, above 0. Returns n columns, to be freed; null: no memory. */
 cmy_alias_t *cmy_alias_make(const uint32_t *weight, uint32_t n);
 
+static inline uint32_t cmy_alias_column(uint32_t n, uint64_t random)
+{
+    return (uint32_t)((random >> 32) * n >> 32);
+}
+
 static inline uint32_t cmy_alias_draw(const cmy_alias_t *columns, uint32_t n, uint64_t random)
 {
-    uint32_t column = (uint32_t)((random >> 32) * n >> 32);
-    return (uint32_t)random < columns[column].threshold ? column : columns[column].other;
+    uint32_t column = cmy_alias_column(n, random);
+    uint32_t other = columns[column].other ^ column;
+    return column ^ (other & -(uint32_t)((uint32_t)random >=
+                                         columns[column].threshold)); /* no branch: nobody could foresee it */
 }
 
 /* ------------------------------------------------------ consistent hash */
