@@ -262,6 +262,12 @@ typedef struct commy_service_stats {
 COMMY_API commy_status_t commy_service_stats(const commy_mesh_t *mesh, const char *id, commy_service_stats_t *stats);
 
 /*
+ * The same, added up over all live instances of a name; an instance that has gone takes what it counted out of the sum.
+ * stats: in_flight too; left alone on failure. Errors: NOT_FOUND (it has none). Cost: grows with the instances.
+ */
+COMMY_API commy_status_t commy_name_stats(const commy_mesh_t *mesh, const char *name, commy_service_stats_t *stats);
+
+/*
  * Counts one request to a service.
  *
  * reference:  from commy_target_t, a view, or the registration.

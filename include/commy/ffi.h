@@ -92,9 +92,11 @@ COMMY_API int32_t commy_find_many(commy_handle_t h, const char *const *ids, size
 COMMY_API int32_t commy_get_service_metadata(commy_handle_t h, const char *id, char *out, size_t capacity,
                                              size_t *length);
 
-/* commy_service_set_metadata(), _set_weight(), _heartbeat(). */
+/* commy_service_set_metadata(), _set_weight(), _set_health(), _set_admin(), _heartbeat(). */
 COMMY_API int32_t commy_update_service_metadata(commy_handle_t h, const char *id, const char *metadata);
 COMMY_API int32_t commy_set_service_weight(commy_handle_t h, const char *id, uint32_t weight);
+COMMY_API int32_t commy_set_health(commy_handle_t h, const char *id, int32_t status);
+COMMY_API int32_t commy_set_admin(commy_handle_t h, const char *id, int32_t admin);
 COMMY_API int32_t commy_heartbeat(commy_handle_t h, const char *id);
 
 /* Counts one request: by id with milliseconds, or by the reference of a target with nanoseconds. */
@@ -122,6 +124,13 @@ COMMY_API int32_t commy_configure_load_balancer(commy_handle_t h, const commy_lo
 /* commy_service_select() with the handle's algorithm. client_id: for consistent hash; else null, or ignored. */
 COMMY_API int32_t commy_select_service(commy_handle_t h, const char *name, const char *client_id,
                                        commy_target_t *target);
+
+/*
+ * commy_name_stats(): requests to all live instances of a name, and their mean latency in milliseconds, 0 before the first.
+ * Any of the four may be null, if it is not wanted; they are left alone on failure. Errors: NOT_FOUND (it has no instance).
+ */
+COMMY_API int32_t commy_get_load_balancer_stats(commy_handle_t h, const char *name, uint64_t *total,
+                                                uint64_t *successful, uint64_t *failed, double *average_ms);
 
 /* commy_mesh_wait(): name null for the whole mesh; version 0 gives the current one at once. */
 COMMY_API int32_t commy_wait(commy_handle_t h, const char *name, uint64_t version, int32_t timeout_ms,
