@@ -33,11 +33,12 @@ _commy_options() {
     create) echo '--capacity --group --mode' ;;
     rm) echo '--force' ;;
     ls) echo '--tag --zone --version --healthy --node' ;;
-    select) echo '--policy --client -n --count' ;;
+    select) echo '--policy --client --tag --version --zone --prefer-zone -n --count' ;;
     stat) echo '--id' ;;
     register) echo "$service --detached" ;;
     run) echo "$service" ;;
-    set) echo '--weight --meta --health --admin' ;;
+    set) echo '--weight --meta --health --admin --enabled --draining --maintenance' ;;
+    drain) echo '--wait --timeout' ;;
     wait) echo '-n --count --healthy --timeout' ;;
     dump) echo '--records --check' ;;
     bench) echo '--services --seconds' ;;
@@ -58,7 +59,7 @@ _commy_value() {
     --health) mapfile -t COMPREPLY < <(compgen -W 'unknown healthy unhealthy degraded' -- "$cur") ;;
     --policy) mapfile -t COMPREPLY < <(compgen -W 'round-robin least-connections weighted performance random hash' -- "$cur") ;;
     --admin) mapfile -t COMPREPLY < <(compgen -W 'enabled draining maintenance' -- "$cur") ;;
-    --capacity | --endpoint | --port | --weight | --zone | --tag | --meta | --ttl | --timeout | --count | -n | --client | --services | --seconds) ;;
+    --capacity | --endpoint | --port | --weight | --zone | --prefer-zone | --tag | --meta | --ttl | --timeout | --count | -n | --client | --services | --seconds) ;;
     --version) [[ -n $command ]] ;;
     *) return 1 ;;
     esac
@@ -68,7 +69,7 @@ _commy_value() {
 _commy() {
     local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' word
     local -a _commy_where=()
-    local commands='create rm meshes ls get select stat nodes register unregister heartbeat set run wait watch dump'
+    local commands='create rm meshes ls get select stat nodes register unregister heartbeat set drain run wait watch dump'
     commands+=' reap check doctor bench help'
     local i
     COMPREPLY=()
@@ -115,7 +116,7 @@ _commy() {
     case $command in
     '' | help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;
     rm | create) _commy_offer < <(_commy_meshes) ;;
-    get | unregister | heartbeat | set) _commy_offer < <(_commy_ids) ;;
+    get | unregister | heartbeat | set | drain) _commy_offer < <(_commy_ids) ;;
     ls | select | stat | wait | watch) _commy_offer < <(_commy_names) ;;
     dump) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     esac
