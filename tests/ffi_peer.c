@@ -277,6 +277,18 @@ static void do_latency(void)
     end();
 }
 
+static void do_balancer_stats(void)
+{
+    uint64_t total = 0, successful = 0, failed = 0;
+    double average_ms = 0;
+    begin(commy_get_load_balancer_stats(h, given(1), &total, &successful, &failed, &average_ms));
+    put_number("total", total);
+    put_number("successful", successful);
+    put_number("failed", failed);
+    put_number("average_us", (uint64_t)(average_ms * 1000 + 0.5));
+    end();
+}
+
 static void do_wait(void)
 {
     uint64_t version = 0;
@@ -365,6 +377,12 @@ static bool obey(void)
         answer(commy_update_service_metadata(h, word[1], word[2]));
     else if (is("weight", 2))
         answer(commy_set_service_weight(h, word[1], (uint32_t)number(2)));
+    else if (is("set_health", 2))
+        answer(commy_set_health(h, word[1], (int32_t)number(2)));
+    else if (is("set_admin", 2))
+        answer(commy_set_admin(h, word[1], (int32_t)number(2)));
+    else if (is("balancer_stats", 1))
+        do_balancer_stats();
     else if (is("heartbeat", 1))
         answer(commy_heartbeat(h, word[1]));
     else if (is("report_id", 3))

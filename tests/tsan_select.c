@@ -41,15 +41,17 @@ static void __attribute__((format(printf, 3, 4))) judge(int property, bool holds
 
 static commy_status_t select_from(commy_mesh_t *from, const char *name, uint64_t *random, commy_target_t *target)
 {
-    static const int32_t policies[] = {COMMY_POLICY_ROUND_ROBIN, COMMY_POLICY_WEIGHTED_ROUND_ROBIN, COMMY_POLICY_RANDOM,
-                                       COMMY_POLICY_CONSISTENT_HASH};
+    static const int32_t policies[] = {COMMY_POLICY_ROUND_ROBIN, COMMY_POLICY_WEIGHTED_ROUND_ROBIN,
+                                       COMMY_POLICY_RANDOM,      COMMY_POLICY_LEAST_CONNECTIONS,
+                                       COMMY_POLICY_PERFORMANCE, COMMY_POLICY_CONSISTENT_HASH};
     char client[16];
     snprintf(client, sizeof client, "%u", below(random, 1000));
     /* A table of places takes a while to make under the sanitizer. */
     const commy_select_options_t options = {
         .size = sizeof options,
-        .policy = policies[below(random, below(random, 16) ? 3 : 4)],
+        .policy = policies[below(random, below(random, 16) ? 5 : 6)],
         .client_id = client,
+        .tag = below(random, 4) ? NULL : "all", /* which all have */
     };
     atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
     commy_status_t status = commy_service_select(from, name, &options, target);
@@ -57,6 +59,10 @@ static commy_status_t select_from(commy_mesh_t *from, const char *name, uint64_t
           status == COMMY_STATUS_SUCCESS || status == COMMY_STATUS_NOT_FOUND || status == COMMY_STATUS_NO_HEALTHY ||
               status == COMMY_STATUS_BUSY || status == COMMY_STATUS_CIRCUIT_OPEN,
           "%d: %s", (int)status, commy_last_error_message());
+    uint64_t token;
+    if (status == COMMY_STATUS_SUCCESS && from == mesh && below(random, 2) &&
+        commy_service_begin(from, target->reference, &token) == COMMY_STATUS_SUCCESS)
+        commy_service_end(from, token, below(random, 1000), below(random, 8) > 0);
     if (status == COMMY_STATUS_SUCCESS)
         judge(RIGHT,
               (target->status == COMMY_HEALTH_HEALTHY || target->status == COMMY_HEALTH_DEGRADED) &&
@@ -68,8 +74,14 @@ static commy_status_t select_from(commy_mesh_t *from, const char *name, uint64_t
 /* An instance's endpoint is its name. */
 static commy_status_t enroll(const char *name, const char *id, uint64_t *reference)
 {
-    const commy_service_config_t config = {
-        .size = sizeof config, .service_name = name, .service_id = id, .endpoint = name, .port = 80};
+    static const char *const tags[] = {"all"};
+    const commy_service_config_t config = {.size = sizeof config,
+                                           .service_name = name,
+                                           .service_id = id,
+                                           .endpoint = name,
+                                           .tags = tags,
+                                           .tag_count = 1,
+                                           .port = 80};
     return commy_service_register(mesh, &config, reference);
 }
 

@@ -9,6 +9,7 @@ int cmd_breaker(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_create(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
+int cmd_drain(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
 int cmd_get(int argc, char **argv);
 int cmd_heartbeat(int argc, char **argv);

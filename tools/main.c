@@ -27,6 +27,7 @@ static const struct command {
     {"unregister", cmd_unregister, "Unregister a service"},
     {"heartbeat", cmd_heartbeat, "Renew a service's lease"},
     {"set", cmd_set, "Change weight, metadata, health or admin state"},
+    {"drain", cmd_drain, "Take a service out of selection, and wait for its requests"},
     {"run", cmd_run, "Run a program and register it for as long as it lives"},
     {"wait", cmd_wait, "Wait until instances are up"},
     {"watch", cmd_watch, "Print changes as they happen"},

@@ -333,6 +333,12 @@ typedef struct commy_service_stats {
 COMMY_API commy_status_t commy_service_stats(const commy_mesh_t *mesh, const char *id, commy_service_stats_t *stats);
 
 /*
+ * The same, added up over all live instances of a name; an instance that has gone takes what it counted out of the sum.
+ * stats: in_flight too; left alone on failure. Errors: NOT_FOUND (it has none). Cost: grows with the instances.
+ */
+COMMY_API commy_status_t commy_name_stats(const commy_mesh_t *mesh, const char *name, commy_service_stats_t *stats);
+
+/*
  * Counts one request to a service.
  *
  * reference:  from commy_target_t, a view, or the registration.
@@ -454,17 +460,22 @@ COMMY_API commy_status_t commy_service_reset_breaker(commy_mesh_t *mesh, const c
 
 /* --------------------------------------------------------------- selecting */
 
+/* commy_select_options_t.flags */
+#define COMMY_SELECT_PREFER_ZONE 1u /* from `zone` if an instance there may be selected, else from any zone */
+
 /* How to select. `size` is sizeof(commy_select_options_t); zero and null mean the default. */
 typedef struct commy_select_options {
-    uint32_t size, flags;  /* flags: 0 */
-    int32_t policy;        /* commy_policy_t; default: round robin */
-    const char *client_id; /* consistent hash: who asks, 1 to 255 bytes of any kind but NUL; others ignore it */
+    uint32_t size, flags;             /* flags: COMMY_SELECT_* */
+    int32_t policy;                   /* commy_policy_t; default: round robin */
+    const char *client_id;            /* consistent hash: who asks, 1 to 255 bytes of any kind but NUL; else ignored */
+    const char *tag, *version, *zone; /* only from instances with that tag, of that version, in that zone: 1-31 bytes */
 } commy_select_options_t;
 
 /*
  * Selects one instance of a name. Only instances that are enabled, and healthy or degraded, and whose circuit breaker is
- * not open, are selected; by weight only those whose weight is not 0. From the instant of its owner's death an instance is
- * not selected any more, nor once it was drained, was set unhealthy, missed its TTL or was unregistered.
+ * not open, are selected; by weight, which is by all policies but round robin and consistent hash, only those whose weight
+ * is not 0. From the instant of its owner's death an instance is not selected any more, nor once it was drained, was set
+ * unhealthy, missed its TTL or was unregistered.
  *
  * Where a breaker is half-open, the next selection by a joined participant gets that instance, whatever the policy would say,
  * and has to report on it, by the same handle. A handle that never joined, or is attached read-only, is not given one.
@@ -480,12 +491,24 @@ typedef struct commy_select_options {
  * region; when an instance comes or goes, its own clients move and no others (of more than 1,024 instances: one in as
  * many as there are instances besides).
  *
+ * A tag, a version and a zone narrow the choice down; those that do not fit count as if they were not there. In turn, each
+ * such narrower choice of a handle has a rotation of its own, that begins anywhere.
+ *
+ * Least connections and performance draw two instances by weight and take the better one: that with fewer requests in
+ * flight for its weight, or that with the lower product of mean latest latency and requests in flight and one, for its
+ * weight. Requests in flight and latencies are what all processes of the host have told with commy_service_begin(), _end()
+ * and _report(), this one included; a client's that died are gone at that instant. Performance prefers an instance without
+ * a latency while fewer than four requests are in flight there; a failure makes the mean latency of its instance twice as
+ * long; and one selection in 32 does not compare, so that an instance that recovered is found out. (Mitzenmacher, "The
+ * power of two choices in randomized load balancing", 2001.)
+ *
  * Errors: NOT_FOUND (the name has no instance), NO_HEALTHY (none of its instances may be selected; the sentence counts
- * the reasons), CIRCUIT_OPEN (only breakers are in the way; the sentence says when the first may be tried), NO_MEMORY (nothing is lost), BUSY (the instances changed all the time), INVALID (also: a policy that is
- * not in this release; the sentence names those that are).
+ * the reasons), CIRCUIT_OPEN (only breakers are in the way; the sentence says when the first may be tried), NO_MEMORY
+ * (nothing is lost), BUSY (the instances changed all the time), INVALID (also: a policy that is none, the sentence names
+ * those that are; a zone that is preferred and not named).
  *
  * Cost: the same for any number of instances, wait-free and without a system call, from a list that the handle keeps of
- * a name's instances, of up to 1,024 names and policies. The first call after an instance changed, or one of another
+ * a name's instances, of up to 1,024 names, policies and filters. The first call after an instance changed, or one of another
  * name whose versions fall on the same stripe (commy_mesh_wait()), makes that list anew: it walks the instances as
  * commy_iterate_name() does, allocates memory, and once in a while waits for calls of other threads to end before it
  * frees former lists. Calls of other threads select from the former list meanwhile, and may miss what came or what was

@@ -92,9 +92,11 @@ COMMY_API int32_t commy_find_many(commy_handle_t h, const char *const *ids, size
 COMMY_API int32_t commy_get_service_metadata(commy_handle_t h, const char *id, char *out, size_t capacity,
                                              size_t *length);
 
-/* commy_service_set_metadata(), _set_weight(), _heartbeat(). */
+/* commy_service_set_metadata(), _set_weight(), _set_health(), _set_admin(), _heartbeat(). */
 COMMY_API int32_t commy_update_service_metadata(commy_handle_t h, const char *id, const char *metadata);
 COMMY_API int32_t commy_set_service_weight(commy_handle_t h, const char *id, uint32_t weight);
+COMMY_API int32_t commy_set_health(commy_handle_t h, const char *id, int32_t status);
+COMMY_API int32_t commy_set_admin(commy_handle_t h, const char *id, int32_t admin);
 COMMY_API int32_t commy_heartbeat(commy_handle_t h, const char *id);
 
 /* Counts one request: by id with milliseconds, or by the reference of a target with nanoseconds. */
@@ -116,9 +118,9 @@ COMMY_API int32_t commy_get_latency(commy_handle_t h, const char *id_or_name, do
  * configures its own. Circuit breakers are the mesh's (commy_mesh_set_breaker()): enable_circuit_breaker 1 switches them on
  * for all processes, with this threshold and time-out, and leaves the rest of their configuration as it is; 0 switches them
  * off if this handle had switched them on, and else changes nothing about them.
- * Errors: INVALID (an algorithm that is not in this release; the sentence names those that are; numbers out of the bounds
- * said with the structure), READ_ONLY (breakers are to be switched on by a handle that is attached read-only). Nothing is
- * changed then. Allowed before start and after stop.
+ * Errors: INVALID (an algorithm that is none; the sentence names those that are; numbers out of the bounds said with the
+ * structure), READ_ONLY (breakers are to be switched on by a handle that is attached read-only). Nothing is changed then.
+ * Allowed before start and after stop.
  */
 COMMY_API int32_t commy_configure_load_balancer(commy_handle_t h, const commy_load_balancer_config_t *config);
 
@@ -135,6 +137,13 @@ COMMY_API int32_t commy_get_circuit_breaker_status(commy_handle_t h, const char 
 
 /* commy_service_reset_breaker(). */
 COMMY_API int32_t commy_reset_circuit_breaker(commy_handle_t h, const char *id);
+
+/*
+ * commy_name_stats(): requests to all live instances of a name, and their mean latency in milliseconds, 0 before the first.
+ * Any of the four may be null, if it is not wanted; they are left alone on failure. Errors: NOT_FOUND (it has no instance).
+ */
+COMMY_API int32_t commy_get_load_balancer_stats(commy_handle_t h, const char *name, uint64_t *total,
+                                                uint64_t *successful, uint64_t *failed, double *average_ms);
 
 /* commy_mesh_wait(): name null for the whole mesh; version 0 gives the current one at once. */
 COMMY_API int32_t commy_wait(commy_handle_t h, const char *name, uint64_t version, int32_t timeout_ms,

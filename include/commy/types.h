@@ -98,9 +98,9 @@ typedef enum commy_breaker_state {
 /* How one instance of a name is selected. */
 typedef enum commy_policy {
     COMMY_POLICY_ROUND_ROBIN = 0,          /* in turn: one rotation for the whole host */
-    COMMY_POLICY_LEAST_CONNECTIONS = 1,    /* not in this release */
+    COMMY_POLICY_LEAST_CONNECTIONS = 1,    /* of two drawn by weight, that with fewer requests in flight by weight */
     COMMY_POLICY_WEIGHTED_ROUND_ROBIN = 2, /* in turn, by weight, evenly spread: one rotation for the whole host */
-    COMMY_POLICY_PERFORMANCE = 3,          /* not in this release */
+    COMMY_POLICY_PERFORMANCE = 3,          /* of two drawn by weight, that with less latency and less in flight */
     COMMY_POLICY_RANDOM = 4,               /* by weight */
     COMMY_POLICY_CONSISTENT_HASH = 5       /* by client id: the same client, the same instance, while it can be */
 } commy_policy_t;

@@ -1,5 +1,5 @@
 /*
- * The language ABI: how a handle selects, and selecting.
+ * The language ABI: how a handle selects, selecting, and what came of it.
  *
  * Most selections need a picker that is there, and run in a read section. The few that make one hold a reference to the
  * handle instead, since they may wait for read sections (handle.h, mesh/select.h).
@@ -131,4 +131,27 @@ int32_t commy_select_service(commy_handle_t h, const char *name, const char *cli
                                        client_id, target);
     cmy_handle_exit();
     return __builtin_expect(selected, 1) ? COMMY_STATUS_SUCCESS : select_slowly(h, name, client_id, target);
+}
+
+int32_t commy_get_load_balancer_stats(commy_handle_t h, const char *name, uint64_t *total, uint64_t *successful,
+                                      uint64_t *failed, double *average_ms)
+{
+    cmy_handle_t *handle;
+    commy_service_stats_t stats;
+    commy_status_t status = cmy_handle_pin(h.instance_id, CMY_HANDLE_FOR_QUERY, &handle);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    status = commy_name_stats(handle->mesh, name, &stats);
+    cmy_handle_unpin(&handle);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    if (total)
+        *total = stats.total_requests;
+    if (successful)
+        *successful = stats.successful_requests;
+    if (failed)
+        *failed = stats.failed_requests;
+    if (average_ms)
+        *average_ms = stats.average_response_time_ms;
+    return COMMY_STATUS_SUCCESS;
 }

@@ -22,7 +22,7 @@ static inline uint64_t cmy_mix(uint64_t x)
 /* Whether a policy selects by weight, so that instances of weight 0 are left out. */
 static inline bool cmy_policy_weighs(int32_t policy)
 {
-    return policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN || policy == COMMY_POLICY_RANDOM;
+    return policy != COMMY_POLICY_ROUND_ROBIN && policy != COMMY_POLICY_CONSISTENT_HASH;
 }
 
 /* ------------------------------------------------- weighted round robin */
@@ -41,7 +41,7 @@ static inline bool cmy_policy_weighs(int32_t policy)
  */
 uint32_t *cmy_turns_make(const uint32_t *weight, uint32_t n, uint32_t *turns);
 
-/* --------------------------------------------------------------- random */
+/* ------------------------------------- random, and the better of two (load.h) */
 
 /*
  * The alias method (Walker 1977, Vose 1991): of n columns, each with a threshold and an alias, one is drawn evenly; it
@@ -54,10 +54,17 @@ typedef struct cmy_alias {
 /* weight: n of them, above 0. Returns n columns, to be freed; null: no memory. */
 cmy_alias_t *cmy_alias_make(const uint32_t *weight, uint32_t n);
 
+static inline uint32_t cmy_alias_column(uint32_t n, uint64_t random)
+{
+    return (uint32_t)((random >> 32) * n >> 32);
+}
+
 static inline uint32_t cmy_alias_draw(const cmy_alias_t *columns, uint32_t n, uint64_t random)
 {
-    uint32_t column = (uint32_t)((random >> 32) * n >> 32);
-    return (uint32_t)random < columns[column].threshold ? column : columns[column].other;
+    uint32_t column = cmy_alias_column(n, random);
+    uint32_t other = columns[column].other ^ column;
+    return column ^ (other & -(uint32_t)((uint32_t)random >=
+                                         columns[column].threshold)); /* no branch: nobody could foresee it */
 }
 
 /* ------------------------------------------------------ consistent hash */

@@ -459,8 +459,8 @@ typedef struct cmy_breaker_shm {
  * the next.
  *
  * recent_ns: a mean of the latencies of requests that were ended, and of one report in 64, of which the last eight make up two
- * thirds; 0: none yet. Relaxed stores by whoever
- * reports, of which one may overwrite another: each is a mean that was right without the other's sample.
+ * thirds; failures count for more (stat/latency.h); 0: none yet. Relaxed stores by whoever reports, of which one may overwrite
+ * another: each is a mean that was right without the other's sample.
  */
 #define CMY_STAT_CELLS 8u
 #define CMY_STAT_FURTHER 12u

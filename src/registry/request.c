@@ -167,6 +167,55 @@ commy_status_t commy_service_end(commy_mesh_t *mesh, uint64_t token, uint64_t la
     return open ? COMMY_STATUS_SUCCESS : not_open(token);
 }
 
+/* ------------------------------------------------------------------ counters of a name */
+
+static commy_status_t no_instance(const commy_mesh_t *mesh, const char *name)
+{
+    return cmy_fail(COMMY_STATUS_NOT_FOUND, "service name '%s' has no instance in mesh %s of %s", name,
+                    mesh->region->mesh, mesh->region->dir);
+}
+
+/* Adds what an instance counts; false where it went meanwhile. */
+static bool add_instance(const cmy_region_t *region, const commy_view_t *view, cmy_counts_t *sum, uint64_t *in_flight)
+{
+    cmy_counts_t counts;
+    cmy_counter_read_service(region, view->_index, view->_state, &counts);
+    uint32_t flying = cmy_flight_count(region, view->_index, view->_state);
+    if (!cmy_service_same(cmy_service_at(region, view->_index), view->_state))
+        return false;
+    sum->successes += counts.successes;
+    sum->failures += counts.failures;
+    sum->latency_ns += counts.latency_ns;
+    *in_flight += flying;
+    return true;
+}
+
+commy_status_t commy_name_stats(const commy_mesh_t *mesh, const char *name, commy_service_stats_t *stats)
+{
+    commy_iterator_t iterator;
+    commy_view_t view;
+    cmy_counts_t sum = {0};
+    uint64_t in_flight = 0;
+    bool any = false;
+    if (!stats)
+        return cmy_mesh_null("stats");
+    commy_status_t status = commy_iterate_name(mesh, name, &iterator);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    while (commy_iterate_next(mesh, &iterator, &view))
+        any |= add_instance(mesh->region, &view, &sum, &in_flight);
+    if (!any)
+        return no_instance(mesh, name);
+    *stats = (commy_service_stats_t){
+        .total_requests = sum.successes + sum.failures,
+        .successful_requests = sum.successes,
+        .failed_requests = sum.failures,
+        .average_response_time_ms = cmy_counts_average_ms(&sum),
+        .in_flight = in_flight,
+    };
+    return COMMY_STATUS_SUCCESS;
+}
+
 /* ------------------------------------------------------------------ latencies */
 
 static commy_status_t check_quantile(double quantile)
@@ -228,8 +277,7 @@ commy_status_t commy_name_latency(const commy_mesh_t *mesh, const char *name, do
     for (; commy_iterate_next(mesh, &iterator, &view); any = true) /* of one that goes meanwhile as above */
         cmy_latency_read_service(mesh->region, view._index, view._state, &latencies);
     if (!any)
-        return cmy_fail(COMMY_STATUS_NOT_FOUND, "service name '%s' has no instance in mesh %s of %s", name,
-                        mesh->region->mesh, mesh->region->dir);
+        return no_instance(mesh, name);
     *ns = cmy_latency_quantile(&latencies, quantile);
     return COMMY_STATUS_SUCCESS;
 }

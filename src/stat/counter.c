@@ -50,7 +50,7 @@ commy_status_t cmy_stat_attach(cmy_actor_t *actor, uint32_t service, uint64_t se
 
 void cmy_counter_add(cmy_stat_shm_t *stat, uint64_t latency_ns, bool success)
 {
-    cmy_latency_take_recent(stat, cmy_counter_limited(latency_ns));
+    cmy_latency_take_recent(stat, cmy_counter_limited(latency_ns), success);
     cmy_counter_add_here(stat, latency_ns, success);
 }
 

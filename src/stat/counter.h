@@ -45,7 +45,7 @@ static inline void cmy_counter_add_here(cmy_stat_shm_t *stat, uint64_t latency_n
     latency_ns = cmy_counter_limited(latency_ns);
     uint64_t number = cmy_add64_relaxed(success ? &stripe->successes : &stripe->failures, 1);
     cmy_add64_relaxed(&stripe->latency_ns, latency_ns);
-    cmy_latency_add(stat, cpu, number, latency_ns);
+    cmy_latency_add(stat, cpu, number, latency_ns, success);
 }
 
 /* Counts a request in a block, and its latency among the latest; and one in the mesh's totals alone. */

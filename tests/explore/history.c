@@ -209,9 +209,9 @@ static bool search(const order_t *order)
         next.done |= 1ull << event;
         if (is->kind == EX_DEATH || is->kind == 'L')
             remove_all_of(&next, is->who);
-        else if (is->kind == 'K' && !selects(is, &next))
+        else if (strchr("K%", is->kind) && !selects(is, &next))
             continue;
-        else if (is->kind != 'T' && is->kind != 'K' && !applies(is, event, &next.entry[is->id - 1]))
+        else if (!strchr("TK%", is->kind) && !applies(is, event, &next.entry[is->id - 1]))
             continue;
         if (search(&next))
             return true;
@@ -225,7 +225,7 @@ bool ex_history_explained(void)
     tried_count = 0;
     in_question = 0;
     for (uint32_t event = 0; event < EX_SCRATCH_EVENT; event++)
-        if (event_at(event)->begun && strchr("RUFGKMNQXHLT+", event_at(event)->kind))
+        if (event_at(event)->begun && strchr("RUFGK%MNQXHLT+", event_at(event)->kind))
             in_question |= 1ull << event;
     order_t order;
     memset(&order, 0, sizeof order);

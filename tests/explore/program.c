@@ -8,6 +8,7 @@
  *     M1 N1   set metadata of id 1; long ones  Q1   read them
  *     X1      set the weight of id 1           H1   heartbeat
  *     K1      select from name 1, with a picker that was made before the call
+ *     %1      the same by least connections
  *     S1      find id 1 and report a request   Z1   read its counters, and what is in flight
  *     O1      find id 1 and report a failure   I1   read its circuit breaker
  *     A1      take the turn to try id 1        Y1   reset its breaker
@@ -92,9 +93,9 @@ static uint8_t digit(const char **at)
 static bool parse_op(const char **at, ex_op_t *op)
 {
     *op = (ex_op_t){.kind = (uint8_t) * (*at)++};
-    if (!strchr("RUFGDKMNQXHSZBEVWCPLJTOIAY*?", op->kind))
+    if (!strchr("RUFGDK%MNQXHSZBEVWCPLJTOIAY*?", op->kind))
         return false;
-    if (strchr("DKVW", op->kind)) {
+    if (strchr("DK%VW", op->kind)) {
         op->name = digit(at);
     } else if (strchr("RUFGMNQXHSZBEOIAY", op->kind)) {
         op->id = digit(at);
@@ -486,11 +487,12 @@ static commy_status_t call(commy_mesh_t *mesh, const ex_op_t *op, uint32_t event
     }
 }
 
-/* In turn. */
 static commy_status_t do_select(commy_mesh_t *mesh, const ex_op_t *op, ex_event_t *out)
 {
     commy_target_t target = {0};
-    commy_status_t status = commy_service_select(mesh, ex_name_text(op->name), NULL, &target);
+    const commy_select_options_t how = {
+        .size = sizeof how, .policy = op->kind == '%' ? COMMY_POLICY_LEAST_CONNECTIONS : COMMY_POLICY_ROUND_ROBIN};
+    commy_status_t status = commy_service_select(mesh, ex_name_text(op->name), &how, &target);
     if (status == COMMY_STATUS_SUCCESS) {
         out->value = event_of_port(target.port, target.endpoint);
         out->detail = event_of_weight(target.weight);
@@ -524,7 +526,7 @@ static void run_select(uint32_t who, const ex_op_t *op, uint32_t event)
 void ex_program_run(uint32_t who, const ex_op_t *op, uint32_t event)
 {
     ex_event_t out = {0};
-    if (op->kind == 'K') {
+    if (op->kind == 'K' || op->kind == '%') {
         run_select(who, op, event);
         return;
     }

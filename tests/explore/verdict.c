@@ -111,7 +111,7 @@ static void check_codes(void)
             continue;
         bool fits = is->status == COMMY_STATUS_SUCCESS;
         fits |= is->status == COMMY_STATUS_EXISTS && is->kind == 'R';
-        fits |= is->status == COMMY_STATUS_NOT_FOUND && strchr("UFGKMNQXHSZBEOIAY", is->kind);
+        fits |= is->status == COMMY_STATUS_NOT_FOUND && strchr("UFGK%MNQXHSZBEOIAY", is->kind);
         fits |= is->status == COMMY_STATUS_BUSY && is->kind == 'A';
         fits |= is->status == COMMY_STATUS_CIRCUIT_OPEN && is->kind == 'K';
         fits |= is->status == COMMY_STATUS_FULL && (flags & EX_MAY_BE_FULL) && strchr("RMNSBO", is->kind);
@@ -188,14 +188,51 @@ static void check_walk(uint32_t event, uint64_t value, bool whole)
     }
 }
 
+/* What may have been in flight at an id at any instant of a selection, of requests that nobody ends. */
+static void bound_flight(uint32_t id, uint32_t event, uint32_t *least, uint32_t *most)
+{
+    const ex_event_t *selection = &ex_history.event[event];
+    *least = *most = 0;
+    for (uint32_t other = 0; other < EX_SCRATCH_EVENT; other++) {
+        const ex_event_t *is = &ex_history.event[other], *death = &ex_history.event[ex_death_event(is->who)];
+        if (is->kind != 'B' || is->id != id || !is->begun || (is->ended && is->status != COMMY_STATUS_SUCCESS) ||
+            (is->before >> event & 1) || (selection->before >> ex_death_event(is->who) & 1))
+            continue;
+        bool dies = death->begun && !(death->before >> event & 1);
+        ++*most;
+        *least += (selection->before >> other & 1) && !dies;
+    }
+}
+
+/* Of two instances that were there all the time, least connections does not select the one with more in flight. */
+static void check_least(uint32_t event)
+{
+    const ex_event_t *is = &ex_history.event[event];
+    uint32_t least, most, ignored;
+    bound_flight(ex_history.event[is->value].id, event, &least, &ignored);
+    for (uint32_t other = 0; other < EX_SCRATCH_EVENT; other++) {
+        const ex_event_t *another = &ex_history.event[other];
+        if (another->kind != 'R' || other == is->value || another->name != is->name || !(is->before >> other & 1) ||
+            another->status != COMMY_STATUS_SUCCESS || may_have_ended(other, event))
+            continue;
+        bound_flight(another->id, event, &ignored, &most);
+        if (least > most)
+            ex_blame("[%u] %%%u returned [%u] with %u requests in flight, and [%u] had %u", event, is->name,
+                     (uint32_t)is->value, least, other, most);
+    }
+}
+
 /* A selection is a walk of which one came, or none because there was none. */
 static void check_names(const ex_event_t *is, uint32_t event)
 {
-    bool selected = is->kind == 'K' && is->status == COMMY_STATUS_SUCCESS;
+    bool selected = strchr("K%", is->kind) && is->status == COMMY_STATUS_SUCCESS;
     if (is->ended && is->kind == 'D')
         check_walk(event, is->value, true);
-    else if (is->ended && is->kind == 'K')
-        check_walk(event, selected ? 1ull << is->value : 0, is->status == COMMY_STATUS_NOT_FOUND);
+    else if (is->ended && strchr("K%", is->kind))
+        check_walk(event, selected ? 1ull << is->value : 0,
+                   is->status != COMMY_STATUS_SUCCESS && is->status != COMMY_STATUS_CIRCUIT_OPEN);
+    if (is->ended && is->kind == '%' && selected && !ex_violation[0])
+        check_least(event);
 }
 
 /* An event that was read later is the same or a later one: where there is room for one, a writer that comes late gives up. */

@@ -25,8 +25,11 @@ TOOL = os.environ["COMMY_TOOL"]
 SHOWS = (["ls"], ["ls", "web"], ["get", "web-1"], ["stat"], ["stat", "web"], ["stat", "--id", "web-1"], ["nodes"],
          ["meshes"], ["check"], ["dump"], ["dump", "--records"], ["dump", "--check", "--records"],
          ["wait", "web", "--timeout", "1"], ["select", "web"], ["select", "web", "-n", "3", "--policy", "weighted"],
-         ["select", "web", "--client", "me"], ["select", "web", "--policy", "random"])
-CHANGES = (["set", "web-1", "--weight", "7"], ["set", "web-2", "--meta", "{}"], ["heartbeat", "lease"],
+         ["select", "web", "--client", "me"], ["select", "web", "--policy", "random"],
+         ["select", "web", "--policy", "least-connections", "--tag", "blue"],
+         ["select", "web", "--policy", "performance", "--version", "1", "--prefer-zone", "eu-1"])
+CHANGES = (["drain", "web-1", "--timeout", "60"], ["set", "web-1", "--enabled"],
+           ["set", "web-1", "--weight", "7"], ["set", "web-2", "--meta", "{}"], ["heartbeat", "lease"],
            ["unregister", "web-1"], ["reap"],
            ["register", "--detached", "--ttl", "60000", "--name", "web", "--id", "web-9", "--endpoint", "h", "--port",
             "1"])
@@ -52,7 +55,7 @@ def allowed(arguments):
     """Exit codes that a subcommand may answer with; see its help."""
     command = next((word for word in arguments if word in COMMANDS), None)
     codes = {0, 1, 2, 64}
-    if command == "wait":
+    if command in ("wait", "drain"):
         codes |= {124}
     if command in ("wait", "run") and b"--" in [os.fsencode(word) for word in arguments]:
         codes |= {3, 124, 125, 126, 127}  # 3: what the child of these cases ends with
@@ -117,8 +120,8 @@ def run(directory, arguments, seconds=1):
 
 
 COMMANDS = ("create", "rm", "meshes", "ls", "get", "select", "stat", "nodes", "register", "unregister", "heartbeat", "set",
-            "run", "wait", "watch", "dump", "reap", "check", "doctor", "help")
-OPTIONS = ("--policy", "--client", "--mesh", "--dir", "--json", "--help", "--version", "--capacity", "--group", "--mode", "--records", "--check",
+            "drain", "run", "wait", "watch", "dump", "reap", "check", "doctor", "help")
+OPTIONS = ("--prefer-zone", "--wait", "--enabled", "--draining", "--maintenance", "--policy", "--client", "--mesh", "--dir", "--json", "--help", "--version", "--capacity", "--group", "--mode", "--records", "--check",
            "--tag", "--zone", "--healthy", "--node", "--detached", "--force", "--weight", "--meta", "--health",
            "--admin", "--id", "-n", "--count", "--timeout", "--name", "--endpoint", "--port", "--ttl", "--usage", "-r",
            "-x", "--no-such-option", "--")

@@ -34,6 +34,7 @@ static const char *const names[CALLS] = {
     [CALL_GET] = "get",
     [CALL_METADATA] = "metadata",
     [CALL_SERVICE_STATS] = "service_stats",
+    [CALL_NAME_STATS] = "name_stats",
     [CALL_VIEW] = "view",
     [CALL_VIEW_TARGET] = "view_target",
     [CALL_VIEW_INFO] = "view_info",

@@ -19,6 +19,7 @@ typedef enum call {
     CALL_GET,
     CALL_METADATA,
     CALL_SERVICE_STATS,
+    CALL_NAME_STATS,
     CALL_VIEW,
     CALL_VIEW_TARGET,
     CALL_VIEW_INFO,

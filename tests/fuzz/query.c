@@ -239,16 +239,61 @@ static void discover(const commy_mesh_t *mesh, const fuzz_plan_t *plan, const ch
     free(out);
 }
 
+static bool has_tag(const commy_service_info_t *info, const char *tag)
+{
+    bool has = false;
+    for (uint32_t i = 0; i < info->tag_count && i < COMMY_LIMIT_TAGS; i++)
+        has |= strcmp(info->tags[i], tag) == 0;
+    return has;
+}
+
+/* What was selected has what was asked for, as long as nothing moves. */
+static void judge_filter(commy_mesh_t *mesh, const fuzz_plan_t *plan, const char *name,
+                         const commy_select_options_t *options, const commy_target_t *target)
+{
+    commy_iterator_t iterator;
+    commy_view_t view;
+    commy_service_info_t info;
+    if (plan->moves || CALL(CALL_ITERATE_NAME, commy_iterate_name(mesh, name, &iterator)) != COMMY_STATUS_SUCCESS)
+        return;
+    while (commy_iterate_next(mesh, &iterator, &view))
+        if (view.reference == target->reference && commy_view_info(mesh, &view, &info) == COMMY_STATUS_SUCCESS &&
+            ((options->tag && !has_tag(&info, options->tag)) ||
+             (options->version && strcmp(info.version, options->version) != 0) ||
+             (options->zone && !options->flags && strcmp(info.zone, options->zone) != 0)))
+            fuzz_broken("one was selected that does not fit");
+}
+
+/* Narrowed down to what some have (seed.c), and nobody. */
+static void ask_filtered(commy_mesh_t *mesh, const fuzz_plan_t *plan, const char *name)
+{
+    static const char *const tags[] = {NULL, "blue", "red"}, *const versions[] = {NULL, "1.2.3", "4"},
+                             *const zones[] = {NULL, "north", "south"};
+    uint64_t chance = plan->chance;
+    for (int i = 0; i < 3; i++, chance = chance * 6364136223846793005u + 1442695040888963407u) {
+        const char *zone = zones[(chance >> 40) % 3];
+        const commy_select_options_t options = {.size = sizeof options,
+                                                .flags = zone && (chance >> 50) % 2 ? COMMY_SELECT_PREFER_ZONE : 0,
+                                                .policy = (int32_t)((chance >> 56) % 5),
+                                                .tag = tags[(chance >> 20) % 3],
+                                                .version = versions[(chance >> 30) % 3],
+                                                .zone = zone};
+        commy_target_t target;
+        memset(&target, 0xff, sizeof target);
+        if (CALL(CALL_SELECT, commy_service_select(mesh, name, &options, &target)) != COMMY_STATUS_SUCCESS)
+            continue;
+        judge_target(&target);
+        judge_filter(mesh, plan, name, &options, &target);
+    }
+}
+
 /* Twice by each policy: from a picker that is made, and from one that is there. Hashing makes a table of thousands of places,
  * and is asked for less often. */
 static void ask_select(commy_mesh_t *mesh, const fuzz_plan_t *plan, const char *name)
 {
-    static const int32_t policies[] = {COMMY_POLICY_ROUND_ROBIN, COMMY_POLICY_WEIGHTED_ROUND_ROBIN, COMMY_POLICY_RANDOM,
-                                       COMMY_POLICY_CONSISTENT_HASH};
-    size_t some = plan->chance % 8 == 0 ? 4 : 3;
-    for (size_t i = 0; i < 2 * some; i++) {
-        const commy_select_options_t options = {
-            .size = sizeof options, .policy = policies[i / 2], .client_id = fuzz_ids[i]};
+    const int32_t policies = COMMY_POLICY_CONSISTENT_HASH + (plan->chance % 8 == 0);
+    for (int32_t i = 0; i < 2 * policies; i++) {
+        const commy_select_options_t options = {.size = sizeof options, .policy = i / 2, .client_id = fuzz_ids[i / 2]};
         commy_target_t target;
         memset(&target, 0xff, sizeof target);
         if (CALL(CALL_SELECT, commy_service_select(mesh, name, &options, &target)) != COMMY_STATUS_SUCCESS)
@@ -256,8 +301,8 @@ static void ask_select(commy_mesh_t *mesh, const fuzz_plan_t *plan, const char *
         judge_target(&target);
         if (target.status != COMMY_HEALTH_HEALTHY && target.status != COMMY_HEALTH_DEGRADED)
             fuzz_broken("one of status %d was selected", (int)target.status);
-        if (target.weight == 0 &&
-            (options.policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN || options.policy == COMMY_POLICY_RANDOM))
+        if (target.weight == 0 && options.policy != COMMY_POLICY_ROUND_ROBIN &&
+            options.policy != COMMY_POLICY_CONSISTENT_HASH)
             fuzz_broken("one of weight 0 was selected by weight");
     }
 }
@@ -267,6 +312,9 @@ static void ask_name(commy_mesh_t *mesh, const fuzz_plan_t *plan, const char *na
     commy_iterator_t iterator;
     size_t count;
     ask_select(mesh, plan, name);
+    ask_filtered(mesh, plan, name);
+    commy_service_stats_t stats;
+    CALL(CALL_NAME_STATS, commy_name_stats(mesh, name, &stats));
     uint64_t ns = 0;
     commy_status_t timed = CALL(CALL_LATENCY, commy_name_latency(mesh, name, 0.5, &ns));
     judge_latency(timed, ns);

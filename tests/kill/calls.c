@@ -154,6 +154,17 @@ RUN(run_select)
     const commy_select_options_t options = {.size = sizeof options, .policy = COMMY_POLICY_WEIGHTED_ROUND_ROBIN};
     return commy_service_select(*mesh, call->config->service_name, &options, &target);
 }
+/* The same, where two are compared. */
+RUN(run_select_least)
+{
+    (void)reference;
+    commy_target_t target;
+    const commy_select_options_t options = {.size = sizeof options,
+                                            .flags = COMMY_SELECT_PREFER_ZONE,
+                                            .policy = COMMY_POLICY_LEAST_CONNECTIONS,
+                                            .zone = "north"};
+    return commy_service_select(*mesh, call->config->service_name, &options, &target);
+}
 RUN(run_begin_request)
 {
     uint64_t token = 0;
@@ -359,6 +370,7 @@ const call_t calls[] = {
     {"select, tries", CHANGES | WANT_STATS | WANT_OPEN, &with_lease, run_select, judge_select},
     {"reset breaker", CHANGES | WANT_STATS | WANT_OPEN | CALL_CLOSES, &with_lease, run_reset, judge_reset},
     {"configure breakers", CHANGES | WANT_STATS | WANT_OPEN, &with_lease, run_configure, NULL},
+    {"select, least", CHANGES | WANT_STATS, &with_lease, run_select_least, judge_select},
 };
 const size_t calls_count = sizeof calls / sizeof calls[0];
 

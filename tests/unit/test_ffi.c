@@ -103,12 +103,15 @@ CALL(call_find_many, commy_find_many(h, ids, 1, &target, codes))
 CALL(call_metadata, commy_get_service_metadata(h, "a-1", text, sizeof(text), &count))
 CALL(call_update, commy_update_service_metadata(h, "a-1", "{}"))
 CALL(call_weight, commy_set_service_weight(h, "a-1", 5))
+CALL(call_health, commy_set_health(h, "a-1", COMMY_HEALTH_DEGRADED))
+CALL(call_admin, commy_set_admin(h, "a-1", COMMY_ADMIN_ENABLED))
 CALL(call_heartbeat, commy_heartbeat(h, "a-1"))
 CALL(call_report_by_id, commy_report_service_performance(h, "a-1", 3, 1))
 CALL(call_report, commy_report(h, target.reference, 3000, 1))
 CALL(call_wait, commy_wait(h, NULL, 0, 0, &version))
 CALL(call_configure, commy_configure_load_balancer(h, &balancer))
 CALL(call_select, commy_select_service(h, "a", "me", &target))
+CALL(call_balancer_stats, commy_get_load_balancer_stats(h, "a", NULL, NULL, NULL, NULL))
 CALL(call_unregister, commy_unregister_service(h, "a-1"))
 CALL(call_start, commy_start_mesh(h))
 CALL(call_stop, commy_stop_mesh(h))
@@ -135,12 +138,15 @@ static const struct {
     {"update_service_metadata", call_update, true, false},
     {"get_service_metadata", call_metadata, true, false},
     {"set_service_weight", call_weight, true, false},
+    {"set_health", call_health, true, false},
+    {"set_admin", call_admin, true, false},
     {"heartbeat", call_heartbeat, true, false},
     {"report_service_performance", call_report_by_id, true, false},
     {"report", call_report, true, false},
     {"wait", call_wait, true, false},
     {"configure_load_balancer", call_configure, false, false},
     {"select_service", call_select, true, false},
+    {"get_load_balancer_stats", call_balancer_stats, true, false},
     {"unregister_service", call_unregister, true, false},
     {"start_mesh", call_start, false, false},
     {"stop_mesh", call_stop, false, false},
@@ -232,6 +238,11 @@ Test(ffi, null_pointers_are_invalid_parameters)
         commy_get_service_metadata(h, "a-1", NULL, sizeof(text), &count),
         commy_update_service_metadata(h, NULL, "{}"),
         commy_set_service_weight(h, NULL, 1),
+        commy_set_health(h, NULL, 1),
+        commy_set_health(h, "a-1", 4),
+        commy_set_admin(h, NULL, 1),
+        commy_set_admin(h, "a-1", 3),
+        commy_get_load_balancer_stats(h, NULL, NULL, NULL, NULL, NULL),
         commy_heartbeat(h, NULL),
         commy_report_service_performance(h, NULL, 1, 1),
         commy_wait(h, NULL, 0, 0, NULL),
@@ -271,8 +282,6 @@ Test(ffi, selecting_follows_what_the_handle_was_configured_to)
     other = target.reference;
     cr_assert_eq(one, other);
     const commy_load_balancer_config_t refused[] = {
-        {.algorithm = COMMY_POLICY_LEAST_CONNECTIONS},
-        {.algorithm = COMMY_POLICY_PERFORMANCE},
         {.algorithm = -1},
         {.algorithm = 6},
         {.enable_circuit_breaker = 2, .circuit_breaker_threshold = 1, .circuit_breaker_timeout_ms = 1},
@@ -334,6 +343,36 @@ Test(ffi, breakers_are_the_meshs_and_a_handle_switches_off_what_it_switched_on)
     cr_assert_eq(commy_configure_load_balancer(h, &on), 0, "may be done while stopped");
     cr_assert_eq(commy_select_service(other, "a", NULL, &target), COMMY_STATUS_CIRCUIT_OPEN, "and is the mesh's");
     cr_assert_eq(commy_reset_circuit_breaker(h, "a-1"), COMMY_STATUS_NOT_RUNNING);
+}
+
+Test(ffi, what_came_of_a_name_is_the_sum_of_its_instances)
+{
+    commy_handle_t h = open_one();
+    uint64_t total = 7, successful = 7, failed = 7;
+    double average = 7;
+    add(h, "a", "a-1");
+    add(h, "a", "a-2");
+    add(h, "b", "b-1");
+    cr_assert_eq(commy_get_load_balancer_stats(h, "a", &total, &successful, &failed, &average), 0);
+    cr_assert(total == 0 && successful == 0 && failed == 0 && average == 0.0);
+    cr_assert_eq(commy_report_service_performance(h, "a-1", 10, 1), 0);
+    cr_assert_eq(commy_report_service_performance(h, "a-1", 20, 0), 0);
+    cr_assert_eq(commy_report_service_performance(h, "a-2", 60, 1), 0);
+    cr_assert_eq(commy_report_service_performance(h, "b-1", 1000, 1), 0);
+    cr_assert_eq(commy_get_load_balancer_stats(h, "a", &total, &successful, &failed, &average), 0);
+    cr_assert(total == 3 && successful == 2 && failed == 1);
+    cr_assert_float_eq(average, 30.0, 1e-9);
+    cr_assert_eq(commy_set_health(h, "a-1", COMMY_HEALTH_UNHEALTHY), 0);
+    cr_assert_eq(commy_set_admin(h, "a-2", COMMY_ADMIN_DRAINING), 0);
+    cr_assert_eq(commy_select_service(h, "a", NULL, &target), COMMY_STATUS_NO_HEALTHY);
+    cr_assert_eq(commy_get_load_balancer_stats(h, "a", &total, NULL, NULL, NULL), 0, "whatever may be selected");
+    cr_assert_eq(total, 3);
+    cr_assert_eq(commy_unregister_service(h, "a-1"), 0);
+    cr_assert_eq(commy_get_load_balancer_stats(h, "a", &total, NULL, NULL, &average), 0);
+    cr_assert(total == 1);
+    cr_assert_float_eq(average, 60.0, 1e-9);
+    cr_assert_eq(commy_get_load_balancer_stats(h, "c", &total, NULL, NULL, NULL), COMMY_STATUS_NOT_FOUND);
+    cr_assert_eq(total, 1, "left alone");
 }
 
 /* ------------------------------------------------------------------- opening */

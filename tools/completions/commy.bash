@@ -33,14 +33,15 @@ _commy_options() {
     create) echo '--capacity --group --mode' ;;
     rm) echo '--force' ;;
     ls) echo '--tag --zone --version --healthy --node' ;;
-    select) echo '--policy --client -n --count' ;;
+    select) echo '--policy --client --tag --version --zone --prefer-zone -n --count' ;;
     breaker) echo '--reset --on --off --failures --percent --minimum --window --most --open --longest' ;;
     stat) echo '--id' ;;
     timeline) echo '-f --follow --since --id --name' ;;
     top) echo '--interval --once' ;;
     register) echo "$service --detached" ;;
     run) echo "$service" ;;
-    set) echo '--weight --meta --health --admin' ;;
+    set) echo '--weight --meta --health --admin --enabled --draining --maintenance' ;;
+    drain) echo '--wait --timeout' ;;
     wait) echo '-n --count --healthy --timeout' ;;
     dump) echo '--records --check' ;;
     bench) echo '--services --seconds' ;;
@@ -59,9 +60,9 @@ _commy_value() {
     --group) mapfile -t COMPREPLY < <(compgen -g -- "$cur") ;;
     --mode) mapfile -t COMPREPLY < <(compgen -W '0600 0640 0660' -- "$cur") ;;
     --health) mapfile -t COMPREPLY < <(compgen -W 'unknown healthy unhealthy degraded' -- "$cur") ;;
-    --policy) mapfile -t COMPREPLY < <(compgen -W 'round-robin weighted random hash' -- "$cur") ;;
+    --policy) mapfile -t COMPREPLY < <(compgen -W 'round-robin least-connections weighted performance random hash' -- "$cur") ;;
     --admin) mapfile -t COMPREPLY < <(compgen -W 'enabled draining maintenance' -- "$cur") ;;
-    --capacity | --endpoint | --port | --weight | --zone | --tag | --meta | --ttl | --timeout | --count | -n | --client | --services | --seconds | --since | --interval) ;;
+    --capacity | --endpoint | --port | --weight | --zone | --prefer-zone | --tag | --meta | --ttl | --timeout | --count | -n | --client | --services | --seconds | --since | --interval) ;;
     --failures | --percent | --minimum | --window | --most | --open | --longest) ;;
     --version) [[ -n $command ]] ;;
     *) return 1 ;;
@@ -72,7 +73,7 @@ _commy_value() {
 _commy() {
     local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' word
     local -a _commy_where=()
-    local commands='create rm meshes ls get select breaker stat nodes register unregister heartbeat set run wait watch dump'
+    local commands='create rm meshes ls get select breaker stat nodes register unregister heartbeat set drain run wait watch dump'
     commands+=' timeline top reap check doctor bench help'
     local i
     COMPREPLY=()
@@ -119,7 +120,7 @@ _commy() {
     case $command in
     '' | help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;
     rm | create) _commy_offer < <(_commy_meshes) ;;
-    get | unregister | heartbeat | set | breaker) _commy_offer < <(_commy_ids) ;;
+    get | unregister | heartbeat | set | drain | breaker) _commy_offer < <(_commy_ids) ;;
     ls | select | stat | wait | watch) _commy_offer < <(_commy_names) ;;
     dump) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     esac

@@ -1,6 +1,6 @@
 # fish completion for commy(1). Silent about everything that goes wrong: no mesh, no permission, no commy.
 
-set -l commands create rm meshes ls get select breaker stat nodes register unregister heartbeat set run wait watch timeline top \
+set -l commands create rm meshes ls get select breaker stat nodes register unregister heartbeat set drain run wait watch timeline top \
     dump reap check doctor bench help
 
 # The --mesh and --dir of the command line so far.
@@ -63,6 +63,7 @@ complete -c commy -n "not __fish_seen_subcommand_from $commands" -a register -d 
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a unregister -d 'Unregister a service'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a heartbeat -d 'Renew a service\'s lease'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a set -d 'Change a service'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a drain -d 'Take a service out of selection'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a run -d 'Run a program and register it'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a wait -d 'Wait until instances are up'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a watch -d 'Print changes as they happen'
@@ -97,10 +98,10 @@ complete -c commy -n '__fish_seen_subcommand_from timeline' -l id -x -a '(__comm
 complete -c commy -n '__fish_seen_subcommand_from timeline' -l name -x -a '(__commy_names)' -d 'Only of this name'
 complete -c commy -n '__fish_seen_subcommand_from top' -l interval -x -d 'Milliseconds between two looks'
 complete -c commy -n '__fish_seen_subcommand_from top' -l once -d 'Print once'
-complete -c commy -n '__fish_seen_subcommand_from select' -l policy -x -a 'round-robin weighted random hash' -d 'How'
+complete -c commy -n '__fish_seen_subcommand_from select' -l policy -x -a 'round-robin least-connections weighted performance random hash' -d 'How'
 complete -c commy -n '__fish_seen_subcommand_from select' -l client -x -d 'Whom it is for'
 complete -c commy -n '__fish_seen_subcommand_from select' -s n -l count -x -d 'Select so often'
-complete -c commy -n '__fish_seen_subcommand_from get unregister heartbeat set breaker' -a '(__commy_ids)'
+complete -c commy -n '__fish_seen_subcommand_from get unregister heartbeat set drain breaker' -a '(__commy_ids)'
 complete -c commy -n '__fish_seen_subcommand_from breaker' -l reset -d 'Close it'
 complete -c commy -n '__fish_seen_subcommand_from breaker' -l on -d 'Have breakers in the mesh'
 complete -c commy -n '__fish_seen_subcommand_from breaker' -l off -d 'Have none'
@@ -115,14 +116,19 @@ complete -c commy -n '__fish_seen_subcommand_from dump' -F
 complete -c commy -n '__fish_seen_subcommand_from dump' -s r -l records -d 'Also every record in use'
 complete -c commy -n '__fish_seen_subcommand_from dump' -l check -d 'Also audit'
 
-complete -c commy -n '__fish_seen_subcommand_from ls' -l tag -x -d 'Only with this tag'
-complete -c commy -n '__fish_seen_subcommand_from ls' -l zone -x -d 'Only of this zone'
-complete -c commy -n '__fish_seen_subcommand_from ls' -l version -x -d 'Only of this version'
+complete -c commy -n '__fish_seen_subcommand_from ls select' -l tag -x -d 'Only with this tag'
+complete -c commy -n '__fish_seen_subcommand_from ls select' -l zone -x -d 'Only of this zone'
+complete -c commy -n '__fish_seen_subcommand_from ls select' -l version -x -d 'Only of this version'
 complete -c commy -n '__fish_seen_subcommand_from ls' -l node -x -a '(__commy_nodes)' -d 'Only of this participant'
 complete -c commy -n '__fish_seen_subcommand_from ls wait' -l healthy -d 'Only healthy and degraded ones'
 complete -c commy -n '__fish_seen_subcommand_from stat' -l id -x -a '(__commy_ids)' -d 'Only this service'
 complete -c commy -n '__fish_seen_subcommand_from wait' -s n -l count -x -d 'So many instances'
-complete -c commy -n '__fish_seen_subcommand_from wait' -l timeout -x -d 'Give up after milliseconds'
+complete -c commy -n '__fish_seen_subcommand_from select' -l prefer-zone -x -d 'Preferably of this zone'
+complete -c commy -n '__fish_seen_subcommand_from drain' -l wait -d 'Until its requests are done'
+complete -c commy -n '__fish_seen_subcommand_from set' -l enabled -d 'May be selected'
+complete -c commy -n '__fish_seen_subcommand_from set' -l draining -d 'Gets no new requests'
+complete -c commy -n '__fish_seen_subcommand_from set' -l maintenance -d 'Out of service'
+complete -c commy -n '__fish_seen_subcommand_from drain wait' -l timeout -x -d 'Give up after milliseconds'
 
 complete -c commy -n '__fish_seen_subcommand_from set register run' -l weight -x -d 'Share of the load'
 complete -c commy -n '__fish_seen_subcommand_from set register run' -l meta -x -d 'Metadata (JSON)'
