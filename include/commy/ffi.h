@@ -127,6 +127,36 @@ COMMY_API int32_t commy_select_service(commy_handle_t h, const char *name, const
 COMMY_API int32_t commy_wait(commy_handle_t h, const char *name, uint64_t version, int32_t timeout_ms,
                              uint64_t *new_version);
 
+/* ---------------------------------------------------------------- watching */
+
+/*
+ * A watch: commy_wait() with a memory of its own, an interrupt and a descriptor (commy_watcher_create() and its like). It
+ * belongs to the handle it was opened with: while that is stopped its calls fail with code 12, and once it was destroyed,
+ * with 3; the descriptor is readable then. In both cases the watch still has to be closed.
+ *
+ * name:  whose instances to watch; null: the whole mesh.
+ * watch: receives its number, which is never 0, never used again within a process, and no handle's; 0 on failure.
+ *
+ * Errors: NO_HANDLE, NOT_RUNNING, INVALID, NO_MEMORY, LIMIT (1,024 watches of this process).
+ */
+COMMY_API int32_t commy_watch_open(commy_handle_t h, const char *name, uint64_t *watch);
+
+/* A descriptor that is readable when something changed since the last commy_watch_wait(), or a negated code
+ * (commy_watcher_fd()). Not to be closed, nor read from: commy_watch_wait() with a timeout of 0 makes it unreadable. */
+COMMY_API int32_t commy_watch_fd(uint64_t watch);
+
+/* Waits for a change since the last call; the first returns at once (commy_watcher_wait()). version may be null. Errors
+ * besides: INTERRUPTED when the watch is closed, NOT_RUNNING when its handle is stopped or destroyed, during the wait. */
+COMMY_API int32_t commy_watch_wait(uint64_t watch, int32_t timeout_ms, uint64_t *version);
+
+/* Ends the waits that are under way with INTERRUPTED, or the next one (commy_watcher_wake()); works while the handle is
+ * stopped, too. */
+COMMY_API int32_t commy_watch_wake(uint64_t watch);
+
+/* Closes a watch and its descriptor. Waits for its calls in other threads, which end at once. Errors: NO_HANDLE; FORKED (in
+ * a forked child: the number is out of use all the same). */
+COMMY_API int32_t commy_watch_close(uint64_t watch);
+
 #ifdef __cplusplus
 }
 #endif

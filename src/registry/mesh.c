@@ -159,6 +159,8 @@ void commy_mesh_detach(commy_mesh_t **mesh)
     } else {
         commy_mesh_leave(gone);
     }
+    if (gone->lookout)
+        gone->lookout->end(gone->lookout);
     if (gone->pickers)
         gone->pickers->end(gone->pickers);
     cmy_region_unmap(&gone->region);
