@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include "base/futex.h"
+#include "base/log.h"
 #include "life/sign.h"
+#include "mesh/events.h"
 
 #define STACK_BYTES (256u * 1024)
 #define DESERTED_NS 1000000000ull /* how often to ask whether the program has ended */
@@ -66,6 +68,8 @@ static void end(cmy_annex_t *annex)
         pthread_mutex_unlock(&lookout->running);
         feed_all(lookout);
     }
+    cmy_events_end(lookout->events, !cmy_fork_same(lookout->generation));
+    lookout->events = NULL;
     cmy_lookout_let_go(lookout);
 }
 
@@ -97,9 +101,13 @@ void cmy_lookout_ring(cmy_lookout_t *lookout)
 
 void cmy_lookout_alarm(commy_mesh_t *mesh)
 {
-    cmy_annex_t *there = cmy_rcu_load(&mesh->lookout);
-    if (there)
-        feed_all((cmy_lookout_t *)there);
+    cmy_lookout_t *lookout = (cmy_lookout_t *)cmy_rcu_load(&mesh->lookout);
+    if (!lookout)
+        return;
+    feed_all(lookout);
+    cmy_events_t *events = cmy_rcu_load(&lookout->events);
+    if (events)
+        cmy_events_ring(events);
 }
 
 /* ---------------------------------------------------------------- looking */
@@ -178,6 +186,9 @@ static void look(cmy_lookout_t *lookout, const commy_mesh_t *mesh, rest_t *rest)
         if (atomic_load(&watcher->feed) >= 0 && !atomic_load(&watcher->fed) && due(mesh, watcher, rest))
             cmy_watcher_feed(watcher);
     pthread_mutex_unlock(&lookout->list);
+    cmy_events_t *events = cmy_rcu_load(&lookout->events);
+    if (events && cmy_events_look(events, mesh, &rest->until_ns))
+        rest_on_all(rest);
 }
 
 static void *run(void *argument)
@@ -192,6 +203,8 @@ static void *run(void *argument)
         if (atomic_load(&lookout->stop))
             return NULL;
         if (!cmy_region_is_usable(mesh->region)) {
+            cmy_log(CMY_LOG_WARNING, "mesh %s of %s was removed: detach, and attach to the one made after it",
+                    mesh->region->mesh, mesh->region->dir);
             feed_all(lookout); /* and whoever comes from now on sees it for himself */
             return NULL;
         }

@@ -40,6 +40,8 @@
 #include "base/fork.h"
 #include "registry/mesh.h"
 
+typedef struct cmy_events cmy_events_t; /* events.h */
+
 typedef struct cmy_lookout {
     cmy_annex_t annex;
     uint64_t generation;      /* of the process that made it */
@@ -53,6 +55,7 @@ typedef struct cmy_lookout {
     uint32_t users;        /* that need the thread */
     _Atomic uint32_t bell; /* rung when the thread has to look again */
     _Atomic uint32_t stop;
+    cmy_events_t *events; /* read with cmy_rcu_load(); null before the first callback */
 } cmy_lookout_t;
 
 /* What is watched: constant. */

@@ -108,6 +108,9 @@ CALL(call_report_by_id, commy_report_service_performance(h, "a-1", 3, 1))
 CALL(call_report, commy_report(h, target.reference, 3000, 1))
 CALL(call_wait, commy_wait(h, NULL, 0, 0, &version))
 CALL(call_watch_open, commy_watch_open(h, "a", &watch))
+CALL(call_on_service, commy_set_service_callback(h, NULL, NULL))
+CALL(call_on_health, commy_set_health_callback(h, NULL, NULL))
+CALL(call_dispatch, commy_dispatch(h, 0))
 CALL(call_configure, commy_configure_load_balancer(h, &balancer))
 CALL(call_select, commy_select_service(h, "a", "me", &target))
 CALL(call_unregister, commy_unregister_service(h, "a-1"))
@@ -141,6 +144,9 @@ static const struct {
     {"report", call_report, true, false},
     {"wait", call_wait, true, false},
     {"watch_open", call_watch_open, true, false},
+    {"set_service_callback", call_on_service, true, false},
+    {"set_health_callback", call_on_health, true, false},
+    {"dispatch", call_dispatch, true, true},
     {"configure_load_balancer", call_configure, false, false},
     {"select_service", call_select, true, false},
     {"unregister_service", call_unregister, true, false},

@@ -1,0 +1,93 @@
+/*
+ * Events on their way to a program's callbacks.
+ *
+ *     lookout: walk over the region --difference to `sightings`--> ring --take--> dispatch, on the program's thread
+ *
+ * a. The lookout is the only producer; takers take turns under `turn`, which they need for the listener anyway. So the ring is
+ *    ConcurrencyKit's for one producer and one consumer, wait-free on the lookout's side: a program that does not dispatch,
+ *    or is stopped inside, delays nothing.
+ * b. A sighting is advanced only when the event that tells of it is in the ring. Where the ring is full the walk ends, `full`
+ *    is set, and the rest of the difference is told once half of the ring is empty, as it is then: what came and went
+ *    meanwhile is never told, the last state always is.
+ * c. Setting a callback starts an epoch of its own: services that are there come as registered, and events of an earlier
+ *    epoch are dropped when they are taken.
+ * d. No lock is held, and nothing of the handle, while a callback runs: it may do whatever any thread may.
+ *
+ * Sightings belong to the lookout's thread. Order of locks: setting; turn. The lookout takes `turn` only, and only to read
+ * the listeners; starting and ending its thread is under `setting`, which it never takes.
+ *
+ * `full`: set by the lookout, which then looks at the ring again; cleared by whoever finds the ring half empty, with a ring
+ * of the lookout's bell. Both are seq_cst: either the lookout sees the room, or the taker sees `full`.
+ */
+#ifndef CMY_MESH_EVENTS_H
+#define CMY_MESH_EVENTS_H
+
+#include <ck_ring.h>
+
+#include "mesh/lookout.h"
+
+typedef enum cmy_listener_kind { CMY_FOR_SERVICES, CMY_FOR_HEALTH, CMY_LISTENERS } cmy_listener_kind_t;
+
+typedef struct cmy_listener {
+    void (*call)(void); /* of a type that only the room above knows; null: none */
+    void *user;
+    uint32_t epoch;
+} cmy_listener_t;
+
+/* What happened to a service: for CMY_FOR_SERVICES `now` says what (1 registered, 2 gone, 3 changed), for CMY_FOR_HEALTH
+ * both are a commy_health_t. */
+typedef struct cmy_event {
+    cmy_listener_kind_t kind;
+    uint32_t epoch;
+    int32_t before, now;
+    char name[COMMY_LIMIT_NAME_BYTES + 1], id[COMMY_LIMIT_ID_BYTES + 1];
+} cmy_event_t;
+
+#define CMY_EVENTS 1024u /* places in the ring, one of which stays empty */
+
+typedef struct cmy_sighting cmy_sighting_t;
+
+struct cmy_events {
+    cmy_lookout_t *lookout;
+    pthread_mutex_t setting, turn;
+    cmy_listener_t listener[CMY_LISTENERS]; /* under turn */
+    bool uses_thread;                       /* under setting */
+    _Atomic bool full;
+    _Atomic uint32_t sent;    /* counted up before an event is put in: its reader has acquired what it holds */
+    _Atomic uint32_t arrived; /* the same after: futex of those who wait for one */
+    _Atomic uint32_t sleepers;
+    ck_ring_t ring;
+    ck_ring_buffer_t place[CMY_EVENTS];
+
+    /* The lookout's thread's. */
+    cmy_sighting_t *sighting; /* by record */
+    uint32_t sightings;
+    uint32_t epoch[CMY_LISTENERS]; /* that the sightings are of */
+    uint64_t version;              /* of everything, at the last whole walk; 0: there is more to tell */
+    uint64_t walk_at_ns;
+};
+
+/* The handle's, made by the first who asks. Null: no memory. */
+cmy_events_t *cmy_events_of(commy_mesh_t *mesh);
+
+/* With the lookout, whose thread has ended. forked: in a child, where the thread may have been in the middle of something. */
+void cmy_events_end(cmy_events_t *events, bool forked);
+
+/* Sets a listener. call: null: none. Errors: LIMIT (the lookout's thread), and then nothing was set. */
+commy_status_t cmy_events_set(cmy_events_t *events, cmy_listener_kind_t kind, void (*call)(void), void *user);
+
+/* Takes the next event and copies who is to be told. False: there is none. */
+bool cmy_events_take(cmy_events_t *events, cmy_event_t *event, cmy_listener_t *listener);
+
+/* Sleeps until an event arrives that came after `heard` was read from `arrived`, or somebody rings, or for slice_ms. */
+void cmy_events_await(cmy_events_t *events, uint32_t heard, int slice_ms);
+void cmy_events_ring(cmy_events_t *events);
+
+/* On the lookout's thread: walks if there is reason to, and puts what is new into the ring. Returns whether it is to be
+ * woken by whatever changes; *until_ns is lowered to when it wants to walk again. */
+bool cmy_events_look(cmy_events_t *events, const commy_mesh_t *mesh, uint64_t *until_ns);
+
+/* Puts an event in; false where there is no room, or no memory. */
+bool cmy_events_put(cmy_events_t *events, const cmy_event_t *event);
+
+#endif /* CMY_MESH_EVENTS_H */
