@@ -16,7 +16,7 @@
 #include "ffi/watch.h"
 
 #include <stdlib.h>
-#include <string.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "base/futex.h"

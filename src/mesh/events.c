@@ -30,21 +30,21 @@ cmy_events_t *cmy_events_of(commy_mesh_t *mesh)
 
 /* ------------------------------------------------------------------- ring */
 
-static uint32_t waiting(const cmy_events_t *events)
+uint32_t cmy_events_waiting(const cmy_events_t *events)
 {
-    return ck_ring_size(&events->ring);
+    return atomic_load(&events->sent) - atomic_load(&events->taken);
 }
 
 bool cmy_events_put(cmy_events_t *events, const cmy_event_t *event)
 {
-    if (waiting(events) == CMY_EVENTS - 1)
+    if (cmy_events_waiting(events) == CMY_EVENTS - 1)
         return false;
     cmy_event_t *copy = malloc(sizeof *copy);
     if (!copy)
         return false;
     *copy = *event;
-    atomic_fetch_add(&events->sent, 1);
     ck_ring_enqueue_spsc(&events->ring, events->place, copy); /* there is room: nobody else puts anything in */
+    atomic_fetch_add(&events->sent, 1);
     atomic_fetch_add(&events->arrived, 1);
     if (atomic_load(&events->sleepers) != 0)
         syscall(SYS_futex, &events->arrived, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
@@ -55,9 +55,10 @@ bool cmy_events_put(cmy_events_t *events, const cmy_event_t *event)
 static cmy_event_t *take_one(cmy_events_t *events)
 {
     cmy_event_t *event = NULL;
-    if (!ck_ring_dequeue_spsc(&events->ring, events->place, &event))
+    if (cmy_events_waiting(events) == 0)
         return NULL;
-    (void)atomic_load(&events->sent);
+    ck_ring_dequeue_spsc(&events->ring, events->place, &event);
+    atomic_fetch_add(&events->taken, 1);
     return event;
 }
 
@@ -71,7 +72,7 @@ bool cmy_events_take(cmy_events_t *events, cmy_event_t *event, cmy_listener_t *l
         found = listener->call && listener->epoch == event->epoch;
     }
     pthread_mutex_unlock(&events->turn);
-    if (waiting(events) <= CMY_EVENTS / 2 && atomic_exchange(&events->full, false))
+    if (cmy_events_waiting(events) <= CMY_EVENTS / 2 && atomic_exchange(&events->full, false))
         cmy_lookout_ring(events->lookout);
     return found;
 }

@@ -53,8 +53,10 @@ struct cmy_events {
     cmy_listener_t listener[CMY_LISTENERS]; /* under turn */
     bool uses_thread;                       /* under setting */
     _Atomic bool full;
-    _Atomic uint32_t sent;    /* counted up before an event is put in: its reader has acquired what it holds */
-    _Atomic uint32_t arrived; /* the same after: futex of those who wait for one */
+    /* Counted up after an event was put in, and after one was taken out. They say what the ring's own numbers say, which
+     * are assembly to the compiler, in a way that the thread sanitizer understands. */
+    _Atomic uint32_t sent, taken;
+    _Atomic uint32_t arrived; /* futex of those who wait for an event; also rung */
     _Atomic uint32_t sleepers;
     ck_ring_t ring;
     ck_ring_buffer_t place[CMY_EVENTS];
@@ -86,6 +88,9 @@ void cmy_events_ring(cmy_events_t *events);
 /* On the lookout's thread: walks if there is reason to, and puts what is new into the ring. Returns whether it is to be
  * woken by whatever changes; *until_ns is lowered to when it wants to walk again. */
 bool cmy_events_look(cmy_events_t *events, const commy_mesh_t *mesh, uint64_t *until_ns);
+
+/* Events in the ring. */
+uint32_t cmy_events_waiting(const cmy_events_t *events);
 
 /* Puts an event in; false where there is no room, or no memory. */
 bool cmy_events_put(cmy_events_t *events, const cmy_event_t *event);

@@ -203,12 +203,12 @@ static bool listen(cmy_events_t *events, ears_t *ears)
 /* The walk ended early. Whether there is room by now, so that nobody will say so. */
 static bool room_by_now(cmy_events_t *events)
 {
-    if (ck_ring_size(&events->ring) < CMY_EVENTS / 2)
+    if (cmy_events_waiting(events) < CMY_EVENTS / 2)
         return true; /* it was memory that lacked */
     cmy_log(CMY_LOG_WARNING, "%u events wait: what changes before commy_dispatch() runs is told in its last state only",
             CMY_EVENTS - 1);
     atomic_store(&events->full, true);
-    return ck_ring_size(&events->ring) <= CMY_EVENTS / 2 && atomic_exchange(&events->full, false);
+    return cmy_events_waiting(events) <= CMY_EVENTS / 2 && atomic_exchange(&events->full, false);
 }
 
 bool cmy_events_look(cmy_events_t *events, const commy_mesh_t *mesh, uint64_t *until_ns)
