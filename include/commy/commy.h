@@ -206,8 +206,8 @@ COMMY_API commy_status_t commy_watcher_wait(commy_watcher_t *watcher, int32_t ti
 COMMY_API commy_status_t commy_watcher_wake(commy_watcher_t *watcher);
 
 /*
- * A descriptor for poll(2) and event loops: readable as long as commy_watcher_wait() with a timeout of 0 would not come
- * to TIMED_OUT, and sometimes without need. That wait is what makes it unreadable; nothing is to be read from it.
+ * A descriptor for poll(2) and event loops: readable when commy_watcher_wait() would return, and sometimes without need.
+ * A wait with a timeout of 0 is what makes it unreadable; nothing is to be read from it.
  *
  * fd: receives one end of a pair of sockets, non-blocking and close-on-exec. The watcher's: not to be closed, and gone with
  *     it. The same one each time.

@@ -120,6 +120,8 @@ typedef struct rest {
     uint32_t count;
     uint64_t whole_version; /* older than every look */
     uint64_t until_ns;
+    uint32_t heard; /* of the bell, before the look */
+    bool pending;   /* somebody wants to be looked at before anything changes */
 } rest_t;
 
 static void rest_on_all(rest_t *rest)
@@ -175,12 +177,11 @@ static bool due(const commy_mesh_t *mesh, commy_watcher_t *watcher, rest_t *rest
     return false;
 }
 
-/* One look for all that are watched through descriptors and are not fed. */
-static void look(cmy_lookout_t *lookout, const commy_mesh_t *mesh, rest_t *rest)
+/* One look for all that are watched through descriptors and are not fed, and for the callbacks. */
+static void look(cmy_lookout_t *lookout, const commy_mesh_t *mesh, rest_t *rest, uint32_t heard)
 {
-    rest->count = 0;
-    rest->whole_version = cmy_wait_version(mesh->region, NULL);
-    rest->until_ns = cmy_clock_monotonic_ns() + CMY_WATCH_SLICE_NS;
+    uint64_t slice_ends_ns = cmy_clock_monotonic_ns() + CMY_WATCH_SLICE_NS;
+    *rest = (rest_t){.whole_version = cmy_wait_version(mesh->region, NULL), .until_ns = slice_ends_ns, .heard = heard};
     pthread_mutex_lock(&lookout->list);
     for (commy_watcher_t *watcher = lookout->watchers; watcher; watcher = watcher->next)
         if (atomic_load(&watcher->feed) >= 0 && !atomic_load(&watcher->fed) && due(mesh, watcher, rest))
@@ -189,6 +190,31 @@ static void look(cmy_lookout_t *lookout, const commy_mesh_t *mesh, rest_t *rest)
     cmy_events_t *events = cmy_rcu_load(&lookout->events);
     if (events && cmy_events_look(events, mesh, &rest->until_ns))
         rest_on_all(rest);
+    rest->pending = rest->until_ns != slice_ends_ns || !mesh->region->writable;
+}
+
+/* Whether the last look would come to the same now, so that a thousand idle watchers cost what one does. */
+static bool nothing_new(const commy_mesh_t *mesh, const rest_t *rest, uint32_t heard)
+{
+    return rest->heard == heard && !rest->pending && cmy_wait_version(mesh->region, NULL) == rest->whole_version;
+}
+
+/* Whether the thread has to go: it was told to, the region is gone, or the program. */
+static bool over(cmy_lookout_t *lookout, const commy_mesh_t *mesh, uint64_t *ask_at_ns)
+{
+    if (atomic_load(&lookout->stop))
+        return true;
+    if (!cmy_region_is_usable(mesh->region)) {
+        cmy_log(CMY_LOG_WARNING, "mesh %s of %s was removed: detach, and attach to the one made after it",
+                mesh->region->mesh, mesh->region->dir);
+        feed_all(lookout); /* and whoever comes from now on sees it for himself */
+        return true;
+    }
+    uint64_t now_ns = cmy_clock_monotonic_ns();
+    if (now_ns < *ask_at_ns)
+        return false;
+    *ask_at_ns = now_ns + DESERTED_NS;
+    return cmy_life_only_keepers(); /* the process ends with its last thread */
 }
 
 static void *run(void *argument)
@@ -196,23 +222,17 @@ static void *run(void *argument)
     cmy_lookout_t *lookout = argument;
     commy_mesh_t *mesh = cmy_rcu_load(&lookout->mesh); /* which waits for this thread before it goes */
     uint64_t ask_at_ns = cmy_clock_monotonic_ns() + DESERTED_NS;
-    rest_t rest;
+    rest_t rest = {.pending = true};
     pthread_setname_np(pthread_self(), CMY_LOOKOUT_NAME);
     for (;;) {
         uint32_t heard = atomic_load(&lookout->bell); /* before the look: what is rung during it ends the sleep */
-        if (atomic_load(&lookout->stop))
+        if (over(lookout, mesh, &ask_at_ns))
             return NULL;
-        if (!cmy_region_is_usable(mesh->region)) {
-            cmy_log(CMY_LOG_WARNING, "mesh %s of %s was removed: detach, and attach to the one made after it",
-                    mesh->region->mesh, mesh->region->dir);
-            feed_all(lookout); /* and whoever comes from now on sees it for himself */
-            return NULL;
-        }
-        look(lookout, mesh, &rest);
+        if (nothing_new(mesh, &rest, heard))
+            rest.until_ns = cmy_clock_monotonic_ns() + CMY_WATCH_SLICE_NS;
+        else
+            look(lookout, mesh, &rest, heard);
         uint64_t now_ns = cmy_clock_monotonic_ns();
-        if (now_ns >= ask_at_ns && cmy_life_only_keepers())
-            return NULL; /* the process ends with its last thread */
-        ask_at_ns = now_ns >= ask_at_ns ? now_ns + DESERTED_NS : ask_at_ns;
         uint64_t left_ns = rest.until_ns > now_ns ? rest.until_ns - now_ns : 0;
         cmy_wait_slice_any(mesh->region, rest.on, rest.count, &lookout->bell, heard, (int)(left_ns / 1000000) + 1);
         if (mesh->region->writable)

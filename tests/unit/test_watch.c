@@ -198,6 +198,51 @@ Test(watch, a_death_is_told_to_a_reader_who_is_alone)
     mesh = reader;
 }
 
+/* What a process does that is killed behind the change and before its announcement. */
+static void change_and_say_nothing(commy_mesh_t *own)
+{
+    cmy_key_t key;
+    uint32_t record;
+    uint64_t state;
+    commy_mesh_join(own, NULL, 0);
+    cmy_key_make(&key, own->region->seed, "web-1", 5);
+    if (!cmy_service_find(own->region, &key, &record, &state))
+        _exit(3);
+    cmy_word64_t *word = &cmy_service_at(own->region, record)->condition;
+    if (!cmy_swap64_acq_rel(word, cmy_load64_acquire(word), cmy_condition(state, 77, COMMY_HEALTH_HEALTHY, 0)))
+        _exit(4);
+}
+
+static void killed_before_announcing(uint32_t flags, bool by_poll)
+{
+    commy_mesh_t *from = attach(flags);
+    commy_watcher_t *watcher = watch_name(from, "web");
+    int fd = by_poll ? fd_of(watcher) : -1;
+    commy_service_set_weight(mesh, "web-1", 100);
+    expect_change(watcher, "first");
+    if (wait_ms(watcher, 150) == COMMY_STATUS_SUCCESS)
+        expect_none(watcher, "settled");
+    pid_t killed = start_owner(change_and_say_nothing);
+    kill_owner(killed);
+    cr_assert(!by_poll || readable(fd, 5000));
+    while (info_of(from, "web-1").weight != 77)
+        expect_change(watcher, "changed by the dead");
+    expect_change(watcher, "their death announces it");
+    commy_watcher_destroy(&watcher);
+    commy_mesh_detach(&from);
+}
+
+Test(watch, a_changer_that_is_killed_before_it_announces_is_told)
+{
+    begin(64);
+    add(mesh, "web", "web-1");
+    for (int by_poll = 0; by_poll < 2; by_poll++) {
+        killed_before_announcing(0, by_poll);
+        killed_before_announcing(COMMY_OPEN_READ_ONLY, by_poll);
+    }
+    audit();
+}
+
 Test(watch, a_lease_that_ends_is_told_whoever_waits)
 {
     begin(64);
