@@ -153,6 +153,77 @@ COMMY_API commy_status_t commy_mesh_stats(const commy_mesh_t *mesh, commy_mesh_s
 COMMY_API commy_status_t commy_mesh_wait(const commy_mesh_t *mesh, const char *name, uint64_t version,
                                          int32_t timeout_ms, uint64_t *new_version);
 
+/* ---------------------------------------------------------------- watchers */
+
+/* Who remembers what it saw last, and tells when there is more. */
+typedef struct commy_watcher commy_watcher_t;
+
+/*
+ * What to watch. `size` is sizeof(commy_watch_options_t); null: any. Either one service by its id, whether or not it is
+ * registered now; or the instances of a name, all of them or those with a tag, a version and a zone; or, without id and
+ * name, everything in the mesh.
+ */
+typedef struct commy_watch_options {
+    uint32_t size, flags;             /* flags: 0 */
+    const char *id, *name;            /* one of them, or none */
+    const char *tag, *version, *zone; /* only with a name; 1-31 bytes each */
+} commy_watch_options_t;
+
+/*
+ * Makes a watcher.
+ *
+ * options: null: the whole mesh. Copied.
+ * watcher: receives it, to be given back with commy_watcher_destroy(); null on failure. It may outlive the attachment,
+ *          and leaving the mesh does not touch it.
+ *
+ * Errors: INVALID (id and name, a filter without a name, a text out of bounds), NO_MEMORY. Does not join the mesh.
+ */
+COMMY_API commy_status_t commy_watcher_create(commy_mesh_t *mesh, const commy_watch_options_t *options,
+                                              commy_watcher_t **watcher);
+
+/*
+ * Waits until what is watched changed since the last wait gave success: an instance came, went or died, its health,
+ * weight, admin state or metadata changed, or its lease ended. The first wait returns at once. Level-triggered: the last
+ * change is never missed, however many came in between; a return without a change is possible, at most about ten times
+ * a second (for the whole mesh: only after a change).
+ *
+ * timeout_ms: 0: do not wait; negative: for ever.
+ * version:    receives a number that grows, that of the state which was waited for; may be null. (It stays the same
+ *             where a lease ended with nobody there who could write that down.)
+ *
+ * Errors: TIMED_OUT; INTERRUPTED (commy_watcher_wake(), or a signal handler ran); REMOVED; NOT_RUNNING (the handle was
+ * detached); CORRUPT. On error what was known stays known.
+ * Blocks; looks again at least every 100 ms, which is all that a read-only attachment needs. Several threads may wait
+ * at once: what ends one of their waits ends all that are under way.
+ * Technique: futex_waitv(2), on the region's word and one of the watcher's; before Linux 5.16 a look every 10 ms.
+ */
+COMMY_API commy_status_t commy_watcher_wait(commy_watcher_t *watcher, int32_t timeout_ms, uint64_t *version);
+
+/*
+ * Ends every wait on the watcher that is under way with INTERRUPTED; where there is none, the next one, once. Its
+ * descriptor becomes readable, too. Any thread may call it, and a signal handler. Errors: none besides INVALID and FORKED.
+ */
+COMMY_API commy_status_t commy_watcher_wake(commy_watcher_t *watcher);
+
+/*
+ * A descriptor for poll(2) and event loops: readable when commy_watcher_wait() would return, and sometimes without need.
+ * A wait with a timeout of 0 is what makes it unreadable; nothing is to be read from it.
+ *
+ * fd: receives one end of a pair of sockets, non-blocking and close-on-exec. The watcher's: not to be closed, and gone with
+ *     it. The same one each time.
+ *
+ * The first descriptor of a handle starts a thread, which lives as long as there is one. It runs no code of the program's
+ * and blocks all signals. Where the region is removed or the handle detached the descriptor stays readable.
+ * Errors: LIMIT (descriptors, threads), NO_MEMORY, REMOVED, NOT_RUNNING.
+ */
+COMMY_API commy_status_t commy_watcher_fd(commy_watcher_t *watcher, int *fd);
+
+/*
+ * Gives a watcher back and clears *watcher. No other call on it may be running or follow. Waits for the thread behind its
+ * descriptor, if it was the last. In a forked child only memory is given back. Null is ignored.
+ */
+COMMY_API void commy_watcher_destroy(commy_watcher_t **watcher);
+
 /* What a reap gave back. */
 typedef struct commy_reap_report {
     uint32_t participants, services, groups, blocks;

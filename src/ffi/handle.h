@@ -137,6 +137,9 @@ static inline bool cmy_handle_closing(const cmy_handle_t *handle)
     return atomic_load_explicit(&handle->references, memory_order_relaxed) & CMY_HANDLE_CLOSING;
 }
 
+/* The upper part of a new number, of a handle or of anything else that has one; never given twice. */
+uint64_t cmy_handle_sequence(void);
+
 /* Whether the process is set up for handles. Errors: INIT_FAILED. */
 commy_status_t cmy_handle_ready(void);
 

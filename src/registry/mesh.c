@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/node.h"
 #include "event/event.h"
 
@@ -160,6 +161,8 @@ void commy_mesh_detach(commy_mesh_t **mesh)
     } else {
         commy_mesh_leave(gone);
     }
+    if (gone->lookout)
+        gone->lookout->end(gone->lookout);
     if (gone->pickers)
         gone->pickers->end(gone->pickers);
     cmy_region_unmap(&gone->region);
@@ -182,8 +185,12 @@ commy_status_t commy_mesh_remove(const commy_open_options_t *from, bool force)
 static void housekeeping(void *user)
 {
     commy_mesh_t *mesh = user;
+    commy_reap_report_t report = {0};
     if (atomic_load_explicit(&mesh->phase, memory_order_acquire) == CMY_MESH_JOINED)
-        cmy_reap(&mesh->actor, false, NULL);
+        cmy_reap(&mesh->actor, false, &report);
+    if (report.participants + report.services > 0)
+        cmy_log(CMY_LOG_INFO, "gave back in mesh %s what had died or expired: %u participants, %u services",
+                mesh->region->mesh, report.participants, report.services);
 }
 
 /* ATTACHED or LEFT -> JOINED. `lifecycle` is held. */
@@ -198,6 +205,7 @@ static commy_status_t join(commy_mesh_t *mesh)
     mesh->actor.owner = cmy_life_owner(mesh->participant);
     cmy_event_participant(mesh->region, cmy_owner_slot(mesh->actor.owner), COMMY_EVENT_JOINED);
     atomic_store_explicit(&mesh->phase, CMY_MESH_JOINED, memory_order_release);
+    cmy_log(CMY_LOG_INFO, "joined mesh %s of %s as node %s", mesh->region->mesh, mesh->region->dir, mesh->node_id);
     return COMMY_STATUS_SUCCESS;
 }
 
@@ -292,6 +300,7 @@ commy_status_t commy_mesh_leave(commy_mesh_t *mesh)
             cmy_life_incarnation(phase) == cmy_owner_incarnation(mesh->actor.owner))
             cmy_life_free(mesh->region, slot, phase);
         atomic_store_explicit(&mesh->phase, CMY_MESH_LEFT, memory_order_release);
+        cmy_log(CMY_LOG_INFO, "left mesh %s of %s", mesh->region->mesh, mesh->region->dir);
         pthread_mutex_unlock(&mesh->lifecycle);
     }
     pthread_mutex_unlock(&mesh->leaving);

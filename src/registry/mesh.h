@@ -43,6 +43,7 @@ struct commy_mesh {
     char node_id[COMMY_LIMIT_MESH_BYTES + 1];
     uint16_t listen_port;
     cmy_annex_t *pickers; /* mesh/picker.h; null before the first selection */
+    cmy_annex_t *lookout; /* mesh/lookout.h; null before the first watcher */
 };
 
 /* A null handle or parameter. */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mesh/notices.h"
 #include "property.h"
 
 static void ends(const char *text, size_t room, const char *what)
@@ -131,6 +132,48 @@ static void ask_wait(const commy_mesh_t *mesh, const fuzz_plan_t *plan, const ch
     if (CALL(CALL_WAIT, commy_mesh_wait(mesh, name, 0, 0, &version)) != COMMY_STATUS_SUCCESS && version != 0)
         return;
     CALL(CALL_WAIT, commy_mesh_wait(mesh, name, version, plan->waits ? 2 : 0, &version));
+}
+
+/* The first wait comes at once, to a success or an error; the second one within its time. */
+static void ask_watch(commy_mesh_t *mesh, const fuzz_plan_t *plan, const char *id, const char *name)
+{
+    commy_watcher_t *watcher;
+    uint64_t version;
+    const commy_watch_options_t options = {
+        .size = sizeof options,
+        .id = id,
+        .name = name,
+        .tag = name && plan->chance & 1 ? "blue" : NULL,
+        .zone = name && plan->chance & 2 ? "north" : NULL,
+    };
+    if (CALL(CALL_WATCH, commy_watcher_create(mesh, &options, &watcher)) != COMMY_STATUS_SUCCESS)
+        return;
+    CALL(CALL_WATCH_WAIT, commy_watcher_wait(watcher, 0, &version));
+    CALL(CALL_WATCH_WAIT, commy_watcher_wait(watcher, plan->waits ? 2 : 0, &version));
+    commy_watcher_destroy(&watcher);
+}
+
+/* What the lookout does for callbacks, without its thread: all that it walks over twice, and takes what it tells. */
+static void ask_lookout(commy_mesh_t *mesh)
+{
+    cmy_notices_t *events = cmy_notices_of(mesh);
+    cmy_notice_t event;
+    cmy_listener_t listener;
+    uint64_t until = UINT64_MAX;
+    if (!events)
+        return;
+    for (uint32_t turn = 1; turn <= 2; turn++) {
+        events->listener[CMY_FOR_SERVICES] = (cmy_listener_t){(void (*)(void))abort, NULL, turn};
+        events->listener[CMY_FOR_HEALTH] = (cmy_listener_t){(void (*)(void))abort, NULL, turn};
+        events->walk_at_ns = 0;
+        fuzz_begin(CALL_LOOKOUT);
+        cmy_notices_look(events, mesh, &until);
+        fuzz_end(CALL_LOOKOUT, COMMY_STATUS_SUCCESS);
+        while (cmy_notices_take(events, &event, &listener)) {
+            ENDS(event.name);
+            ENDS(event.id);
+        }
+    }
 }
 
 /* ------------------------------------------------------------------ by id */
@@ -323,9 +366,10 @@ static void ask_name(commy_mesh_t *mesh, const fuzz_plan_t *plan, const char *na
     CALL(CALL_COUNT, commy_name_count(mesh, name, &count));
     discover(mesh, plan, name, CALL_DISCOVER);
     ask_wait(mesh, plan, name);
+    ask_watch(mesh, plan, NULL, name);
 }
 
-static void ask_whole(const commy_mesh_t *mesh, const fuzz_plan_t *plan)
+static void ask_whole(commy_mesh_t *mesh, const fuzz_plan_t *plan)
 {
     commy_iterator_t iterator;
     uint64_t ns = 0;
@@ -335,6 +379,7 @@ static void ask_whole(const commy_mesh_t *mesh, const fuzz_plan_t *plan)
     if (CALL(CALL_ITERATE_ALL, commy_iterate_all(mesh, &iterator)) == COMMY_STATUS_SUCCESS)
         walk(mesh, plan, &iterator);
     discover(mesh, plan, NULL, CALL_DISCOVER_ALL);
+    ask_lookout(mesh);
 }
 
 void fuzz_queries(commy_mesh_t *mesh, const fuzz_plan_t *plan)
@@ -343,11 +388,14 @@ void fuzz_queries(commy_mesh_t *mesh, const fuzz_plan_t *plan)
     if (plan->parts & FUZZ_MESH) {
         ask_mesh(mesh, plan);
         ask_wait(mesh, plan, NULL);
+        ask_watch(mesh, plan, NULL, NULL);
     }
     if (plan->parts & FUZZ_AUDIT)
         audit(mesh);
-    for (uint32_t i = 0; plan->parts & FUZZ_IDS && i < (plan->few ? plan->few : FUZZ_ID_COUNT); i++)
+    for (uint32_t i = 0; plan->parts & FUZZ_IDS && i < (plan->few ? plan->few : FUZZ_ID_COUNT); i++) {
         ask_id(mesh, fuzz_ids[(from + i) % FUZZ_ID_COUNT]);
+        ask_watch(mesh, plan, fuzz_ids[(from + i) % FUZZ_ID_COUNT], NULL);
+    }
     for (uint32_t i = 0; plan->parts & FUZZ_NAMES && i < (plan->few ? plan->few : FUZZ_NAME_COUNT); i++)
         ask_name(mesh, plan, fuzz_names[(from + i) % FUZZ_NAME_COUNT]);
     if (plan->parts & FUZZ_WHOLE)

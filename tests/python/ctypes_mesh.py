@@ -7,7 +7,7 @@ The library is the one that $COMMY_LIBRARY names, else libcommy.so.1 as the syst
 """
 
 import os
-from ctypes import (CDLL, POINTER, Structure, c_char, c_char_p, c_double, c_int32, c_size_t, c_uint8, c_uint16,
+from ctypes import (CDLL, CFUNCTYPE, POINTER, Structure, c_char, c_char_p, c_double, c_int32, c_size_t, c_uint8, c_uint16,
                     c_uint32, c_uint64, c_void_p, sizeof)
 
 OPEN_READ_ONLY, OPEN_MUST_EXIST, OPEN_MUST_NOT_EXIST = 1, 2, 4
@@ -71,6 +71,11 @@ class ServiceInfo(Structure):
 assert [sizeof(s) for s in (Handle, OpenOptions, ServiceConfig, MeshStats, Target, LoadBalancerConfig,
                             ServiceInfo)] == [8, 56, 88, 48, 280, 24, 1200]
 
+# Callbacks: (user, event, name, id), (user, name, id, before, now), (user, level, text).
+ServiceCallback = CFUNCTYPE(None, c_void_p, c_int32, c_char_p, c_char_p)
+HealthCallback = CFUNCTYPE(None, c_void_p, c_char_p, c_char_p, c_int32, c_int32)
+LogCallback = CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
+
 _FUNCTIONS = {
     "commy_ffi_init": (c_int32,),
     "commy_ffi_cleanup": (c_int32,),
@@ -112,6 +117,15 @@ _FUNCTIONS = {
     "commy_get_load_balancer_stats": (c_int32, Handle, c_char_p, POINTER(c_uint64), POINTER(c_uint64),
                                       POINTER(c_uint64), POINTER(c_double)),
     "commy_wait": (c_int32, Handle, c_char_p, c_uint64, c_int32, POINTER(c_uint64)),
+    "commy_watch_open": (c_int32, Handle, c_char_p, POINTER(c_uint64)),
+    "commy_watch_fd": (c_int32, c_uint64),
+    "commy_watch_wait": (c_int32, c_uint64, c_int32, POINTER(c_uint64)),
+    "commy_watch_wake": (c_int32, c_uint64),
+    "commy_watch_close": (c_int32, c_uint64),
+    "commy_set_service_callback": (c_int32, Handle, ServiceCallback, c_void_p),
+    "commy_set_health_callback": (c_int32, Handle, HealthCallback, c_void_p),
+    "commy_set_log_callback": (c_int32, LogCallback, c_void_p),
+    "commy_dispatch": (c_int32, Handle, c_int32),
     "commy_last_error": (c_int32,),
     "commy_last_error_message": (c_char_p,),
     "commy_status_string": (c_char_p, c_int32),

@@ -68,7 +68,7 @@ static commy_service_info_t info;
 static commy_target_t target;
 static commy_mesh_stats_t stats;
 static size_t count;
-static uint64_t version;
+static uint64_t version, watch;
 static int32_t codes[1];
 static char text[64];
 static const char *const ids[] = {"a-1"};
@@ -109,6 +109,10 @@ CALL(call_heartbeat, commy_heartbeat(h, "a-1"))
 CALL(call_report_by_id, commy_report_service_performance(h, "a-1", 3, 1))
 CALL(call_report, commy_report(h, target.reference, 3000, 1))
 CALL(call_wait, commy_wait(h, NULL, 0, 0, &version))
+CALL(call_watch_open, commy_watch_open(h, "a", &watch))
+CALL(call_on_service, commy_set_service_callback(h, NULL, NULL))
+CALL(call_on_health, commy_set_health_callback(h, NULL, NULL))
+CALL(call_dispatch, commy_dispatch(h, 0))
 CALL(call_configure, commy_configure_load_balancer(h, &balancer))
 CALL(call_select, commy_select_service(h, "a", "me", &target))
 CALL(call_balancer_stats, commy_get_load_balancer_stats(h, "a", NULL, NULL, NULL, NULL))
@@ -144,6 +148,10 @@ static const struct {
     {"report_service_performance", call_report_by_id, true, false},
     {"report", call_report, true, false},
     {"wait", call_wait, true, false},
+    {"watch_open", call_watch_open, true, false},
+    {"set_service_callback", call_on_service, true, false},
+    {"set_health_callback", call_on_health, true, false},
+    {"dispatch", call_dispatch, true, true},
     {"configure_load_balancer", call_configure, false, false},
     {"select_service", call_select, true, false},
     {"get_load_balancer_stats", call_balancer_stats, true, false},
@@ -247,6 +255,8 @@ Test(ffi, null_pointers_are_invalid_parameters)
         commy_report_service_performance(h, NULL, 1, 1),
         commy_wait(h, NULL, 0, 0, NULL),
         commy_configure_load_balancer(h, NULL),
+        commy_watch_open(h, "a", NULL),
+        commy_watch_open(h, "", &version),
         commy_select_service(h, NULL, NULL, &target),
         commy_select_service(h, "a", NULL, NULL),
     };

@@ -84,7 +84,7 @@ _commy() {
         case $word in
         --)
             # Behind it stands somebody else's command line.
-            if [[ $command == run || $command == wait ]]; then
+            if [[ $command == run || $command == wait || $command == watch ]]; then
                 if declare -F _command_offset >/dev/null; then
                     _command_offset $((i + 1))
                 else
