@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #define CMY_KEEPER_NAME "commy-keeper"
+#define CMY_MONITOR_NAME "commy-monitor" /* of the thread that checks services; mesh/monitor.c */
 
 typedef enum cmy_life_sign {
     CMY_SIGN_NONE,    /* alive, or not certain */
@@ -19,7 +20,7 @@ uint64_t cmy_life_namespace(void);
 /* Looks for a thread of this PID namespace. pid: its process, or 0 where only the thread is known. */
 cmy_life_sign_t cmy_life_sign(uint32_t pid, uint32_t tid);
 
-/* Whether nothing but keepers is left of this process: its first thread has ended, and so has every other of the program's.
+/* Whether nothing but keepers and monitors is left of this process: its first thread has ended, and so has every other of the program's.
  * Not certain: false. */
 bool cmy_life_only_keepers(void);
 
