@@ -6,6 +6,7 @@
 
 int cmd_bench(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_check_health(int argc, char **argv);
 int cmd_create(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_dump(int argc, char **argv);
@@ -13,6 +14,7 @@ int cmd_get(int argc, char **argv);
 int cmd_heartbeat(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
 int cmd_meshes(int argc, char **argv);
+int cmd_monitor(int argc, char **argv);
 int cmd_nodes(int argc, char **argv);
 int cmd_reap(int argc, char **argv);
 int cmd_register(int argc, char **argv);

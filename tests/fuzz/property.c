@@ -57,6 +57,8 @@ static const char *const names[CALLS] = {
     [CALL_BEGIN] = "begin",
     [CALL_END] = "end",
     [CALL_LATENCY] = "latency",
+    [CALL_HEALTH] = "health",
+    [CALL_CHECKER] = "checker",
     [CALL_REMOVE] = "remove",
 };
 

@@ -42,6 +42,8 @@ typedef enum call {
     CALL_BEGIN,
     CALL_END,
     CALL_LATENCY,
+    CALL_HEALTH,
+    CALL_CHECKER,
     CALL_REMOVE,
     CALLS
 } call_t;
