@@ -111,6 +111,18 @@ const ex_case_t ex_cases[] = {
     CASE("further-cells-stay-with-their-block", "R11", "B1 E1|U1 R21 B2|B2", .stat_cells = 1, .blocks = 2,
          .flags = EX_MAY_BE_FULL),
 
+    /* health: one checks at a time */
+    CASE("one-of-two-checks", "R11", "A1 A1|A1 A1"),
+    CASE("one-of-three-checks", "R11", "A1|A1|A1"),
+    CASE("a-checker-that-dies-is-replaced", "R11", "A1 A1|A1 A1", .deaths = 1),
+    CASE("a-checker-of-the-dead-is-replaced-once", "R11d A1", "A1|A1|P", .settler_dies = true, .deaths = 1),
+    CASE("what-is-given-back-can-be-had", "R11", "A1 Y1|A1 A1", .deaths = 1),
+    CASE("who-leaves-does-not-check", "R11", "A1 Y1 L|A1"),
+    CASE("a-checker-is-of-this-life", "R11", "A1|U1 R11 A1", .services = 1),
+    CASE("results-of-two-who-check-count-once", "R11", "A1i A1i|A1i A1i"),
+    CASE("a-stopped-checker-loses-it-and-finds-out", "R11 A1", "A1i A1i|A1", .deaths = 1),
+    CASE("a-status-by-hand-and-a-weight-are-kept", "R11", "A1|X1 X1|G1"),
+
     /* waiting */
     CASE("a-waiter-wakes-for-a-registration", "", "V1 W1|R11"),
     CASE("a-waiter-wakes-for-an-unregistration", "R11", "V1 W1|U1"),

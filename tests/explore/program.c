@@ -10,6 +10,8 @@
  *     K1      select from name 1, with a picker that was made before the call
  *     S1      find id 1 and report a request   Z1   read its counters, and what is in flight
  *     B1      find id 1 and begin a request    E1   end it
+ *     A1      offer to check id 1 and, where that is taken, write that it is well; with i: takes it from the living, too
+ *     Y1      give that back
  *     V1 W1   read the version of name 1; wait until it differs (0: of the whole mesh)
  *     C       collect empty groups             P    reap
  *     L J     leave; join                      T    a TTL passes
@@ -83,11 +85,11 @@ static uint8_t digit(const char **at)
 static bool parse_op(const char **at, ex_op_t *op)
 {
     *op = (ex_op_t){.kind = (uint8_t) * (*at)++};
-    if (!strchr("RUFGDKMNQXHSZBEVWCPLJT", op->kind))
+    if (!strchr("RUFGDKMNQXHSZBEAYVWCPLJT", op->kind))
         return false;
     if (strchr("DKVW", op->kind)) {
         op->name = digit(at);
-    } else if (strchr("RUFGMNQXHSZBE", op->kind)) {
+    } else if (strchr("RUFGMNQXHSZBEAY", op->kind)) {
         op->id = digit(at);
         if (op->id == 0 || op->id > EX_IDS)
             return false;
@@ -95,9 +97,9 @@ static bool parse_op(const char **at, ex_op_t *op)
             return false;
     }
     for (; **at && **at != ' ' && **at != '|'; (*at)++) {
-        static const char letters[] = "dtml";
+        static const char letters[] = "dtmli";
         const char *letter = strchr(letters, **at);
-        if (!letter || op->kind != 'R')
+        if (!letter || op->kind != (*letter == 'i' ? 'A' : 'R'))
             return false;
         op->flags |= (uint8_t)(1u << (letter - letters));
     }
@@ -398,6 +400,10 @@ static commy_status_t call(commy_mesh_t *mesh, const ex_op_t *op, uint32_t event
         return do_end(mesh, op, event, out);
     case 'Z':
         return do_stats(mesh, op, out);
+    case 'A':
+        return ex_offer(mesh, op, out);
+    case 'Y':
+        return ex_give_back(mesh, op);
     case 'V':
         return do_version(mesh, op, out);
     case 'W':
