@@ -205,6 +205,38 @@ Test(health, what_cannot_be_checked_is_refused_with_a_reason)
     }
 }
 
+/* Whatever a service says of itself: what is made of it is a URL of HTTP to a host and a port, and nothing else. */
+Test(health, an_aim_of_any_bytes_is_a_plain_url)
+{
+    static const char bytes[] = "ab.-_:/[]%@#?&= \\\"\x01\x7f\xc3\xa9"
+                                "127.0.0.1::1http:unix:/";
+    unsigned made = 0;
+    srandom(1);
+    for (int round = 0; round < 200000; round++) {
+        commy_service_info_t info = {.id = "x", .tag_count = 1};
+        cmy_aim_t aim;
+        size_t length = (size_t)random() % 12, start = (size_t)random() % 3 ? 0 : 11;
+        strcpy(info.tags[0], random() % 2 ? "check=http:/" : "check=tcp");
+        for (size_t i = strlen(info.tags[0]); random() % 4 && i < sizeof info.tags[0] - 1; i++)
+            info.tags[0][i] = bytes[(size_t)random() % (sizeof bytes - 1)];
+        strcpy(info.endpoint, start ? "unix:/run/x" : "");
+        for (size_t i = start; i < start + length; i++)
+            info.endpoint[i] = bytes[(size_t)random() % (sizeof bytes - 1)];
+        info.port = (uint16_t)(random() % 3);
+        if (cmy_aim_make(&info, &aim) != COMMY_STATUS_SUCCESS)
+            continue;
+        made++;
+        const char *host = aim.url + 7, *slash = strchr(host, '/');
+        cr_assert(strncmp(aim.url, "http://", 7) == 0 && slash, "%s", aim.url);
+        for (const char *c = host; c < slash; c++)
+            cr_assert((*c >= 'a' && *c <= 'z') || (*c >= '0' && *c <= '9') || strchr(".-_:[]", *c), "%s", aim.url);
+        for (const char *c = slash; *c; c++)
+            cr_assert(*c > ' ' && *c <= '~' && *c != '#', "%s", aim.url);
+        cr_assert(aim.unix_path[0] == '\0' || aim.unix_path[0] == '/');
+    }
+    cr_assert(made > 1000, "%u", made);
+}
+
 Test(health, hosts_are_addresses_and_names)
 {
     static const struct {

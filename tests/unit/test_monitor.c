@@ -2,6 +2,12 @@
  * Monitoring: what results make of a service's status, who checks it, and what happens when that one dies, is stopped, leaves
  * or forks. Servers are real, and count who asks.
  */
+#include <fcntl.h>
+#include <net/if.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+
 #include "mesh/monitor.h"
 #include "support_server.h"
 
@@ -216,6 +222,73 @@ Test(monitor, checks_that_hang_delay_no_other)
     cr_assert(took < 1000, "leaving took %llu ms", (unsigned long long)took);
     server_stop(&server);
     close(silent);
+}
+
+/* In a network of its own, whose one name server takes questions and never answers. */
+static void go_where_names_are_slow(void)
+{
+    char map[32];
+    uid_t uid = getuid();
+    bool alone = unshare(CLONE_NEWNS | CLONE_NEWNET) == 0;
+    if (!alone && unshare(CLONE_NEWUSER | CLONE_NEWNS | CLONE_NEWNET) == 0) {
+        snprintf(map, sizeof map, "0 %u 1", uid);
+        int fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
+        alone = write(fd, map, strlen(map)) > 0;
+        close(fd);
+    }
+    FILE *config = fopen(test_path("resolv.conf"), "we");
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons(53)};
+    struct ifreq loopback = {.ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING};
+    int deaf = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (!alone || !config || fputs("nameserver 127.0.0.1\n", config) < 0 || fclose(config) != 0 ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount(test_path("resolv.conf"), "/etc/resolv.conf", NULL, MS_BIND, NULL) != 0 ||
+        ioctl(deaf, SIOCSIFFLAGS, &loopback) != 0 || bind(deaf, (const struct sockaddr *)&address, sizeof address) != 0)
+        _exit(77);
+}
+
+static void check_beside_a_slow_name(void)
+{
+    static server_t server;
+    commy_service_config_t config = config_of("web", "slow");
+    commy_check_result_t result;
+    alarm(20);
+    go_where_names_are_slow();
+    begin(64);
+    server_start(&server, 200);
+    config.endpoint = "slow.example";
+    cr_assert_eq(commy_service_register(mesh, &config, NULL), COMMY_STATUS_SUCCESS);
+    add_checked(mesh, "web", server.port, "check=http");
+    watch(mesh, "slow", &(commy_health_config_t){50, 100, 1, 1});
+    watch(mesh, "web", &quick);
+    uint64_t began = now_ms();
+    cr_assert(EVENTUALLY(atomic_load(&server.requests) >= 25));
+    uint64_t took = now_ms() - began;
+    cr_assert(took < 2500, "25 checks at 20 ms took %llu ms beside a name that does not resolve",
+              (unsigned long long)took);
+    cr_assert(EVENTUALLY(status_of(mesh, "slow") == COMMY_HEALTH_UNHEALTHY));
+    cr_assert(now_ms() - began < 3000, "its timeout is 100 ms, the resolver's is ten seconds");
+    began = now_ms();
+    cr_assert_eq(commy_service_check(mesh, "slow", 200, &result), COMMY_STATUS_SUCCESS);
+    cr_assert_eq(result.status, COMMY_HEALTH_UNHEALTHY);
+    commy_mesh_leave(mesh);
+    took = now_ms() - began;
+    cr_assert(took < 1500, "a check and leaving took %llu ms", (unsigned long long)took);
+}
+
+Test(monitor, a_name_that_resolves_slowly_delays_no_other)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        check_beside_a_slow_name();
+        _exit(0);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        cr_skip_test("no network of one's own can be had here");
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "it ended with %x", status);
 }
 
 /* --------------------------------------------------------- who checks it */
