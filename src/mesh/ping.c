@@ -7,11 +7,13 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/error.h"
 #include "base/version.h"
 #include "mesh/curl.h"
 
 #define BODY_BYTES 65536u
+#define RESOLVER_NS 30000000000ull /* three servers, twice five seconds each: resolv.conf(5) */
 
 /* Options that headers of the oldest libcurl which will do may lack, and one that newer headers call deprecated. */
 #define OPTION_PROTOCOLS ((CURLoption)(CURLOPTTYPE_LONG + 181))
@@ -20,7 +22,7 @@
 struct cmy_ping {
     CURL *easy;
     void *user;
-    bool http, enough;
+    bool http, named, enough;
     int socket_error;
     size_t body_bytes;
     cmy_ping_t *next, **place; /* of the set's chain */
@@ -31,6 +33,8 @@ struct cmy_pings {
     const cmy_curl_t *curl;
     CURLM *multi;
     cmy_ping_t *first;
+    uint32_t named;                       /* pings that run and have a name to resolve */
+    uint64_t left_until[CMY_PINGS_NAMES]; /* by when a resolver that was left behind has ended for certain */
 };
 
 commy_status_t cmy_ping_ready(const cmy_aim_t *aim)
@@ -63,8 +67,34 @@ cmy_pings_t *cmy_pings_make(void)
     return pings;
 }
 
+/* A ping ends: where its name was not resolved, the resolver works on. */
+static void leave_resolver(cmy_pings_t *pings, const cmy_ping_t *ping)
+{
+    curl_off_t resolved_us = 0;
+    uint32_t oldest = 0;
+    pings->named--;
+    pings->curl->easy_get(ping->easy, CURLINFO_NAMELOOKUP_TIME_T, &resolved_us);
+    if (resolved_us != 0)
+        return;
+    for (uint32_t i = 1; i < CMY_PINGS_NAMES; i++)
+        if (pings->left_until[i] < pings->left_until[oldest])
+            oldest = i;
+    pings->left_until[oldest] = cmy_clock_monotonic_ns() + RESOLVER_NS;
+}
+
+static bool may_resolve(const cmy_pings_t *pings)
+{
+    uint64_t now = cmy_clock_monotonic_ns();
+    uint32_t left = pings->named;
+    for (uint32_t i = 0; i < CMY_PINGS_NAMES; i++)
+        left += pings->left_until[i] > now;
+    return left < CMY_PINGS_NAMES;
+}
+
 static void dispose(cmy_pings_t *pings, cmy_ping_t *ping)
 {
+    if (ping->named)
+        leave_resolver(pings, ping);
     pings->curl->multi_remove(pings->multi, ping->easy);
     pings->curl->easy_free(ping->easy);
     *ping->place = ping->next;
@@ -147,6 +177,8 @@ static bool set_options(const cmy_curl_t *curl, cmy_ping_t *ping, const cmy_aim_
 cmy_ping_t *cmy_ping_begin(cmy_pings_t *pings, const cmy_aim_t *aim, uint32_t timeout_ms, void *user)
 {
     const cmy_curl_t *curl = pings->curl;
+    if (aim->named && !may_resolve(pings))
+        return NULL;
     cmy_ping_t *ping = calloc(1, sizeof *ping);
     if (!ping)
         return NULL;
@@ -160,6 +192,8 @@ cmy_ping_t *cmy_ping_begin(cmy_pings_t *pings, const cmy_aim_t *aim, uint32_t ti
         free(ping);
         return NULL;
     }
+    ping->named = aim->named;
+    pings->named += ping->named;
     ping->next = pings->first;
     ping->place = &pings->first;
     if (ping->next)

@@ -59,7 +59,12 @@ cmy_pings_t *cmy_pings_make(void);
 /* Ends all that run in it. Clears *pings; null is ignored. */
 void cmy_pings_free(cmy_pings_t **pings);
 
-/* Starts one. timeout_ms: above 0; when it is over, the ping has failed. user: for cmy_pings_next(). Null: no memory. */
+/*
+ * Starts one. timeout_ms: above 0; when it is over, the ping has failed. user: for cmy_pings_next(). Null: no memory; or as
+ * many names as a set may ask for are being resolved, those included whose pings have ended and left them behind: they are
+ * given up by the resolver, half a minute later at most, and each has a thread until then.
+ */
+#define CMY_PINGS_NAMES 128u
 cmy_ping_t *cmy_ping_begin(cmy_pings_t *pings, const cmy_aim_t *aim, uint32_t timeout_ms, void *user);
 
 /* Ends one that runs, without an outcome. Clears *ping; null is ignored. */

@@ -275,6 +275,23 @@ static void check_beside_a_slow_name(void)
     commy_mesh_leave(mesh);
     took = now_ms() - began;
     cr_assert(took < 1500, "a check and leaving took %llu ms", (unsigned long long)took);
+
+    /* Resolvers that are left behind are counted, and bounded. */
+    const cmy_aim_t slow = {.named = true, .url = "http://slow.example:80/"}, plain = {.url = "http://127.0.0.1:1/"};
+    cmy_pings_t *pings = cmy_pings_make();
+    cmy_outcome_t outcome;
+    uint32_t begun = 0;
+    for (int round = 0; round < 8; round++) {
+        for (int i = 0; i < 32; i++)
+            begun += cmy_ping_begin(pings, &slow, 10, pings) != NULL;
+        for (int turn = 0; turn < 10; turn++)
+            cmy_pings_drive(pings, 10);
+        while (cmy_pings_next(pings, &outcome))
+            cr_assert(outcome.failed);
+    }
+    cr_assert_eq(begun, CMY_PINGS_NAMES, "%u", begun);
+    cr_assert(cmy_ping_begin(pings, &plain, 10, pings), "what needs no resolver goes on");
+    cmy_pings_free(&pings);
 }
 
 Test(monitor, a_name_that_resolves_slowly_delays_no_other)
