@@ -25,7 +25,8 @@ TOOL = os.environ["COMMY_TOOL"]
 SHOWS = (["ls"], ["ls", "web"], ["get", "web-1"], ["stat"], ["stat", "web"], ["stat", "--id", "web-1"], ["nodes"],
          ["meshes"], ["check"], ["dump"], ["dump", "--records"], ["dump", "--check", "--records"],
          ["wait", "web", "--timeout", "1"], ["select", "web"], ["select", "web", "-n", "3", "--policy", "weighted"],
-         ["select", "web", "--client", "me"], ["select", "web", "--policy", "random"])
+         ["select", "web", "--client", "me"], ["select", "web", "--policy", "random"],
+         ["check-health", "web-1", "--timeout", "50"])
 CHANGES = (["set", "web-1", "--weight", "7"], ["set", "web-2", "--meta", "{}"], ["heartbeat", "lease"],
            ["unregister", "web-1"], ["reap"],
            ["register", "--detached", "--ttl", "60000", "--name", "web", "--id", "web-9", "--endpoint", "h", "--port",
@@ -116,8 +117,8 @@ def run(directory, arguments, seconds=1):
     return code, out
 
 
-COMMANDS = ("create", "rm", "meshes", "ls", "get", "select", "stat", "nodes", "register", "unregister", "heartbeat", "set",
-            "run", "wait", "watch", "dump", "reap", "check", "doctor", "help")
+COMMANDS = ("create", "rm", "meshes", "ls", "get", "select", "check-health", "monitor", "stat", "nodes", "register",
+            "unregister", "heartbeat", "set", "run", "wait", "watch", "dump", "reap", "check", "doctor", "help")
 OPTIONS = ("--policy", "--client", "--mesh", "--dir", "--json", "--help", "--version", "--capacity", "--group", "--mode", "--records", "--check",
            "--tag", "--zone", "--healthy", "--node", "--detached", "--force", "--weight", "--meta", "--health",
            "--admin", "--id", "-n", "--count", "--timeout", "--name", "--endpoint", "--port", "--ttl", "--usage", "-r",

@@ -27,16 +27,18 @@ _commy_offer() {
 
 # The options of a command.
 _commy_options() {
-    local service='--name --id --endpoint --port --weight --version --zone --tag --meta --ttl --node'
+    local service='--name --id --endpoint --port --weight --version --zone --tag --check --meta --ttl --node'
     case $1 in
     '') echo '--version' ;;
     create) echo '--capacity --group --mode' ;;
     rm) echo '--force' ;;
     ls) echo '--tag --zone --version --healthy --node' ;;
     select) echo '--policy --client -n --count' ;;
+    check-health) echo '--timeout' ;;
+    monitor) echo '--interval --timeout --failures --recoveries' ;;
     stat) echo '--id' ;;
     register) echo "$service --detached" ;;
-    run) echo "$service" ;;
+    run) echo "$service --check-cmd --check-interval --check-timeout" ;;
     set) echo '--weight --meta --health --admin' ;;
     wait) echo '-n --count --healthy --timeout' ;;
     dump) echo '--records --check' ;;
@@ -57,8 +59,10 @@ _commy_value() {
     --mode) mapfile -t COMPREPLY < <(compgen -W '0600 0640 0660' -- "$cur") ;;
     --health) mapfile -t COMPREPLY < <(compgen -W 'unknown healthy unhealthy degraded' -- "$cur") ;;
     --policy) mapfile -t COMPREPLY < <(compgen -W 'round-robin weighted random hash' -- "$cur") ;;
+    --check) mapfile -t COMPREPLY < <(compgen -W 'tcp http http:/ none' -- "$cur") ;;
     --admin) mapfile -t COMPREPLY < <(compgen -W 'enabled draining maintenance' -- "$cur") ;;
-    --capacity | --endpoint | --port | --weight | --zone | --tag | --meta | --ttl | --timeout | --count | -n | --client | --services | --seconds) ;;
+    --capacity | --endpoint | --port | --weight | --zone | --tag | --meta | --ttl | --timeout | --count | -n | --client | --services | --seconds | --interval | --failures | --recoveries | --check-cmd | --check-interval | \
+        --check-timeout) ;;
     --version) [[ -n $command ]] ;;
     *) return 1 ;;
     esac
@@ -69,7 +73,7 @@ _commy() {
     local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' word
     local -a _commy_where=()
     local commands='create rm meshes ls get select stat nodes register unregister heartbeat set run wait watch dump'
-    commands+=' reap check doctor bench help'
+    commands+=' reap check check-health monitor doctor bench help'
     local i
     COMPREPLY=()
 
@@ -115,8 +119,8 @@ _commy() {
     case $command in
     '' | help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;
     rm | create) _commy_offer < <(_commy_meshes) ;;
-    get | unregister | heartbeat | set) _commy_offer < <(_commy_ids) ;;
-    ls | select | stat | wait | watch) _commy_offer < <(_commy_names) ;;
+    get | unregister | heartbeat | set | check-health) _commy_offer < <(_commy_ids) ;;
+    ls | select | stat | wait | watch | monitor) _commy_offer < <(_commy_names) ;;
     dump) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     esac
 }

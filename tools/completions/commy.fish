@@ -1,7 +1,7 @@
 # fish completion for commy(1). Silent about everything that goes wrong: no mesh, no permission, no commy.
 
 set -l commands create rm meshes ls get select stat nodes register unregister heartbeat set run wait watch dump reap \
-    check doctor bench help
+    check check-health monitor doctor bench help
 
 # The --mesh and --dir of the command line so far.
 function __commy_where
@@ -68,6 +68,8 @@ complete -c commy -n "not __fish_seen_subcommand_from $commands" -a watch -d 'Pr
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a dump -d 'Show the inside of a region'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a reap -d 'Give back what the dead left'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a check -d 'Audit a region'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a check-health -d 'Check a service once'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a monitor -d 'Check the health of services'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a doctor -d 'Tell what would hurt commy'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a bench -d 'Measure what commy costs'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a help -d 'Tell more about a command'
@@ -87,11 +89,11 @@ complete -c commy -n '__fish_seen_subcommand_from create' -l mode -x -a '0600 06
 
 complete -c commy -n '__fish_seen_subcommand_from bench' -l services -x -d 'Among so many services'
 complete -c commy -n '__fish_seen_subcommand_from bench' -l seconds -x -d 'For so many seconds'
-complete -c commy -n '__fish_seen_subcommand_from ls select stat wait watch' -a '(__commy_names)'
+complete -c commy -n '__fish_seen_subcommand_from ls select stat wait watch monitor' -a '(__commy_names)'
 complete -c commy -n '__fish_seen_subcommand_from select' -l policy -x -a 'round-robin weighted random hash' -d 'How'
 complete -c commy -n '__fish_seen_subcommand_from select' -l client -x -d 'Whom it is for'
 complete -c commy -n '__fish_seen_subcommand_from select' -s n -l count -x -d 'Select so often'
-complete -c commy -n '__fish_seen_subcommand_from get unregister heartbeat set' -a '(__commy_ids)'
+complete -c commy -n '__fish_seen_subcommand_from get unregister heartbeat set check-health' -a '(__commy_ids)'
 complete -c commy -n '__fish_seen_subcommand_from dump' -F
 complete -c commy -n '__fish_seen_subcommand_from dump' -s r -l records -d 'Also every record in use'
 complete -c commy -n '__fish_seen_subcommand_from dump' -l check -d 'Also audit'
@@ -117,7 +119,15 @@ complete -c commy -n '__fish_seen_subcommand_from register run' -l port -x -d Po
 complete -c commy -n '__fish_seen_subcommand_from register run' -l version -x -d 'Version of the program'
 complete -c commy -n '__fish_seen_subcommand_from register run' -l zone -x -d 'Zone it runs in'
 complete -c commy -n '__fish_seen_subcommand_from register run' -l tag -x -d 'A tag'
+complete -c commy -n '__fish_seen_subcommand_from register run' -l check -x -a 'tcp http http:/ none' -d 'How monitors check it'
 complete -c commy -n '__fish_seen_subcommand_from register run' -l ttl -x -d 'Lease in milliseconds'
 complete -c commy -n '__fish_seen_subcommand_from register run' -l node -x -d 'Name of this participant'
+complete -c commy -n '__fish_seen_subcommand_from run' -l check-cmd -x -d 'Tells with its exit code how it is'
+complete -c commy -n '__fish_seen_subcommand_from run' -l check-interval -x -d 'Milliseconds between two of them'
+complete -c commy -n '__fish_seen_subcommand_from run' -l check-timeout -x -d 'Kill it after milliseconds'
+complete -c commy -n '__fish_seen_subcommand_from check-health monitor' -l timeout -x -d 'Milliseconds for an answer'
+complete -c commy -n '__fish_seen_subcommand_from monitor' -l interval -x -d 'Milliseconds between two checks'
+complete -c commy -n '__fish_seen_subcommand_from monitor' -l failures -x -d 'So many make it unhealthy'
+complete -c commy -n '__fish_seen_subcommand_from monitor' -l recoveries -x -d 'So many make it healthy'
 complete -c commy -n '__fish_seen_subcommand_from register' -l detached -d 'Return at once'
 complete -c commy -n '__fish_seen_subcommand_from run wait; and __commy_behind_dashes' -a '(__commy_command)'
