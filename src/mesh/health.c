@@ -50,11 +50,14 @@ static commy_status_t ping(const cmy_aim_t *aim, uint32_t timeout_ms, bool (*sto
     if (!pings)
         return commy_last_error();
     commy_status_t status;
+    int cancel;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel); /* libcurl waits where a thread may be cancelled */
     if (cmy_ping_begin(pings, aim, timeout_ms, pings))
         status = run(pings, stop, user, outcome);
     else
         status = cmy_fail(COMMY_STATUS_NO_MEMORY, "no memory for a health check");
     cmy_pings_free(&pings);
+    pthread_setcancelstate(cancel, NULL);
     return status;
 }
 

@@ -90,9 +90,12 @@ static void leave(cmy_annex_t *annex)
 static void end(cmy_annex_t *annex)
 {
     cmy_monitor_t *monitor = (cmy_monitor_t *)annex;
+    bool forked = !cmy_fork_same(monitor->generation);
+    if (forked && pthread_mutex_trylock(&monitor->lock) != 0)
+        return; /* somebody was changing the list when the process forked: in a child it is left alone */
     forget_all(monitor, false); /* in a forked child; elsewhere the handle has left */
     free(monitor->list);
-    if (cmy_fork_same(monitor->generation)) {
+    if (!forked) {
         pthread_cond_destroy(&monitor->changed);
         pthread_mutex_destroy(&monitor->lock);
     }

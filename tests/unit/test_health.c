@@ -3,6 +3,8 @@
  * are real ones on loopback.
  */
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
 
 #include "mesh/ping.h"
@@ -317,6 +319,44 @@ Test(health, a_process_without_descriptors_says_so_and_blames_nobody)
                   "%d descriptors: %d, %s", more, status, result.reason);
     }
     close(fd);
+}
+
+/* In a name space where the file that the loader would take for libcurl.so.4 is empty. */
+static void hide_libcurl(void)
+{
+    char line[512], path[512];
+    FILE *known = popen("/sbin/ldconfig -p", "re");
+    uint32_t hidden = 0;
+    if (!known || unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+        _exit(77);
+    while (fgets(line, sizeof line, known))
+        if (strstr(line, "libcurl.so.4 ") && sscanf(strchr(line, '>') + 1, " %511s", path) == 1)
+            hidden += mount("/dev/null", path, NULL, MS_BIND, NULL) == 0;
+    pclose(known);
+    if (hidden == 0)
+        _exit(77);
+}
+
+Test(health, without_libcurl_checks_are_refused_and_all_else_works)
+{
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+        commy_check_result_t result;
+        hide_libcurl();
+        begin(64);
+        add(mesh, "web", "web");
+        expect(commy_service_check(mesh, "web", 100, &result), COMMY_STATUS_INIT_FAILED, "Debian: libcurl4");
+        expect(commy_service_monitor(mesh, "web", NULL), COMMY_STATUS_INIT_FAILED, "Debian: libcurl4");
+        cr_assert(there(mesh, "web"));
+        cr_assert_eq(status_of(mesh, "web"), COMMY_HEALTH_HEALTHY);
+        audit();
+        _exit(0);
+    }
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77)
+        cr_skip_test("libcurl cannot be hidden here");
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "it ended with %x", status);
 }
 
 Test(health, the_time_is_the_last_checks_or_else_the_reported_average)

@@ -492,6 +492,32 @@ Test(monitor, a_program_that_closes_all_its_descriptors_goes_on_checking)
     server_stop(&server);
 }
 
+Test(monitor, its_thread_keeps_no_program_alive)
+{
+    begin(64);
+    static server_t server;
+    server_start(&server, 200);
+    add_checked(mesh, "web", server.port, "check=http");
+    pid_t child = fork();
+    if (child == 0) {
+        commy_mesh_t *own;
+        commy_open_options_t options = options_for(0, COMMY_OPEN_MUST_EXIST);
+        alarm(20);
+        if (commy_mesh_attach(&options, &own) != COMMY_STATUS_SUCCESS)
+            _exit(1);
+        monitor_web(own);
+        sleep_ms(100);
+        pthread_exit(NULL); /* the first thread, and the last of the program's */
+    }
+    int status;
+    uint64_t began = now_ms();
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%x", status);
+    cr_assert(now_ms() - began < 5000);
+    cr_assert(atomic_load(&server.requests) > 0);
+    server_stop(&server);
+}
+
 Test(monitor, a_forked_child_can_detach_what_its_parent_monitors_with)
 {
     begin(64);
