@@ -30,10 +30,15 @@ commy_status_t commy_service_health(const commy_mesh_t *mesh, const char *id, in
 }
 
 /* Drives the one ping of a set to its end. */
-static commy_status_t run(cmy_pings_t *pings, bool (*stop)(const void *user), const void *user, cmy_outcome_t *outcome)
+static commy_status_t run(cmy_pings_t *pings, uint32_t timeout_ms, bool (*stop)(const void *user), const void *user,
+                          cmy_outcome_t *outcome)
 {
+    uint64_t end_ns = cmy_clock_monotonic_ns() + (timeout_ms + CMY_PING_GRACE_MS) * 1000000ull;
     cmy_pings_drive(pings, 0);
     while (!cmy_pings_next(pings, outcome)) {
+        if (cmy_clock_monotonic_ns() >= end_ns)
+            return cmy_fail(COMMY_STATUS_LIMIT, "libcurl did not end the check within %u ms; is poll(2) refused here?",
+                            timeout_ms + CMY_PING_GRACE_MS);
         if (stop && stop(user))
             return COMMY_STATUS_NOT_RUNNING;
         cmy_pings_drive(pings, CMY_WAIT_SLICE_MS);
@@ -53,7 +58,7 @@ static commy_status_t ping(const cmy_aim_t *aim, uint32_t timeout_ms, bool (*sto
     int cancel;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel); /* libcurl waits where a thread may be cancelled */
     if (cmy_ping_begin(pings, aim, timeout_ms, pings))
-        status = run(pings, stop, user, outcome);
+        status = run(pings, timeout_ms, stop, user, outcome);
     else
         status = cmy_fail(COMMY_STATUS_NO_MEMORY, "no memory for a health check");
     cmy_pings_free(&pings);

@@ -45,7 +45,8 @@ typedef struct cmy_monitored {
     bool mine;      /* elected, at the last look */
     cmy_checker_watch_t watch;
     uint64_t due_ns;
-    uint64_t before; /* the ping's: cmy_checked_read() */
+    uint64_t lost_ns; /* when the ping that runs is given up */
+    uint64_t before;  /* the ping's: cmy_checked_read() */
     cmy_ping_t *ping;
     cmy_aim_t aim;
 

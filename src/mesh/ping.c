@@ -206,9 +206,10 @@ cmy_ping_t *cmy_ping_begin(cmy_pings_t *pings, const cmy_aim_t *aim, uint32_t ti
 
 void cmy_pings_drive(cmy_pings_t *pings, uint32_t slice_ms)
 {
+    const struct timespec slice = {slice_ms / 1000, (long)(slice_ms % 1000) * 1000000};
     int running = 0;
-    if (slice_ms > 0)
-        pings->curl->multi_poll(pings->multi, NULL, 0, (int)slice_ms, NULL);
+    if (slice_ms > 0 && pings->curl->multi_poll(pings->multi, NULL, 0, (int)slice_ms, NULL) != CURLM_OK)
+        nanosleep(&slice, NULL); /* a sandbox, no memory: not again and again without a pause */
     pings->curl->multi_perform(pings->multi, &running);
 }
 

@@ -50,6 +50,9 @@ typedef struct cmy_outcome {
     char reason[160]; /* of a failure, for people */
 } cmy_outcome_t;
 
+/* A ping that has no outcome so long after its time is over will have none: libcurl cannot go on. */
+#define CMY_PING_GRACE_MS 1000u
+
 typedef struct cmy_pings cmy_pings_t;
 typedef struct cmy_ping cmy_ping_t;
 

@@ -48,7 +48,6 @@ static void end_ping(cmy_monitor_t *monitor, cmy_monitored_t *one)
 {
     monitor->checks -= one->ping != NULL;
     cmy_ping_cancel(monitor->pings, &one->ping);
-    one->mine = false;
 }
 
 /* Whether it is registered and can be checked; finds its record where it is not the known one. */
@@ -62,6 +61,7 @@ static bool present(cmy_monitor_t *monitor, cmy_monitored_t *one)
             return one->checkable;
     }
     end_ping(monitor, one);
+    one->mine = false;
     one->state = 0;
     one->watch = (cmy_checker_watch_t){0};
     uint64_t state;
@@ -91,6 +91,7 @@ static void begin_check(cmy_monitor_t *monitor, cmy_monitored_t *one, uint64_t n
     one->due_ns = now + interval_ns(monitor, one);
     one->before = cmy_checked_read(monitor->region, one->record);
     one->ping = cmy_ping_begin(monitor->pings, &one->aim, (uint32_t)one->config.timeout_ms, one);
+    one->lost_ns = now + (one->config.timeout_ms + CMY_PING_GRACE_MS) * MS;
     monitor->checks += one->ping != NULL;
 }
 
@@ -105,6 +106,7 @@ static uint64_t look(cmy_monitor_t *monitor, cmy_monitored_t *one, uint64_t now)
     if (!cmy_checker_elect(monitor->region, monitor->owner, one->record, one->state, &one->watch,
                            patience > PATIENCE_LEAST_NS ? patience : PATIENCE_LEAST_NS, now)) {
         end_ping(monitor, one);
+        one->mine = false;
         return later;
     }
     if (!one->mine) {
@@ -112,6 +114,8 @@ static uint64_t look(cmy_monitor_t *monitor, cmy_monitored_t *one, uint64_t now)
         one->mine = true;
         one->due_ns = now + draw(monitor, most < FIRST_MOST_NS ? most : FIRST_MOST_NS);
     }
+    if (one->ping && now >= one->lost_ns)
+        end_ping(monitor, one);
     if (one->ping)
         return later;
     if (now >= one->due_ns && monitor->checks < CMY_MONITOR_RUNNING)
