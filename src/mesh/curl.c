@@ -61,13 +61,16 @@ static const cmy_curl_t *load(void)
     }
     cmy_curl_t *curl = calloc(1, sizeof *curl);
     if (!curl) {
+        dlclose(library);
         cmy_fail(COMMY_STATUS_NO_MEMORY, "no memory for the functions of %s", LIBRARY);
         return NULL;
     }
+    curl->library = library;
     if (!set_up(library, curl)) {
         cmy_fail(COMMY_STATUS_INIT_FAILED,
                  "%s is of version %s, which is older than 7.66 or cannot be set up; " PACKAGE, LIBRARY,
                  curl->version[0] ? curl->version : "?");
+        dlclose(library);
         free(curl);
         return NULL;
     }

@@ -14,6 +14,7 @@
 #include <commy/types.h>
 
 typedef struct cmy_curl {
+    void *library;
     CURL *(*easy_make)(void);
     void (*easy_free)(CURL *easy);
     CURLcode (*easy_set)(CURL *easy, CURLoption option, ...);

@@ -71,7 +71,7 @@ commy_status_t cmy_health_check(const commy_mesh_t *mesh, const char *id, uint64
 {
     commy_service_info_t info;
     cmy_aim_t aim;
-    cmy_outcome_t outcome;
+    cmy_outcome_t outcome = {0};
     if (!result)
         return cmy_mesh_null("result");
     if (timeout_ms == 0 || timeout_ms > COMMY_LIMIT_CHECK_TIMEOUT_MS)

@@ -146,7 +146,7 @@ static bool grow(cmy_monitor_t *monitor)
     if (monitor->count < monitor->room)
         return true;
     uint32_t room = monitor->room ? 2 * monitor->room : 16;
-    cmy_monitored_t **list = realloc(monitor->list, room * sizeof *list);
+    cmy_monitored_t **list = reallocarray(monitor->list, room, sizeof(void *));
     if (!list)
         return false;
     monitor->list = list;

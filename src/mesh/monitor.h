@@ -73,8 +73,8 @@ typedef struct cmy_monitor {
     cmy_pings_t *pings; /* the thread's */
 } cmy_monitor_t;
 
-/* The thread's work, until `stop`. rounds.c */
-void *cmy_monitor_work(void *monitor);
+/* The thread's work, until `stop`; argument: the monitor. rounds.c */
+void *cmy_monitor_work(void *argument);
 
 /* Errors: INVALID, with a sentence that names the field. */
 commy_status_t cmy_health_config_check(const commy_health_config_t *config);

@@ -116,8 +116,10 @@ void cmy_pings_free(cmy_pings_t **pings)
     *pings = NULL;
     if (!gone)
         return;
-    while (gone->first)
-        dispose(gone, gone->first);
+    for (cmy_ping_t *ping = gone->first, *next; ping; ping = next) {
+        next = ping->next;
+        dispose(gone, ping);
+    }
     gone->curl->multi_free(gone->multi);
     free(gone);
 }
@@ -129,9 +131,10 @@ static curl_socket_t open_socket(void *user, curlsocktype purpose, struct curl_s
     cmy_ping_t *ping = user;
     (void)purpose;
     int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
-    if (fd < 0)
-        ping->socket_error = errno;
-    return fd < 0 ? CURL_SOCKET_BAD : fd;
+    if (fd >= 0)
+        return fd;
+    ping->socket_error = errno;
+    return CURL_SOCKET_BAD;
 }
 
 /* Takes the body and forgets it, up to a bound; the status is known by then. */

@@ -2,7 +2,9 @@
  * Checking a service once: what counts as healthy, what may be checked at all, and what it says where it is not. The servers
  * are real ones on loopback.
  */
+#include <dlfcn.h>
 #include <fcntl.h>
+#include <link.h>
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
@@ -324,16 +326,15 @@ Test(health, a_process_without_descriptors_says_so_and_blames_nobody)
 /* In a name space where the file that the loader would take for libcurl.so.4 is empty. */
 static void hide_libcurl(void)
 {
-    char line[512], path[512];
-    FILE *known = popen("/sbin/ldconfig -p", "re");
-    uint32_t hidden = 0;
-    if (!known || unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0)
+    struct link_map *map = NULL;
+    char path[512] = "";
+    void *library = dlopen("libcurl.so.4", RTLD_LAZY | RTLD_LOCAL);
+    if (!library || dlinfo(library, RTLD_DI_LINKMAP, &map) != 0)
         _exit(77);
-    while (fgets(line, sizeof line, known))
-        if (strstr(line, "libcurl.so.4 ") && sscanf(strchr(line, '>') + 1, " %511s", path) == 1)
-            hidden += mount("/dev/null", path, NULL, MS_BIND, NULL) == 0;
-    pclose(known);
-    if (hidden == 0)
+    snprintf(path, sizeof path, "%s", map->l_name);
+    dlclose(library);
+    if (dlopen("libcurl.so.4", RTLD_LAZY | RTLD_NOLOAD) || unshare(CLONE_NEWNS) != 0 ||
+        mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 || mount("/dev/null", path, NULL, MS_BIND, NULL) != 0)
         _exit(77);
 }
 
