@@ -77,7 +77,7 @@ Test(health, a_server_that_never_answers_fails_at_the_timeout)
     uint64_t took = now_ms() - began;
     cr_assert_eq(result.status, COMMY_HEALTH_UNHEALTHY);
     cr_assert(took >= 190 && took < 2000, "%llu ms", (unsigned long long)took);
-    cr_assert(strstr(result.reason, "imed out"), "%s", result.reason);
+    cr_assert(strcasestr(result.reason, "time"), "%s", result.reason);
     close(fd);
 }
 
