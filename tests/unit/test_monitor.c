@@ -507,7 +507,7 @@ Test(monitor, its_thread_keeps_no_program_alive)
     add_checked(mesh, "web", server.port, "check=http");
     pid_t child = fork();
     if (child == 0) {
-        commy_mesh_t *own;
+        static commy_mesh_t *own;
         commy_open_options_t options = options_for(0, COMMY_OPEN_MUST_EXIST);
         alarm(55);
         if (commy_mesh_attach(&options, &own) != COMMY_STATUS_SUCCESS)
