@@ -7,6 +7,7 @@
 int cmd_bench(int argc, char **argv);
 int cmd_breaker(int argc, char **argv);
 int cmd_check(int argc, char **argv);
+int cmd_check_health(int argc, char **argv);
 int cmd_create(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 int cmd_drain(int argc, char **argv);
@@ -15,6 +16,7 @@ int cmd_get(int argc, char **argv);
 int cmd_heartbeat(int argc, char **argv);
 int cmd_ls(int argc, char **argv);
 int cmd_meshes(int argc, char **argv);
+int cmd_monitor(int argc, char **argv);
 int cmd_nodes(int argc, char **argv);
 int cmd_reap(int argc, char **argv);
 int cmd_register(int argc, char **argv);

@@ -9,6 +9,7 @@
 #include "dump.h"
 #include "group/group.h"
 #include "registry/check.h"
+#include "service/checker.h"
 #include "service/service.h"
 #include "stat/breaker.h"
 #include "text.h"
@@ -71,6 +72,16 @@ static const char *link_text(uint64_t link, char text[NUMBER_BYTES])
 
 /* ------------------------------------------------------------------- services */
 
+/* The newest result of a health check, and how many like it came in a row; empty: there was none. */
+static const char *checked_text(uint64_t checked, char text[64])
+{
+    text[0] = '\0';
+    if (cmy_checked_run(checked) > 0)
+        snprintf(text, 64, "%u %s, %.3f ms", cmy_checked_run(checked), cmy_checked_failed(checked) ? "failed" : "well",
+                 cmy_checked_latency_us(checked) / 1000.0);
+    return text;
+}
+
 static void service(void *user, const struct image *image, uint32_t number)
 {
     static const char *const healths[] = {"unknown", "healthy", "unhealthy", "degraded"};
@@ -81,6 +92,7 @@ static void service(void *user, const struct image *image, uint32_t number)
     commy_service_info_t info;
     char address[ADDRESS_TEXT_BYTES], weight[NUMBER_BYTES], lease[NUMBER_BYTES] = "", group[NUMBER_BYTES], place[64];
     char container[NUMBER_BYTES], stats[NUMBER_BYTES], text[NUMBER_BYTES], metadata[64] = "", hash[NUMBER_BYTES];
+    char checker[OWNER_TEXT_BYTES] = "", checked[64];
 
     (void)user;
     if (!start_record(image, CMY_SERVICES, number, &start))
@@ -96,12 +108,15 @@ static void service(void *user, const struct image *image, uint32_t number)
              cmy_position_cell(position));
     if (cmy_link_names_block(link))
         snprintf(metadata, sizeof(metadata), "%s %s", cmy_link_large(link) ? "large" : "small", link_text(link, text));
+    if (cmy_state_owner(cmy_load64_relaxed(&cold->checker)) != CMY_NOBODY)
+        owner_text(image, cmy_state_owner(cmy_load64_relaxed(&cold->checker)), checker);
     snprintf(hash, sizeof(hash), "%016" PRIx64, cmy_load64_relaxed(&hot->hash));
     dump_row((const char *[]){start.number, start.phase, start.version, start.owner, info.id, info.name,
                               address_text(info.endpoint, info.port, address), weight,
                               healths[cmy_condition_health(condition)], admins[cmy_condition_admin(condition)],
                               condition & CMY_CONDITION_OPEN ? "open" : "closed", lease, group, place,
-                              link_text(cmy_load64_relaxed(&hot->stats), stats), metadata, hash});
+                              link_text(cmy_load64_relaxed(&hot->stats), stats), metadata, checker,
+                              checked_text(cmy_load64_relaxed(&cold->checked), checked), hash});
 }
 
 static void print_services(struct image *image)
@@ -123,6 +138,8 @@ static void print_services(struct image *image)
         {"place", "PLACE", COLUMN_EXTRA_TEXT},
         {"statistics", "STATISTICS", COLUMN_EXTRA_NUMBER},
         {"metadata", "METADATA", COLUMN_EXTRA_TEXT},
+        {"checker", "CHECKER", COLUMN_EXTRA_TEXT},
+        {"checked", "CHECKED", COLUMN_EXTRA_TEXT},
         {"hash", "HASH", COLUMN_EXTRA_TEXT},
     };
 

@@ -590,6 +590,77 @@ typedef struct commy_select_options {
 COMMY_API commy_status_t commy_service_select(commy_mesh_t *mesh, const char *name,
                                               const commy_select_options_t *options, commy_target_t *target);
 
+/* ------------------------------------------------------------------ health */
+
+/*
+ * Has a service's health checked from now on, by this process or by another that asked for the same: of all handles that
+ * monitor a service, one at a time checks it. When that one leaves or dies, another takes over within 100 ms and goes on
+ * from the results there are; when it is stopped, after three intervals and a timeout (a second at least).
+ *
+ * A service says by a tag how it wants to be checked: "check=tcp" (a connection can be made to its endpoint; also without
+ * such a tag), "check=http" or "check=http:/path" (a GET is answered with a status from 200 to 399; redirects are answers
+ * and not followed, 64 KiB of the answer are read at most, no proxy is used), "check=none" (not at all).
+ *
+ * id:     of a registered service. It stays monitored when it is unregistered, or its owner dies: what is registered under
+ *         the id later is checked too.
+ * config: how often, and when it is healthy; null: every 5 s, 1 s of time, 3 failures, 2 successes. Copied. Where the
+ *         handle monitors the service already, it replaces what was said before.
+ *
+ * Status: where it was never checked in this registration, it is unknown until the first result, which decides;
+ * from then on `max_failures` failures in a row make it unhealthy, `recovery_checks` successes healthy. A status that is
+ * set meanwhile (commy_service_set_health()) stays until a result says otherwise; degraded counts as healthy and is
+ * left to who set it. To take a service out by hand, set its admin state. When nobody monitors it any more, the last
+ * status stays.
+ *
+ * Joins the mesh; ends when the handle leaves. The first call of a handle starts a thread, which runs no code of the
+ * caller's, blocks all signals, has file descriptors of its own and drives all checks of the handle, up to 256 at once: a
+ * check that hangs, or a name that resolves slowly, delays no other. Checks that this process cannot make (no descriptors)
+ * count as nothing. Names are resolved on threads of libcurl's.
+ *
+ * Errors: NOT_FOUND, INVALID (a zero or a number out of bounds in config; a tag or an endpoint that cannot be checked),
+ * INIT_FAILED (no libcurl.so.4), NO_MEMORY, LIMIT (no thread), those of commy_mesh_join(). Opens libcurl at the first call
+ * of the process (milliseconds); waits no longer than the thread looks at its services once.
+ * Crash: killed anywhere, another monitor goes on; at most the check under way is lost.
+ */
+COMMY_API commy_status_t commy_service_monitor(commy_mesh_t *mesh, const char *id, const commy_health_config_t *config);
+
+/* Ends that for this handle; others that monitor the service go on. Errors: NOT_FOUND (this handle does not monitor it),
+ * NOT_RUNNING. */
+COMMY_API commy_status_t commy_service_unmonitor(commy_mesh_t *mesh, const char *id);
+
+/* What came of one check. */
+typedef struct commy_check_result {
+    int32_t status;          /* COMMY_HEALTH_HEALTHY or _UNHEALTHY */
+    int32_t http_status;     /* of the answer; 0: none, or not asked for */
+    double response_time_ms; /* until it connected, or answered; or until it was given up */
+    char reason[160];        /* why it is unhealthy, for people; else empty */
+} commy_check_result_t;
+
+/*
+ * Checks a service once, as its tag says (commy_service_monitor()), on the calling thread. Changes nothing in the region and
+ * counts for no monitor; a read-only attachment will do.
+ *
+ * timeout_ms: 1 to 240,000. Blocks that long at most (a system's resolver of names is not waited for).
+ * result:     receives the outcome; a service that does not answer is a result, not an error.
+ *
+ * Errors: NOT_FOUND, INVALID (also: a tag or an endpoint that cannot be checked), INIT_FAILED (no libcurl.so.4), NO_MEMORY,
+ * LIMIT (this process could not make the check; no descriptors).
+ */
+COMMY_API commy_status_t commy_service_check(const commy_mesh_t *mesh, const char *id, uint32_t timeout_ms,
+                                             commy_check_result_t *result);
+
+/*
+ * A service's health as every reader sees it: what was set or found by checks, unhealthy while it misses its TTL.
+ *
+ * status:           receives a commy_health_t.
+ * response_time_ms: receives the time of the last check or, where nobody checked it, the average of the reported requests; 0
+ *                   before the first.
+ *
+ * Errors: NOT_FOUND.
+ */
+COMMY_API commy_status_t commy_service_health(const commy_mesh_t *mesh, const char *id, int32_t *status,
+                                              double *response_time_ms);
+
 /* ------------------------------------------------------------------- views */
 
 /*

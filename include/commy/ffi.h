@@ -145,6 +145,28 @@ COMMY_API int32_t commy_reset_circuit_breaker(commy_handle_t h, const char *id);
 COMMY_API int32_t commy_get_load_balancer_stats(commy_handle_t h, const char *name, uint64_t *total,
                                                 uint64_t *successful, uint64_t *failed, double *average_ms);
 
+/* ------------------------------------------------------------------ health */
+
+/*
+ * How this handle has services checked, and how it selects (commy_configure_load_balancer()), where a call says nothing else.
+ * Null: unchanged. All or nothing. Errors: INVALID (a zero, or a number out of the bounds said with the structures).
+ * Allowed before start and after stop; services that are monitored already keep what they were given.
+ */
+COMMY_API int32_t commy_configure_mesh(commy_handle_t h, const commy_health_config_t *health,
+                                       const commy_load_balancer_config_t *balancer);
+
+/* commy_service_monitor(), _unmonitor(). config: null: the handle's. */
+COMMY_API int32_t commy_start_health_monitoring(commy_handle_t h, const char *id, const commy_health_config_t *config);
+COMMY_API int32_t commy_stop_health_monitoring(commy_handle_t h, const char *id);
+
+/* commy_service_health(). */
+COMMY_API int32_t commy_get_service_health(commy_handle_t h, const char *id, int32_t *status, double *response_time_ms);
+
+/* commy_service_check() with the handle's timeout, on the calling thread. Neither pointer may be null. Errors besides:
+ * NOT_RUNNING (the handle was stopped or destroyed meanwhile). */
+COMMY_API int32_t commy_manual_health_check(commy_handle_t h, const char *id, int32_t *status,
+                                            double *response_time_ms);
+
 /* commy_mesh_wait(): name null for the whole mesh; version 0 gives the current one at once. */
 COMMY_API int32_t commy_wait(commy_handle_t h, const char *name, uint64_t version, int32_t timeout_ms,
                              uint64_t *new_version);

@@ -70,6 +70,16 @@ typedef enum commy_status {
 #define COMMY_LIMIT_CLIENT_BYTES 255u /* a client id */
 #define COMMY_LIMIT_EVENTS 1024u      /* that the flight recorder holds */
 
+#define COMMY_LIMIT_CHECK_INTERVAL_MS 86400000ull /* a day */
+#define COMMY_LIMIT_CHECK_TIMEOUT_MS 240000ull
+#define COMMY_LIMIT_CHECKS 255u /* failures, or successes, in a row that count */
+
+/* commy_health_config_t where none is given */
+#define COMMY_DEFAULT_CHECK_INTERVAL_MS 5000u
+#define COMMY_DEFAULT_CHECK_TIMEOUT_MS 1000u
+#define COMMY_DEFAULT_MAX_FAILURES 3u
+#define COMMY_DEFAULT_RECOVERY_CHECKS 2u
+
 #define COMMY_DEFAULT_CAPACITY 8192u
 #define COMMY_DEFAULT_WEIGHT 100u
 
@@ -163,6 +173,16 @@ typedef struct commy_mesh_stats {
     uint64_t total_requests, successful_requests, failed_requests;
     double average_response_time_ms;
 } commy_mesh_stats_t;
+
+/* How a service's health is checked. All four above 0: an interval of up to a day, a timeout of up to four minutes, 1 to 255
+ * checks. */
+typedef struct commy_health_config {
+    uint64_t
+        check_interval_ms; /* from one check's start to the next, give or take a tenth; not before the former ended */
+    uint64_t timeout_ms;   /* after which a check has failed */
+    uint32_t max_failures; /* failures in a row that make a service unhealthy */
+    uint32_t recovery_checks; /* successes in a row that make it healthy again */
+} commy_health_config_t;
 
 /* How a handle of the language ABI selects. `algorithm` is a commy_policy_t. The circuit breaker's part is the mesh's: with
  * enable_circuit_breaker (0 or 1) threshold is 1 to 10,000 failures in a row, and timeout 1 ms to an hour. */

@@ -11,7 +11,7 @@
 #include "mesh/breaker.h"
 #include "mesh/select.h"
 
-static commy_status_t check(const commy_load_balancer_config_t *config)
+commy_status_t cmy_handle_check_balancer(const commy_load_balancer_config_t *config)
 {
     if (!config)
         return cmy_fail(COMMY_STATUS_INVALID, "config is null; pass one");
@@ -56,22 +56,27 @@ static commy_status_t configure_breaker(const cmy_handle_t *handle, const commy_
     return status;
 }
 
+commy_status_t cmy_handle_set_balancer(cmy_handle_t *handle, const commy_load_balancer_config_t *config)
+{
+    pthread_mutex_lock(&handle->turn);
+    commy_status_t status = configure_breaker(handle, config);
+    if (status == COMMY_STATUS_SUCCESS) {
+        handle->balancer = *config;
+        atomic_store_explicit(&handle->policy, config->algorithm, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&handle->turn);
+    return status;
+}
+
 int32_t commy_configure_load_balancer(commy_handle_t h, const commy_load_balancer_config_t *config)
 {
     cmy_handle_t *handle;
     commy_status_t status = cmy_handle_pin(h.instance_id, CMY_HANDLE_FOR_ANY, &handle);
     if (status != COMMY_STATUS_SUCCESS)
         return status;
-    status = check(config);
-    if (status == COMMY_STATUS_SUCCESS) {
-        pthread_mutex_lock(&handle->turn);
-        status = configure_breaker(handle, config);
-        if (status == COMMY_STATUS_SUCCESS) {
-            handle->balancer = *config;
-            atomic_store_explicit(&handle->policy, config->algorithm, memory_order_relaxed);
-        }
-        pthread_mutex_unlock(&handle->turn);
-    }
+    status = cmy_handle_check_balancer(config);
+    if (status == COMMY_STATUS_SUCCESS)
+        status = cmy_handle_set_balancer(handle, config);
     cmy_handle_unpin(&handle);
     return status;
 }

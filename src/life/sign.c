@@ -108,7 +108,8 @@ static bool is_programs_thread(int tasks, const char *tid)
     close(fd);
     if (bytes <= 0)
         return true;
-    bool ours = strcmp(name, CMY_KEEPER_NAME "\n") == 0 || strcmp(name, CMY_LOOKOUT_NAME "\n") == 0;
+    bool ours = strcmp(name, CMY_KEEPER_NAME "\n") == 0 || strcmp(name, CMY_LOOKOUT_NAME "\n") == 0 ||
+                strcmp(name, CMY_MONITOR_NAME "\n") == 0;
     return !ours && strtol(tid, NULL, 10) != getpid();
 }
 

@@ -5,9 +5,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* Threads of the library's, by name: the keeper, and whoever feeds descriptors and callbacks (mesh/lookout.c). */
+/* Threads of the library's, by name: the keeper, who feeds descriptors and callbacks (mesh/lookout.c), and
+ * who checks services (mesh/monitor.c). */
 #define CMY_KEEPER_NAME "commy-keeper"
 #define CMY_LOOKOUT_NAME "commy-lookout"
+#define CMY_MONITOR_NAME "commy-monitor"
 
 typedef enum cmy_life_sign {
     CMY_SIGN_NONE,    /* alive, or not certain */

@@ -99,6 +99,8 @@ static void add_records(uint64_t *hash)
     ADD_FIELD(hash, cmy_service_cold_shm_t, metadata);
     ADD_FIELD(hash, cmy_service_cold_shm_t, registered_at_ns);
     ADD_FIELD(hash, cmy_service_cold_shm_t, ttl_ms);
+    ADD_FIELD(hash, cmy_service_cold_shm_t, checker);
+    ADD_FIELD(hash, cmy_service_cold_shm_t, checked);
 
     ADD_FIELD(hash, cmy_group_shm_t, state);
     ADD_FIELD(hash, cmy_group_shm_t, next);

@@ -11,7 +11,7 @@
  *         index of names              64 bytes a line
  *   ------------------------------------------------- reserved when the region is made; below, in chunks as they fill
  *         services (hot)              128 bytes each: all that decides and answers a lookup
- *         services (cold)             1,056 bytes each: what is rarely read
+ *         services (cold)             1,064 bytes each: what is rarely read
  *         groups                      256 bytes each: a name, its first 24 members, its rotations
  *         lines                       128 bytes each: 28 further members of a name
  *         statistics                  2,240 bytes each: counters, latencies, requests in flight of 8 participants, breaker
@@ -323,7 +323,21 @@ typedef struct cmy_shape {
 #define CMY_SHAPE_DETACHED 1u
 #define CMY_SHAPE_LEASED 2u /* it has a TTL: only then is its lease anything but 0 */
 
-/* A service, cold half; same number. Identity as above, but for metadata: a link (block.h) that moves by CAS. */
+/*
+ * A service, cold half; same number. Identity as above, but for metadata: a link (block.h) that moves by CAS; and for who
+ * checks its health and what came of it (service/checker.h), which move by CAS too and carry the record's version:
+ *
+ *     checker  63              34 33            3 2   0
+ *             +------------------+---------------+-----+
+ *             | version (30)     | owner (31)    |  0  |   owner: of whoever checks, a candidate or nobody
+ *             +------------------+---------------+-----+
+ *     checked  63              44 43     37 36      35   28 27                    0
+ *             +------------------+---------+---------+-------+---------------------+
+ *             | version (20)     | serial 7| failed 1| run 8 | latency, us (28)    |   run: results alike in a row
+ *             +------------------+---------+---------+-------+---------------------+
+ *
+ * What a crash leaves in checker names the dead, from whom any candidate takes it; checked is whole at any time.
+ */
 typedef struct cmy_service_cold_shm {
     /*    0 */ cmy_word64_t name[8];
     /*   64 */ cmy_word64_t id[16];       /* the whole id where it is longer than 39 bytes, else not written */
@@ -334,7 +348,7 @@ typedef struct cmy_service_cold_shm {
     /* 1024 */ cmy_word64_t metadata;
     /* 1032 */ cmy_word64_t registered_at_ns;
     /* 1040 */ cmy_word64_t ttl_ms;
-    /* 1048 */ cmy_word64_t reserved_0;
+    /* 1048 */ cmy_word64_t checker, checked;
 } cmy_service_cold_shm_t;
 
 /*
@@ -547,7 +561,9 @@ CMY_AT(cmy_service_cold_shm_t, id, 64);
 CMY_AT(cmy_service_cold_shm_t, endpoint, 192);
 CMY_AT(cmy_service_cold_shm_t, tags, 512);
 CMY_AT(cmy_service_cold_shm_t, metadata, 1024);
-_Static_assert(sizeof(cmy_service_cold_shm_t) == 1056, "service, cold");
+CMY_AT(cmy_service_cold_shm_t, checker, 1048);
+CMY_AT(cmy_service_cold_shm_t, checked, 1056);
+_Static_assert(sizeof(cmy_service_cold_shm_t) == 1064, "service, cold");
 CMY_AT(cmy_group_shm_t, name, 32);
 CMY_AT(cmy_group_shm_t, cell, 96);
 CMY_AT(cmy_group_shm_t, rotation, 192);

@@ -8,6 +8,7 @@
 #include "registry/check.h"
 
 #include "base/text.h"
+#include "service/checker.h"
 #include "stat/breaker.h"
 
 #define WORDS(field) (sizeof(field) / sizeof((field)[0]))
@@ -120,6 +121,22 @@ static void check_condition(const cmy_service_look_t *at)
         return;
     }
     check_turn(at);
+}
+
+/* Who checks it, and what came of it. A checker that is dead awaits another. */
+static void check_checker(const cmy_service_look_t *at)
+{
+    const cmy_look_t *look = &at->look;
+    uint64_t checker = cmy_load64_acquire(&at->cold->checker), checked = cmy_load64_acquire(&at->cold->checked);
+    if (!cmy_checker_of(checker, look->seen) || cmy_state_phase(checker) != CMY_FREE)
+        cmy_look_wrong(look, "its checker word is of another life of the record");
+    else if (cmy_state_owner(checker) != CMY_NOBODY &&
+             cmy_owner_slot(cmy_state_owner(checker)) >= COMMY_LIMIT_PARTICIPANTS)
+        cmy_look_wrong(look, "its checker word names no participant");
+    if (!cmy_checked_of(checked, look->seen))
+        cmy_look_wrong(look, "its result of a health check is of another life of the record");
+    else if (cmy_checked_run(checked) == 0 && checked != cmy_checked_none(look->seen))
+        cmy_look_wrong(look, "its result of a health check says something, but of no check");
 }
 
 /* ------------------------------------------------------------------ index */
@@ -248,6 +265,7 @@ static void check_live(const cmy_look_t *look)
     check_endpoint(&at);
     check_details(&at);
     check_condition(&at);
+    check_checker(&at);
     check_id(&at);
     check_position(&at);
     check_link(&at, &at.hot->stats, false);

@@ -165,6 +165,8 @@ void commy_mesh_detach(commy_mesh_t **mesh)
         gone->lookout->end(gone->lookout);
     if (gone->pickers)
         gone->pickers->end(gone->pickers);
+    if (gone->monitor)
+        gone->monitor->end(gone->monitor);
     cmy_region_unmap(&gone->region);
     free(gone);
 }
@@ -288,6 +290,9 @@ commy_status_t commy_mesh_leave(commy_mesh_t *mesh)
     pthread_mutex_unlock(&mesh->lifecycle);
     if (joined) {
         cmy_rcu_synchronize(); /* no change is under way any more */
+        cmy_annex_t *monitor = cmy_rcu_load(&mesh->monitor);
+        if (monitor)
+            monitor->leave(monitor);
         pthread_mutex_lock(&mesh->lifecycle);
         cmy_tokens_free(&mesh->tokens); /* requests in flight end here, uncounted */
         cmy_reap_own(&mesh->actor);

@@ -31,6 +31,9 @@ typedef enum cmy_mesh_phase { CMY_MESH_ATTACHED, CMY_MESH_JOINED, CMY_MESH_LEAVI
  * when the handle is, in a forked child too. */
 typedef struct cmy_annex {
     void (*end)(struct cmy_annex *annex);
+    /* The handle leaves: ends what it does under the participant's name, before that ends. Null: nothing. Runs when no change
+     * is under way any more, without `lifecycle`. */
+    void (*leave)(struct cmy_annex *annex);
 } cmy_annex_t;
 
 struct commy_mesh {
@@ -44,6 +47,7 @@ struct commy_mesh {
     uint16_t listen_port;
     cmy_annex_t *pickers; /* mesh/picker.h; null before the first selection */
     cmy_annex_t *lookout; /* mesh/lookout.h; null before the first watcher */
+    cmy_annex_t *monitor; /* mesh/monitor.h; null before the first service is monitored */
 };
 
 /* A null handle or parameter. */

@@ -133,6 +133,17 @@ const ex_case_t ex_cases[] = {
     CASE("no-more-than-a-share-opens", "R11 R21", "O1|O2", .failures = 1, .most = 50),
     CASE("an-opener-that-dies-is-one-too-many-at-most", "R11 R21", "O1|O2", .failures = 1, .most = 50, .deaths = 1),
     CASE("what-is-open-is-not-selected", "R11 R21 O1", "K1|O1 X2", .failures = 2),
+    /* health: one checks at a time */
+    CASE("one-of-two-checks", "R11", "!1 !1|!1 !1"),
+    CASE("one-of-three-checks", "R11", "!1|!1|!1"),
+    CASE("a-checker-that-dies-is-replaced", "R11", "!1 !1|!1 !1", .deaths = 1),
+    CASE("a-checker-of-the-dead-is-replaced-once", "R11d !1", "!1|!1|P", .settler_dies = true, .deaths = 1),
+    CASE("what-is-given-back-can-be-had", "R11", "!1 ~1|!1 !1", .deaths = 1),
+    CASE("who-leaves-does-not-check", "R11", "!1 ~1 L|!1"),
+    CASE("a-checker-is-of-this-life", "R11", "!1|U1 R11 !1", .services = 1),
+    CASE("results-of-two-who-check-count-once", "R11", "!1i !1i|!1i !1i"),
+    CASE("a-stopped-checker-loses-it-and-finds-out", "R11 !1", "!1i !1i|!1", .deaths = 1),
+    CASE("a-status-by-hand-and-a-weight-are-kept", "R11", "!1|X1 X1|G1"),
 
     /* waiting */
     CASE("a-waiter-wakes-for-a-registration", "", "V1 W1|R11"),

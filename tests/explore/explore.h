@@ -15,6 +15,7 @@
  *     turns.c    the same for circuit breakers
  *     search.c   which runs to make
  *     trace.c    names of words, and replaying a schedule for people
+ *     checkers.c who checks a service's health
  *     cases.c    what is explored
  *     main.c     the command
  *
@@ -86,6 +87,7 @@ extern const size_t ex_case_count;
 #define EX_TTL 2u
 #define EX_WITH_TEXT 4u
 #define EX_LONG_TEXT 8u
+#define EX_IMPATIENT 16u /* of an offer to check */
 
 /* One call, or one death. */
 typedef struct ex_event {
@@ -141,6 +143,13 @@ uint32_t ex_end_of_request(uint32_t begin);
 
 /* Event of the observer's call of that number, in the latest program. */
 uint32_t ex_observed_event(uint32_t number);
+
+/* Of an offer's value: it was taken, and the result of the check that followed counted. */
+#define EX_ELECTED 1u
+#define EX_NOTED 2u
+
+commy_status_t ex_offer(commy_mesh_t *mesh, const ex_op_t *op, ex_event_t *out);
+commy_status_t ex_give_back(commy_mesh_t *mesh, const ex_op_t *op);
 
 /* Event of a process's death. */
 uint32_t ex_death_event(uint32_t who);
@@ -263,6 +272,9 @@ void ex_blame(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* Nobody can go on: everything that must hold then. Leaves the world as it was. */
 void ex_verdict_end(const ex_case_t *what);
+
+/* A part of it: of whom is elected to check services. */
+void ex_verdict_checkers(void);
 
 /* In the middle, everybody stopped: each can end its call alone; a bystander can do one of everything; the audit. Each
  * leaves the world as it was. */

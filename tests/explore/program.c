@@ -13,6 +13,8 @@
  *     O1      find id 1 and report a failure   I1   read its circuit breaker
  *     A1      take the turn to try id 1        Y1   reset its breaker
  *     B1      find id 1 and begin a request    E1   end it
+ *     !1      offer to check id 1 and, where that is taken, write that it is well; with i: takes it from the living, too
+ *     ~1      give that back
  *     V1 W1   read the version of name 1; wait until it differs (0: of the whole mesh)
  *     C       collect empty groups             P    reap
  *     *       record an event                  ?    read the one there is room for
@@ -93,11 +95,11 @@ static uint8_t digit(const char **at)
 static bool parse_op(const char **at, ex_op_t *op)
 {
     *op = (ex_op_t){.kind = (uint8_t) * (*at)++};
-    if (!strchr("RUFGDK%MNQXHSZBEVWCPLJTOIAY*?", op->kind))
+    if (!strchr("RUFGDK%MNQXHSZBEVWCPLJTOIAY!~*?", op->kind))
         return false;
     if (strchr("DK%VW", op->kind)) {
         op->name = digit(at);
-    } else if (strchr("RUFGMNQXHSZBEOIAY", op->kind)) {
+    } else if (strchr("RUFGMNQXHSZBEOIAY!~", op->kind)) {
         op->id = digit(at);
         if (op->id == 0 || op->id > EX_IDS)
             return false;
@@ -105,9 +107,9 @@ static bool parse_op(const char **at, ex_op_t *op)
             return false;
     }
     for (; **at && **at != ' ' && **at != '|'; (*at)++) {
-        static const char letters[] = "dtml";
+        static const char letters[] = "dtmli";
         const char *letter = strchr(letters, **at);
-        if (!letter || op->kind != 'R')
+        if (!letter || op->kind != (*letter == 'i' ? '!' : 'R'))
             return false;
         op->flags |= (uint8_t)(1u << (letter - letters));
     }
@@ -465,6 +467,10 @@ static commy_status_t call(commy_mesh_t *mesh, const ex_op_t *op, uint32_t event
         return do_end(mesh, op, event, out);
     case 'Z':
         return do_stats(mesh, op, out);
+    case '!':
+        return ex_offer(mesh, op, out);
+    case '~':
+        return ex_give_back(mesh, op);
     case 'V':
         return do_version(mesh, op, out);
     case 'W':

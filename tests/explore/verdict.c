@@ -14,6 +14,7 @@
  *     leaks      services are FREE, or LIVE and somebody was told so; groups without instances can be collected
  *     counters   what was acknowledged, and no more than was begun
  *     breakers   turns.c
+ *     checkers   one at a time checks a service; where that one has died, the next comer does; each result counts once
  *     in flight  what processes that live have begun and not ended; for who reads it on the way no more than may be
  */
 #include <stdarg.h>
@@ -94,7 +95,7 @@ void ex_verdict_solo(uint32_t who)
 
 void ex_verdict_bystander(void)
 {
-    static const char program[] = "D1 F1 R44m F4 K4 G4 D4 M4 Q4 X4 S4 O4 I4 Y4 B4 E4 Z4 H4 D0 U4 R11 U1 C P F1";
+    static const char program[] = "D1 F1 R44m F4 K4 G4 D4 M4 Q4 X4 S4 O4 I4 Y4 B4 E4 Z4 !4 H4 D0 U4 R11 U1 C P F1";
     ex_snapshot_t *snapshot = ex_snapshot_take(EX_OBSERVER);
     observe(program);
     ex_snapshot_back(snapshot);
@@ -111,7 +112,7 @@ static void check_codes(void)
             continue;
         bool fits = is->status == COMMY_STATUS_SUCCESS;
         fits |= is->status == COMMY_STATUS_EXISTS && is->kind == 'R';
-        fits |= is->status == COMMY_STATUS_NOT_FOUND && strchr("UFGK%MNQXHSZBEOIAY", is->kind);
+        fits |= is->status == COMMY_STATUS_NOT_FOUND && strchr("UFGK%MNQXHSZBEOIAY!~", is->kind);
         fits |= is->status == COMMY_STATUS_BUSY && is->kind == 'A';
         fits |= is->status == COMMY_STATUS_CIRCUIT_OPEN && is->kind == 'K';
         fits |= is->status == COMMY_STATUS_FULL && (flags & EX_MAY_BE_FULL) && strchr("RMNSBO", is->kind);
@@ -438,13 +439,16 @@ void ex_verdict_end(const ex_case_t *what)
     /* What a dead process left is read by whoever comes, so that its last writes are of concern to others. */
     ex_observer_counts = what->deaths > 0;
     if (!ex_violation[0])
-        observe("D0 D1 D2 F1 F2 F3 P G1 Z1 G2 Z2 Q1 Q2 F1 F2 F3 D1");
+        observe(strchr(what->program, '!') ? "D0 D1 F1 P G1 !1 F1"
+                                           : "D0 D1 D2 F1 F2 F3 P G1 Z1 G2 Z2 Q1 Q2 F1 F2 F3 D1");
     if (!ex_violation[0])
         check_history();
     if (!ex_violation[0])
         check_counters();
     if (!ex_violation[0])
         check_in_flight();
+    if (!ex_violation[0])
+        ex_verdict_checkers();
     if (!ex_violation[0])
         audit(true);
     if (!ex_violation[0])

@@ -290,6 +290,38 @@ static void to_selected(void)
     must(select_turns(36), "select");
 }
 
+/* Of a port that is closed: whatever fails on the way, the check ends, and the library with it or not. */
+static int32_t act_check_health(void)
+{
+    commy_check_result_t result;
+    return (int32_t)commy_service_check(mesh, "id", 50, &result);
+}
+
+/* libcurl is there: what the loader needs for it is the loader's. */
+static void to_checked(void)
+{
+    to_registered();
+    must(act_check_health(), "check health");
+}
+
+/* Until a first result, or for a while; then it leaves, which ends the thread. */
+static int32_t act_monitor(void)
+{
+    const commy_health_config_t often = {1, 50, 1, 1};
+    int32_t health = COMMY_HEALTH_HEALTHY, status = (int32_t)commy_mesh_join(mesh, NULL, 0), left;
+    double ms;
+    if (status == COMMY_STATUS_SUCCESS && commy_service_find(mesh, "id", &(commy_target_t){0}) != COMMY_STATUS_SUCCESS)
+        status = register_as("name", "id", NULL);
+    if (status == COMMY_STATUS_SUCCESS)
+        status = (int32_t)commy_service_monitor(mesh, "id", &often);
+    for (int turn = 0; turn < 50 && status == COMMY_STATUS_SUCCESS && health != COMMY_HEALTH_UNHEALTHY; turn++) {
+        sleep_us(2000);
+        status = (int32_t)commy_service_health(mesh, "id", &health, &ms);
+    }
+    left = (int32_t)commy_mesh_leave(mesh);
+    return status ? status : left;
+}
+
 static int32_t act_reap(void)
 {
     return (int32_t)commy_mesh_reap(mesh, NULL);
@@ -380,6 +412,8 @@ static const scenario_t scenarios[] = {
     {"query and check", true, to_registered, act_query, NULL, 0},
     {"select", true, to_registered, act_select, NULL, 0},
     {"select again", true, to_selected, act_select, NULL, 0},
+    {"check health", true, to_checked, act_check_health, NULL, 0},
+    {"monitor", true, to_checked, act_monitor, NULL, 0},
     {"reap", true, to_dead_neighbour, act_reap, NULL, 0},
     {"leave", true, to_waited_for, act_leave, NULL, 0},
     {"detach", true, to_waited_for, act_detach, NULL, 0},

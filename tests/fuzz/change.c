@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "property.h"
+#include "service/checker.h"
 
 typedef struct changer {
     commy_mesh_t *mesh;
@@ -56,11 +57,33 @@ static void enroll(changer_t *changer)
     CALL(CALL_REGISTER, commy_service_register(changer->mesh, &config, &changer->reference));
 }
 
+/* What a monitor does with a service: offers to check it, writes what came of a check, gives it back or not. */
+static void oversee(const changer_t *changer)
+{
+    cmy_region_t *region = changer->mesh->region;
+    uint32_t owner = changer->mesh->actor.owner, record;
+    uint64_t state, chance = changer->chance;
+    cmy_checker_watch_t watch = {0};
+    if (!cmy_service_refer(region, changer->reference, &record, &state))
+        return;
+    for (uint64_t now = 1; now <= 2; now++) { /* at the second look its patience has ended */
+        uint64_t before = cmy_checked_read(region, record);
+        if (cmy_checker_elect(region, owner, record, state, &watch, 1, now))
+            cmy_checker_note(region, owner, record, state, before, chance & now, chance >> 32, 1, 2);
+    }
+    if (chance & 4)
+        cmy_checker_give_back(region, owner, record, state);
+}
+
 static void look(changer_t *changer)
 {
     commy_target_t target;
-    if (CALL(CALL_FIND, commy_service_find(changer->mesh, some_id(changer), &target)) == COMMY_STATUS_SUCCESS)
-        changer->reference = target.reference;
+    if (CALL(CALL_FIND, commy_service_find(changer->mesh, some_id(changer), &target)) != COMMY_STATUS_SUCCESS)
+        return;
+    changer->reference = target.reference;
+    fuzz_begin(CALL_CHECKER);
+    oversee(changer);
+    fuzz_end(CALL_CHECKER, COMMY_STATUS_SUCCESS);
 }
 
 static void report(changer_t *changer)

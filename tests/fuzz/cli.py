@@ -27,7 +27,8 @@ SHOWS = (["ls"], ["ls", "web"], ["get", "web-1"], ["stat"], ["stat", "web"], ["s
          ["wait", "web", "--timeout", "1"], ["select", "web"], ["select", "web", "-n", "3", "--policy", "weighted"],
          ["select", "web", "--client", "me"], ["select", "web", "--policy", "random"],
          ["select", "web", "--policy", "least-connections", "--tag", "blue"],
-         ["select", "web", "--policy", "performance", "--version", "1", "--prefer-zone", "eu-1"])
+         ["select", "web", "--policy", "performance", "--version", "1", "--prefer-zone", "eu-1"],
+         ["check-health", "web-1", "--timeout", "50"])
 CHANGES = (["drain", "web-1", "--timeout", "60"], ["set", "web-1", "--enabled"],
            ["set", "web-1", "--weight", "7"], ["set", "web-2", "--meta", "{}"], ["heartbeat", "lease"],
            ["unregister", "web-1"], ["reap"],
@@ -119,8 +120,8 @@ def run(directory, arguments, seconds=1):
     return code, out
 
 
-COMMANDS = ("create", "rm", "meshes", "ls", "get", "select", "stat", "nodes", "register", "unregister", "heartbeat", "set",
-            "drain", "run", "wait", "watch", "dump", "reap", "check", "doctor", "help")
+COMMANDS = ("create", "rm", "meshes", "ls", "get", "select", "breaker", "check-health", "monitor", "stat", "nodes", "register", "unregister", "heartbeat", "set",
+            "drain", "run", "wait", "watch", "timeline", "top", "dump", "reap", "check", "doctor", "help")
 OPTIONS = ("--prefer-zone", "--wait", "--enabled", "--draining", "--maintenance", "--policy", "--client", "--mesh", "--dir", "--json", "--help", "--version", "--capacity", "--group", "--mode", "--records", "--check",
            "--tag", "--zone", "--healthy", "--node", "--detached", "--force", "--weight", "--meta", "--health",
            "--admin", "--id", "-n", "--count", "--timeout", "--name", "--endpoint", "--port", "--ttl", "--usage", "-r",

@@ -71,6 +71,8 @@ static const field_t fields[] = {
     FIELD(AREA_COLD, LINK, cmy_service_cold_shm_t, metadata),
     FIELD(AREA_COLD, ANY, cmy_service_cold_shm_t, registered_at_ns),
     FIELD(AREA_COLD, LEASE, cmy_service_cold_shm_t, ttl_ms),
+    FIELD(AREA_COLD, STATE, cmy_service_cold_shm_t, checker),
+    FIELD(AREA_COLD, ANY, cmy_service_cold_shm_t, checked),
     FIELD(AREA_SLAB + CMY_GROUPS, STATE, cmy_group_shm_t, state),
     FIELD(AREA_SLAB + CMY_GROUPS, NEXT, cmy_group_shm_t, next),
     FIELD(AREA_SLAB + CMY_GROUPS, HASH, cmy_group_shm_t, hash),

@@ -66,6 +66,8 @@ static const char *const names[CALLS] = {
     [CALL_SERVICE_BREAKER] = "service_breaker",
     [CALL_SET_BREAKER] = "set_breaker",
     [CALL_RESET_BREAKER] = "reset_breaker",
+    [CALL_HEALTH] = "health",
+    [CALL_CHECKER] = "checker",
     [CALL_REMOVE] = "remove",
 };
 

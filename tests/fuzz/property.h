@@ -51,6 +51,8 @@ typedef enum call {
     CALL_SERVICE_BREAKER,
     CALL_SET_BREAKER,
     CALL_RESET_BREAKER,
+    CALL_HEALTH,
+    CALL_CHECKER,
     CALL_REMOVE,
     CALLS
 } call_t;

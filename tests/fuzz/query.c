@@ -223,6 +223,11 @@ static void ask_id(const commy_mesh_t *mesh, const char *id)
     if (CALL(CALL_SERVICE_STATS, commy_service_stats(mesh, id, &stats)) == COMMY_STATUS_SUCCESS &&
         stats.in_flight > (uint64_t)COMMY_LIMIT_PARTICIPANTS * CMY_FLIGHT_COUNT_MAX)
         fuzz_broken("%llu requests in flight", (unsigned long long)stats.in_flight);
+    int32_t health = -1;
+    double ms = -1;
+    if (CALL(CALL_HEALTH, commy_service_health(mesh, id, &health, &ms)) == COMMY_STATUS_SUCCESS &&
+        (health < COMMY_HEALTH_UNKNOWN || health > COMMY_HEALTH_DEGRADED || !(ms >= 0)))
+        fuzz_broken("health %d, %f ms", (int)health, ms);
     commy_status_t timed = CALL(CALL_LATENCY, commy_service_latency(mesh, id, 0.99, &ns));
     judge_latency(timed, ns);
     if (CALL(CALL_VIEW, commy_service_view(mesh, id, &view)) != COMMY_STATUS_SUCCESS)

@@ -5,6 +5,7 @@
  * call makes it, or the call was half done.
  */
 #include "kill.h"
+#include "service/checker.h"
 
 #define ID_127                                                                                                         \
     "subject-with-an-id-of-one-hundred-and-twenty-seven-bytes-which-is-the-most-that-one-may-have-0123456789-"         \
@@ -179,6 +180,34 @@ RUN(run_begin_and_end)
     commy_status_t status = commy_service_begin(*mesh, reference, &token);
     return status == COMMY_STATUS_SUCCESS ? commy_service_end(*mesh, token, 1000, true) : status;
 }
+/* What a monitor does in the region, from its offer to a first result; and from there to giving it back. */
+static commy_status_t offer(commy_mesh_t *mesh, const char *id, bool give_back)
+{
+    uint32_t record, owner = mesh->actor.owner;
+    uint64_t state;
+    cmy_checker_watch_t watch = {0};
+    commy_status_t status = cmy_mesh_look_up(mesh, id, &record, &state);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    if (!cmy_checker_elect(mesh->region, owner, record, state, &watch, UINT64_MAX, 1))
+        return cmy_mesh_look_up(mesh, id, &record, &state) ? COMMY_STATUS_NOT_FOUND : COMMY_STATUS_INTERNAL;
+    uint64_t before = cmy_checked_read(mesh->region, record);
+    if (!cmy_checker_note(mesh->region, owner, record, state, before, true, 1000, 1, 1))
+        return cmy_mesh_look_up(mesh, id, &record, &state) ? COMMY_STATUS_NOT_FOUND : COMMY_STATUS_SUCCESS;
+    if (give_back)
+        cmy_checker_give_back(mesh->region, owner, record, state);
+    return COMMY_STATUS_SUCCESS;
+}
+RUN(run_monitor)
+{
+    (void)reference;
+    return offer(*mesh, call->config->service_id, false);
+}
+RUN(run_unmonitor)
+{
+    (void)reference;
+    return offer(*mesh, call->config->service_id, true);
+}
 /* The version is asked for and waited on; the tracer announces a change when the victim is about to sleep. */
 RUN(run_wait)
 {
@@ -327,6 +356,20 @@ JUDGE(judge_begin_and_end)
     return judge_report(call, before, &set);
 }
 
+/* It is as before, then of unknown health, then unhealthy. */
+JUDGE(judge_monitor)
+{
+    (void)call;
+    if (!before || !now)
+        return unchanged(before, now);
+    sight_t set = *before;
+    set.info.status = COMMY_HEALTH_UNKNOWN;
+    if (sight_same(&set, now))
+        return VERDICT_BEFORE;
+    set.info.status = COMMY_HEALTH_UNHEALTHY;
+    return judge_set(before, now, &set);
+}
+
 /* ---------------------------------------------------------------------- table */
 
 #define CHANGES (WANT_JOINED | WANT_SUBJECT)
@@ -371,6 +414,8 @@ const call_t calls[] = {
     {"reset breaker", CHANGES | WANT_STATS | WANT_OPEN | CALL_CLOSES, &with_lease, run_reset, judge_reset},
     {"configure breakers", CHANGES | WANT_STATS | WANT_OPEN, &with_lease, run_configure, NULL},
     {"select, least", CHANGES | WANT_STATS, &with_lease, run_select_least, judge_select},
+    {"monitor", CHANGES, &with_lease, run_monitor, judge_monitor},
+    {"unmonitor", CHANGES, &with_lease, run_unmonitor, judge_monitor},
 };
 const size_t calls_count = sizeof calls / sizeof calls[0];
 

@@ -59,6 +59,11 @@ class LoadBalancerConfig(Structure):
                 ("circuit_breaker_timeout_ms", c_uint64)]
 
 
+class HealthConfig(Structure):
+    _fields_ = [("check_interval_ms", c_uint64), ("timeout_ms", c_uint64), ("max_failures", c_uint32),
+                ("recovery_checks", c_uint32)]
+
+
 class ServiceInfo(Structure):
     _fields_ = [("name", c_char * 64), ("id", c_char * 128), ("endpoint", c_char * 256), ("version", c_char * 32),
                 ("zone", c_char * 32), ("node_id", c_char * 64), ("tags", (c_char * 32) * 16), ("tag_count", c_uint32),
@@ -69,7 +74,7 @@ class ServiceInfo(Structure):
 
 # Sizes on 64-bit machines, as the contract has them.
 assert [sizeof(s) for s in (Handle, OpenOptions, ServiceConfig, MeshStats, Target, LoadBalancerConfig,
-                            ServiceInfo)] == [8, 56, 88, 48, 280, 24, 1200]
+                            HealthConfig, ServiceInfo)] == [8, 56, 88, 48, 280, 24, 24, 1200]
 
 # Callbacks: (user, event, name, id), (user, name, id, before, now), (user, level, text).
 ServiceCallback = CFUNCTYPE(None, c_void_p, c_int32, c_char_p, c_char_p)
@@ -116,6 +121,11 @@ _FUNCTIONS = {
     "commy_reset_circuit_breaker": (c_int32, Handle, c_char_p),
     "commy_get_load_balancer_stats": (c_int32, Handle, c_char_p, POINTER(c_uint64), POINTER(c_uint64),
                                       POINTER(c_uint64), POINTER(c_double)),
+    "commy_configure_mesh": (c_int32, Handle, POINTER(HealthConfig), POINTER(LoadBalancerConfig)),
+    "commy_start_health_monitoring": (c_int32, Handle, c_char_p, POINTER(HealthConfig)),
+    "commy_stop_health_monitoring": (c_int32, Handle, c_char_p),
+    "commy_get_service_health": (c_int32, Handle, c_char_p, POINTER(c_int32), POINTER(c_double)),
+    "commy_manual_health_check": (c_int32, Handle, c_char_p, POINTER(c_int32), POINTER(c_double)),
     "commy_wait": (c_int32, Handle, c_char_p, c_uint64, c_int32, POINTER(c_uint64)),
     "commy_watch_open": (c_int32, Handle, c_char_p, POINTER(c_uint64)),
     "commy_watch_fd": (c_int32, c_uint64),

@@ -317,6 +317,25 @@ Test(fault, a_lease_goes_with_a_ttl)
     expect_found("(id 'auth-1')", "TTL of 5 ms, but no lease");
 }
 
+Test(fault, who_checks_a_service_does_so_in_this_life_of_it)
+{
+    cmy_word64_t *checker = &cold_of("auth-1")->checker, *checked = &cold_of("auth-1")->checked;
+    uint64_t nobody = cmy_load64_relaxed(checker), none = cmy_load64_relaxed(checked);
+    cmy_store64_relaxed(checker, nobody + (1ull << 34));
+    expect_found("(id 'auth-1')", "its checker word is of another life");
+    cmy_store64_relaxed(checker, nobody | 1);
+    expect_found("(id 'auth-1')", "its checker word is of another life");
+    cmy_store64_relaxed(checker, nobody | 2 << 3);
+    expect_found("(id 'auth-1')", "its checker word names no participant");
+    cmy_store64_relaxed(checker, nobody);
+    cmy_store64_relaxed(checked, none + (1ull << 44));
+    expect_found("(id 'auth-1')", "its result of a health check is of another life");
+    cmy_store64_relaxed(checked, none | 5);
+    expect_found("(id 'auth-1')", "its result of a health check says something, but of no check");
+    cmy_store64_relaxed(checked, none | 1ull << 28);
+    expect_clean();
+}
+
 static void turn_leased(cmy_shape_t *shape)
 {
     shape->flags ^= CMY_SHAPE_LEASED;

@@ -4,6 +4,7 @@
  */
 #include <commy/ffi.h>
 
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <sched.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -75,6 +77,8 @@ static const char *const ids[] = {"a-1"};
 static const commy_service_config_t config = {
     .size = sizeof(config), .service_name = "a", .service_id = "a-2", .endpoint = "127.0.0.1", .port = 80};
 
+static double milliseconds;
+static const commy_health_config_t health = {1000, 100, 2, 2};
 static const commy_load_balancer_config_t balancer = {.algorithm = COMMY_POLICY_CONSISTENT_HASH};
 
 static int32_t call_node_id(commy_handle_t h)
@@ -103,7 +107,7 @@ CALL(call_find_many, commy_find_many(h, ids, 1, &target, codes))
 CALL(call_metadata, commy_get_service_metadata(h, "a-1", text, sizeof(text), &count))
 CALL(call_update, commy_update_service_metadata(h, "a-1", "{}"))
 CALL(call_weight, commy_set_service_weight(h, "a-1", 5))
-CALL(call_health, commy_set_health(h, "a-1", COMMY_HEALTH_DEGRADED))
+CALL(call_set_health, commy_set_health(h, "a-1", COMMY_HEALTH_DEGRADED))
 CALL(call_admin, commy_set_admin(h, "a-1", COMMY_ADMIN_ENABLED))
 CALL(call_heartbeat, commy_heartbeat(h, "a-1"))
 CALL(call_report_by_id, commy_report_service_performance(h, "a-1", 3, 1))
@@ -116,6 +120,11 @@ CALL(call_dispatch, commy_dispatch(h, 0))
 CALL(call_configure, commy_configure_load_balancer(h, &balancer))
 CALL(call_select, commy_select_service(h, "a", "me", &target))
 CALL(call_balancer_stats, commy_get_load_balancer_stats(h, "a", NULL, NULL, NULL, NULL))
+CALL(call_configure_mesh, commy_configure_mesh(h, &health, &balancer))
+CALL(call_monitor, commy_start_health_monitoring(h, "a-1", NULL))
+CALL(call_unmonitor, commy_stop_health_monitoring(h, "a-1"))
+CALL(call_health, commy_get_service_health(h, "a-1", codes, &milliseconds))
+CALL(call_check, commy_manual_health_check(h, "a-1", codes, &milliseconds))
 CALL(call_unregister, commy_unregister_service(h, "a-1"))
 CALL(call_start, commy_start_mesh(h))
 CALL(call_stop, commy_stop_mesh(h))
@@ -142,7 +151,7 @@ static const struct {
     {"update_service_metadata", call_update, true, false},
     {"get_service_metadata", call_metadata, true, false},
     {"set_service_weight", call_weight, true, false},
-    {"set_health", call_health, true, false},
+    {"set_health", call_set_health, true, false},
     {"set_admin", call_admin, true, false},
     {"heartbeat", call_heartbeat, true, false},
     {"report_service_performance", call_report_by_id, true, false},
@@ -155,6 +164,11 @@ static const struct {
     {"configure_load_balancer", call_configure, false, false},
     {"select_service", call_select, true, false},
     {"get_load_balancer_stats", call_balancer_stats, true, false},
+    {"configure_mesh", call_configure_mesh, false, false},
+    {"start_health_monitoring", call_monitor, true, false},
+    {"stop_health_monitoring", call_unmonitor, true, false},
+    {"get_service_health", call_health, true, false},
+    {"manual_health_check", call_check, true, false},
     {"unregister_service", call_unregister, true, false},
     {"start_mesh", call_start, false, false},
     {"stop_mesh", call_stop, false, false},
@@ -259,6 +273,16 @@ Test(ffi, null_pointers_are_invalid_parameters)
         commy_watch_open(h, "", &version),
         commy_select_service(h, NULL, NULL, &target),
         commy_select_service(h, "a", NULL, NULL),
+        commy_start_health_monitoring(h, NULL, NULL),
+        commy_stop_health_monitoring(h, NULL),
+        commy_get_service_health(h, NULL, codes, &milliseconds),
+        commy_get_service_health(h, "a-1", NULL, &milliseconds),
+        commy_get_service_health(h, "a-1", codes, NULL),
+        commy_manual_health_check(h, NULL, codes, &milliseconds),
+        commy_manual_health_check(h, "a-1", NULL, &milliseconds),
+        commy_manual_health_check(h, "a-1", codes, NULL),
+        commy_set_health(h, NULL, 1),
+        commy_set_admin(h, NULL, 1),
     };
     for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++)
         cr_expect_eq(given[i], COMMY_STATUS_INVALID, "call %zu gave %d", i, given[i]);
@@ -386,6 +410,111 @@ Test(ffi, what_came_of_a_name_is_the_sum_of_its_instances)
 }
 
 /* ------------------------------------------------------------------- opening */
+
+/* -------------------------------------------------------------------- health */
+
+/* A port of loopback where connections are taken, and nothing is answered. */
+static uint16_t silent_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t bytes = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&address, bytes), 0);
+    cr_assert_eq(listen(fd, 16), 0);
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)&address, &bytes), 0);
+    return ntohs(address.sin_port);
+}
+
+static commy_handle_t open_with_a_silent_service(void)
+{
+    static const char *const tags[] = {"check=http"};
+    commy_service_config_t silent = config;
+    silent.port = silent_port();
+    silent.tags = tags;
+    silent.tag_count = 1;
+    commy_handle_t h = open_one();
+    cr_assert_eq(commy_register_service(h, &silent), 0, "%s", commy_last_error_message());
+    return h;
+}
+
+Test(ffi, checking_follows_what_the_handle_was_configured_to)
+{
+    commy_handle_t h = open_with_a_silent_service();
+    int32_t status = -1;
+    cr_assert_eq(commy_configure_mesh(h, &(commy_health_config_t){1000, 150, 1, 1}, NULL), 0);
+    uint64_t began = now_ms();
+    cr_assert_eq(commy_manual_health_check(h, "a-2", &status, &milliseconds), 0, "%s", commy_last_error_message());
+    uint64_t took = now_ms() - began;
+    cr_assert_eq(status, COMMY_HEALTH_UNHEALTHY);
+    cr_assert(took >= 140 && took < 900, "%llu ms, not the second that is the default", (unsigned long long)took);
+    cr_assert(milliseconds >= 140 && milliseconds <= (double)took + 1, "%f ms", milliseconds);
+    cr_assert_eq(commy_get_service_health(h, "a-2", &status, &milliseconds), 0);
+    cr_assert(status == COMMY_HEALTH_HEALTHY && milliseconds == 0, "which changed nothing");
+    cr_assert_eq(commy_start_health_monitoring(h, "a-2", NULL), 0);
+    while (commy_get_service_health(h, "a-2", &status, &milliseconds) == 0 && status != COMMY_HEALTH_UNHEALTHY)
+        cr_assert(now_ms() - began < 3000, "its first failure is after 150 ms, not after the default");
+    cr_assert(milliseconds >= 140, "%f ms", milliseconds);
+    cr_assert_eq(commy_stop_health_monitoring(h, "a-2"), 0);
+    cr_assert_eq(commy_stop_health_monitoring(h, "a-2"), COMMY_STATUS_NOT_FOUND);
+}
+
+Test(ffi, configuring_a_mesh_is_all_or_nothing)
+{
+    commy_handle_t h = open_one();
+    const commy_load_balancer_config_t wrong = {.algorithm = 99};
+    const commy_health_config_t zeroes[] = {{0, 1, 1, 1}, {1, 0, 1, 1}, {1, 1, 0, 1}, {1, 1, 1, 0}};
+    cr_assert_eq(commy_configure_mesh(h, NULL, NULL), 0);
+    for (size_t i = 0; i < sizeof(zeroes) / sizeof(zeroes[0]); i++) {
+        cr_assert_eq(commy_configure_mesh(h, &zeroes[i], &balancer), COMMY_STATUS_INVALID);
+        cr_assert_eq(commy_start_health_monitoring(h, "a-1", &zeroes[i]), COMMY_STATUS_INVALID);
+    }
+    cr_assert_eq(commy_configure_mesh(h, &health, &wrong), COMMY_STATUS_INVALID);
+    add(h, "a", "a-1");
+    cr_assert_eq(commy_select_service(h, "a", NULL, &target), 0, "consistent hash would have asked for a client");
+    cr_assert_eq(commy_configure_mesh(h, NULL, &balancer), 0);
+    cr_assert_eq(commy_select_service(h, "a", NULL, &target), COMMY_STATUS_INVALID, "and does now");
+}
+
+static void *check_slowly(void *argument)
+{
+    static int32_t code;
+    int32_t status;
+    double ms;
+    code = commy_manual_health_check(*(commy_handle_t *)argument, "a-2", &status, &ms);
+    return &code;
+}
+
+Test(ffi, destroying_a_handle_ends_its_checks_soon)
+{
+    commy_handle_t h = open_with_a_silent_service();
+    pthread_t thread;
+    void *code;
+    cr_assert_eq(commy_configure_mesh(h, &(commy_health_config_t){1000, 30000, 1, 1}, NULL), 0);
+    cr_assert_eq(commy_start_health_monitoring(h, "a-2", NULL), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, check_slowly, &h), 0);
+    usleep(100000);
+    uint64_t began = now_ms();
+    cr_assert_eq(commy_destroy_mesh(h), 0);
+    uint64_t took = now_ms() - began;
+    pthread_join(thread, &code);
+    cr_assert_eq(*(int32_t *)code, COMMY_STATUS_NOT_RUNNING);
+    cr_assert(took < 1000, "it took %llu ms", (unsigned long long)took);
+}
+
+Test(ffi, health_and_admin_states_are_set_by_number)
+{
+    commy_handle_t h = open_one();
+    int32_t status;
+    add(h, "a", "a-1");
+    cr_assert_eq(commy_set_health(h, "a-1", 4), COMMY_STATUS_INVALID);
+    cr_assert_eq(commy_set_admin(h, "a-1", 3), COMMY_STATUS_INVALID);
+    cr_assert_eq(commy_set_health(h, "a-1", COMMY_HEALTH_DEGRADED), 0);
+    cr_assert_eq(commy_get_service_health(h, "a-1", &status, &milliseconds), 0);
+    cr_assert_eq(status, COMMY_HEALTH_DEGRADED);
+    cr_assert_eq(commy_set_admin(h, "a-1", COMMY_ADMIN_DRAINING), 0);
+    cr_assert_eq(commy_get_service(h, "a-1", &info), 0);
+    cr_assert_eq(info.admin, COMMY_ADMIN_DRAINING);
+}
 
 Test(ffi, creating_needs_a_node_id_and_a_port)
 {

@@ -27,7 +27,7 @@ _commy_offer() {
 
 # The options of a command.
 _commy_options() {
-    local service='--name --id --endpoint --port --weight --version --zone --tag --meta --ttl --node'
+    local service='--name --id --endpoint --port --weight --version --zone --tag --check --meta --ttl --node'
     case $1 in
     '') echo '--version' ;;
     create) echo '--capacity --group --mode' ;;
@@ -35,11 +35,13 @@ _commy_options() {
     ls) echo '--tag --zone --version --healthy --node' ;;
     select) echo '--policy --client --tag --version --zone --prefer-zone -n --count' ;;
     breaker) echo '--reset --on --off --failures --percent --minimum --window --most --open --longest' ;;
+    check-health) echo '--timeout' ;;
+    monitor) echo '--interval --timeout --failures --recoveries' ;;
     stat) echo '--id' ;;
     timeline) echo '-f --follow --since --id --name' ;;
     top) echo '--interval --once' ;;
     register) echo "$service --detached" ;;
-    run) echo "$service" ;;
+    run) echo "$service --check-cmd --check-interval --check-timeout" ;;
     set) echo '--weight --meta --health --admin --enabled --draining --maintenance' ;;
     drain) echo '--wait --timeout' ;;
     wait) echo '-n --count --healthy --timeout' ;;
@@ -61,9 +63,10 @@ _commy_value() {
     --mode) mapfile -t COMPREPLY < <(compgen -W '0600 0640 0660' -- "$cur") ;;
     --health) mapfile -t COMPREPLY < <(compgen -W 'unknown healthy unhealthy degraded' -- "$cur") ;;
     --policy) mapfile -t COMPREPLY < <(compgen -W 'round-robin least-connections weighted performance random hash' -- "$cur") ;;
+    --check) mapfile -t COMPREPLY < <(compgen -W 'tcp http http:/ none' -- "$cur") ;;
     --admin) mapfile -t COMPREPLY < <(compgen -W 'enabled draining maintenance' -- "$cur") ;;
     --capacity | --endpoint | --port | --weight | --zone | --prefer-zone | --tag | --meta | --ttl | --timeout | --count | -n | --client | --services | --seconds | --since | --interval) ;;
-    --failures | --percent | --minimum | --window | --most | --open | --longest) ;;
+    --failures | --percent | --minimum | --window | --most | --open | --longest | --recoveries | --check-cmd | --check-interval | --check-timeout) ;;
     --version) [[ -n $command ]] ;;
     *) return 1 ;;
     esac
@@ -74,7 +77,7 @@ _commy() {
     local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' word
     local -a _commy_where=()
     local commands='create rm meshes ls get select breaker stat nodes register unregister heartbeat set drain run wait watch dump'
-    commands+=' timeline top reap check doctor bench help'
+    commands+=' timeline top reap check check-health monitor doctor bench help'
     local i
     COMPREPLY=()
 
@@ -120,8 +123,8 @@ _commy() {
     case $command in
     '' | help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;
     rm | create) _commy_offer < <(_commy_meshes) ;;
-    get | unregister | heartbeat | set | drain | breaker) _commy_offer < <(_commy_ids) ;;
-    ls | select | stat | wait | watch) _commy_offer < <(_commy_names) ;;
+    get | unregister | heartbeat | set | drain | breaker | check-health) _commy_offer < <(_commy_ids) ;;
+    ls | select | stat | wait | watch | monitor) _commy_offer < <(_commy_names) ;;
     dump) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     esac
 }

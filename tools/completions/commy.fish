@@ -1,7 +1,7 @@
 # fish completion for commy(1). Silent about everything that goes wrong: no mesh, no permission, no commy.
 
 set -l commands create rm meshes ls get select breaker stat nodes register unregister heartbeat set drain run wait watch timeline top \
-    dump reap check doctor bench help
+    dump reap check check-health monitor doctor bench help
 
 # The --mesh and --dir of the command line so far.
 function __commy_where
@@ -72,6 +72,8 @@ complete -c commy -n "not __fish_seen_subcommand_from $commands" -a top -d 'Show
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a dump -d 'Show the inside of a region'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a reap -d 'Give back what the dead left'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a check -d 'Audit a region'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a check-health -d 'Check a service once'
+complete -c commy -n "not __fish_seen_subcommand_from $commands" -a monitor -d 'Check the health of services'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a doctor -d 'Tell what would hurt commy'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a bench -d 'Measure what commy costs'
 complete -c commy -n "not __fish_seen_subcommand_from $commands" -a help -d 'Tell more about a command'
@@ -91,7 +93,7 @@ complete -c commy -n '__fish_seen_subcommand_from create' -l mode -x -a '0600 06
 
 complete -c commy -n '__fish_seen_subcommand_from bench' -l services -x -d 'Among so many services'
 complete -c commy -n '__fish_seen_subcommand_from bench' -l seconds -x -d 'For so many seconds'
-complete -c commy -n '__fish_seen_subcommand_from ls select stat wait watch' -a '(__commy_names)'
+complete -c commy -n '__fish_seen_subcommand_from ls select stat wait watch monitor' -a '(__commy_names)'
 complete -c commy -n '__fish_seen_subcommand_from timeline' -s f -l follow -d 'Go on with what happens'
 complete -c commy -n '__fish_seen_subcommand_from timeline' -l since -x -a '1m 5m 1h 1d' -d 'Only the last'
 complete -c commy -n '__fish_seen_subcommand_from timeline' -l id -x -a '(__commy_ids)' -d 'Only of this service'
@@ -101,7 +103,7 @@ complete -c commy -n '__fish_seen_subcommand_from top' -l once -d 'Print once'
 complete -c commy -n '__fish_seen_subcommand_from select' -l policy -x -a 'round-robin least-connections weighted performance random hash' -d 'How'
 complete -c commy -n '__fish_seen_subcommand_from select' -l client -x -d 'Whom it is for'
 complete -c commy -n '__fish_seen_subcommand_from select' -s n -l count -x -d 'Select so often'
-complete -c commy -n '__fish_seen_subcommand_from get unregister heartbeat set drain breaker' -a '(__commy_ids)'
+complete -c commy -n '__fish_seen_subcommand_from get unregister heartbeat set drain breaker check-health' -a '(__commy_ids)'
 complete -c commy -n '__fish_seen_subcommand_from breaker' -l reset -d 'Close it'
 complete -c commy -n '__fish_seen_subcommand_from breaker' -l on -d 'Have breakers in the mesh'
 complete -c commy -n '__fish_seen_subcommand_from breaker' -l off -d 'Have none'
@@ -142,7 +144,15 @@ complete -c commy -n '__fish_seen_subcommand_from register run' -l port -x -d Po
 complete -c commy -n '__fish_seen_subcommand_from register run' -l version -x -d 'Version of the program'
 complete -c commy -n '__fish_seen_subcommand_from register run' -l zone -x -d 'Zone it runs in'
 complete -c commy -n '__fish_seen_subcommand_from register run' -l tag -x -d 'A tag'
+complete -c commy -n '__fish_seen_subcommand_from register run' -l check -x -a 'tcp http http:/ none' -d 'How monitors check it'
 complete -c commy -n '__fish_seen_subcommand_from register run' -l ttl -x -d 'Lease in milliseconds'
 complete -c commy -n '__fish_seen_subcommand_from register run' -l node -x -d 'Name of this participant'
+complete -c commy -n '__fish_seen_subcommand_from run' -l check-cmd -x -d 'Tells with its exit code how it is'
+complete -c commy -n '__fish_seen_subcommand_from run' -l check-interval -x -d 'Milliseconds between two of them'
+complete -c commy -n '__fish_seen_subcommand_from run' -l check-timeout -x -d 'Kill it after milliseconds'
+complete -c commy -n '__fish_seen_subcommand_from check-health monitor' -l timeout -x -d 'Milliseconds for an answer'
+complete -c commy -n '__fish_seen_subcommand_from monitor' -l interval -x -d 'Milliseconds between two checks'
+complete -c commy -n '__fish_seen_subcommand_from monitor' -l failures -x -d 'So many make it unhealthy'
+complete -c commy -n '__fish_seen_subcommand_from monitor' -l recoveries -x -d 'So many make it healthy'
 complete -c commy -n '__fish_seen_subcommand_from register' -l detached -d 'Return at once'
 complete -c commy -n '__fish_seen_subcommand_from run wait watch; and __commy_behind_dashes' -a '(__commy_command)'
