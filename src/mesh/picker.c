@@ -287,7 +287,7 @@ static cmy_table_t *make_table(int32_t policy, const found_t *found)
         table->bytes = table->turns * sizeof(uint32_t);
     } else if (policy == COMMY_POLICY_CONSISTENT_HASH) {
         table->memory = cmy_places_make(found->hash, n);
-        table->bytes = (size_t)cmy_places_tables(n) * CMY_PLACES * sizeof(uint32_t);
+        table->bytes = cmy_places_bytes(n);
     } else {
         table->memory = cmy_alias_make(found->weight, n);
         table->bytes = n * sizeof(cmy_alias_t);

@@ -79,7 +79,8 @@ static inline uint32_t cmy_alias_draw(const cmy_alias_t *columns, uint32_t n, ui
  *
  * The last table of several takes part by the share of 1,024 that it stands for, so that their number grows without a
  * jump: with the n-th instance comes or goes, besides its own, one client in n, and none while n stays below 1,024.
- * (Jump consistent hash, Lamping and Veach 2014, with a number of buckets that is no whole one.)
+ * (Jump consistent hash, Lamping and Veach 2014, with a number of buckets that is no whole one.) Where there are several,
+ * that is settled beforehand for 65,536 sorts of clients: jumps are divisions and branches that nobody foresees.
  *
  * What an instance gets has the standard deviation of an even share's square root, in places, of which that has 16 or
  * more: 1 % of a share with two instances, 8 % with a hundred, 25 % with a thousand and more.
@@ -87,15 +88,31 @@ static inline uint32_t cmy_alias_draw(const cmy_alias_t *columns, uint32_t n, ui
 #define CMY_PLACES 16384u
 #define CMY_PLACES_INSTANCES 1024u
 
+#define CMY_PLACES_SORTS 65536u
+
 static inline uint32_t cmy_places_tables(uint32_t n)
 {
     return (n + CMY_PLACES_INSTANCES - 1) / CMY_PLACES_INSTANCES;
 }
 
-/* hash: n of them, one an instance. Returns the tables one after another, to be freed; null: no memory, or n is 0. */
+/* Of what cmy_places_make() returns: the tables one after another, and behind several the table of each sort. */
+static inline size_t cmy_places_bytes(uint32_t n)
+{
+    uint32_t tables = cmy_places_tables(n);
+    return (size_t)tables * CMY_PLACES * sizeof(uint32_t) + (tables > 1 ? CMY_PLACES_SORTS * sizeof(uint16_t) : 0);
+}
+
+/* hash: n of them, one an instance; up to 67 million. Returns the tables, to be freed; null: no memory, or n is 0. */
 uint32_t *cmy_places_make(const uint64_t *hash, uint32_t n);
 
 /* The number of the client's instance. */
-uint32_t cmy_places_find(const uint32_t *places, uint32_t n, uint64_t client_hash);
+static inline uint32_t cmy_places_find(const uint32_t *places, uint32_t n, uint64_t client_hash)
+{
+    uint32_t place = (uint32_t)((client_hash & 0xffffffffu) * CMY_PLACES >> 32);
+    if (n <= CMY_PLACES_INSTANCES)
+        return places[place];
+    const uint16_t *table_of = (const uint16_t *)(places + (size_t)cmy_places_tables(n) * CMY_PLACES);
+    return places[(size_t)table_of[client_hash >> 48] * CMY_PLACES + place];
+}
 
 #endif /* CMY_MESH_POLICY_H */

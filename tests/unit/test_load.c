@@ -184,6 +184,38 @@ Test(load, requests_that_stay_settle_by_weight)
     audit();
 }
 
+/* So many that what the next ones read is asked for ahead. Half of them have one in flight, or answer slowly; a fifth has no
+ * statistics at all. */
+Test(load, of_hundreds_the_better_half_is_taken_but_where_two_of_the_other_meet)
+{
+    begin(512);
+    const uint32_t n = 300;
+    double share = 150.0 * 149 / (300.0 * 299), deviation = sqrt(PICKS * share * (1 - share));
+    uint32_t loaded = 0, slow = 0;
+    for (uint32_t i = 0; i < n; i++) {
+        uint64_t reference = add_at(mesh, (uint16_t)(i + 1), 100);
+        if (i % 2)
+            begin_one(mesh, reference);
+        else if (i % 5)
+            answer(mesh, reference, 1000000, true);
+    }
+    for (uint32_t i = 0; i < PICKS; i++)
+        loaded += port_of(mesh, least) % 2 == 0;
+    cr_assert(fabs(loaded - PICKS * share) < 6 * deviation, "%u, not %.0f", loaded, PICKS * share);
+    for (uint32_t i = 0; i < n; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "web-%u", i + 1);
+        drop(mesh, id);
+        answer(mesh, add_at(mesh, (uint16_t)(i + 1), 100), i % 2 ? 2000000 : 1000000, true);
+    }
+    share = share * (CMY_LOAD_EXPLORE - 1) / CMY_LOAD_EXPLORE + 0.5 / CMY_LOAD_EXPLORE;
+    deviation = sqrt(PICKS * share * (1 - share));
+    for (uint32_t i = 0; i < PICKS; i++)
+        slow += port_of(mesh, fastest) % 2 == 0;
+    cr_assert(fabs(slow - PICKS * share) < 6 * deviation, "%u, not %.0f", slow, PICKS * share);
+    audit();
+}
+
 /* -------------------------------------------------------------- whose load it is */
 
 static void hold_a_hundred_at_web_1(commy_mesh_t *own)
