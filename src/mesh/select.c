@@ -163,7 +163,8 @@ static __attribute__((noinline)) bool pick_beside(cmy_pickers_t *pickers, cmy_pi
 {
     const cmy_region_t *region = ask->mesh->region;
     return !cmy_picker_spurns(region, picker) &&
-           (seek_open(picker, ask, target) || pick(region, pickers, picker, ask, target));
+           (seek_open(picker, ask, target) ||
+            (!cmy_picker_spurns(region, picker) && pick(region, pickers, picker, ask, target)));
 }
 
 /* All of a picker's instances, one after another. */
