@@ -18,7 +18,7 @@
 void cmy_breaker_configure(cmy_region_t *region, const cmy_rules_t *rules);
 
 /* Checks a configuration and fills in defaults. Errors: INVALID. */
-commy_status_t cmy_breaker_check(const commy_breaker_config_t *config, cmy_rules_t *rules);
+commy_status_t cmy_breaker_check(const commy_breaker_config_t *from, cmy_rules_t *rules);
 
 /*
  * Takes the turn of one of a picker's open instances, if the handle is joined; within a read section. fits: asked before
