@@ -121,6 +121,9 @@ commy_status_t commy_service_reset_breaker(commy_mesh_t *mesh, const char *id)
 
 /* ------------------------------------------------------------------------ seeking */
 
+/* How often a handle that may not try looks whether others were let in: 100 ms. */
+#define LOOK_TICKS 6
+
 /*
  * A walk over all that is open begins behind where the last one ended, so that those who come one after another do not pass
  * the same again; one that finds nothing says when to come again. Which of two says that does not matter: a walk that ends
@@ -129,22 +132,27 @@ commy_status_t commy_service_reset_breaker(commy_mesh_t *mesh, const char *id)
 bool cmy_breaker_seek(commy_mesh_t *mesh, cmy_picker_t *picker, cmy_breaker_fits *fits, void *user)
 {
     uint64_t soonest = UINT64_MAX, now = cmy_tick(cmy_clock_monotonic_ns());
-    if (now < atomic_load_explicit(&picker->try_at, memory_order_relaxed) ||
-        atomic_load_explicit(&mesh->phase, memory_order_acquire) != CMY_MESH_JOINED)
+    if (now < atomic_load_explicit(&picker->try_at, memory_order_relaxed))
         return false;
+    bool joined = atomic_load_explicit(&mesh->phase, memory_order_acquire) == CMY_MESH_JOINED;
     uint32_t first = atomic_load_explicit(&picker->tried, memory_order_relaxed) % picker->open_count;
     for (uint32_t i = 0; i < picker->open_count; i++) {
         uint32_t number = (first + i) % picker->open_count;
         const cmy_pick_t *pick = &picker->open[number];
         uint64_t tick = now + 1; /* of one that would not do: not at every selection */
-        if (fits(user, pick) && cmy_breaker_try(mesh, pick->record, pick->state, &tick)) {
+        uint64_t condition = cmy_load64_relaxed(&cmy_service_at(mesh->region, pick->record)->condition);
+        if (!(condition & CMY_CONDITION_OPEN) && cmy_condition_of(condition, pick->state)) {
+            atomic_store_explicit(&picker->stale, 1, memory_order_relaxed);
+            return false;
+        }
+        if (joined && fits(user, pick) && cmy_breaker_try(mesh, pick->record, pick->state, &tick)) {
             atomic_store_explicit(&picker->tried, number + 1, memory_order_relaxed);
             return true;
         }
         if (tick < soonest)
             soonest = tick;
     }
-    atomic_store_explicit(&picker->try_at, soonest, memory_order_relaxed);
+    atomic_store_explicit(&picker->try_at, joined ? soonest : now + LOOK_TICKS, memory_order_relaxed);
     return false;
 }
 

@@ -12,7 +12,7 @@
  *                                 +--------------------------------> used once, freed
  *
  * a. A picker is current while neither the word of the name's stripe (wait.h) nor the death epoch has moved since
- *    before the walk that it was made of, and breakers were not switched off, if it passes somebody over. Every change of an instance raises the word after it can be seen, so a picker
+ *    before the walk that it was made of, and nobody was passed over whose breaker is closed, or off. Every change of an instance raises the word after it can be seen, so a picker
  *    that is current holds all that was acknowledged.
  * b. What is selected is looked at in the region again, whether or not the picker is current: the instance's state is
  *    the very one that it was picked under, its owner lives, it is enabled and healthy or degraded, and then the state
@@ -94,7 +94,8 @@ typedef struct cmy_picker {
     _Atomic uint32_t making;                   /* a thread is making the next one */
     _Atomic uint64_t try_at; /* when one of the open may be tried, in units of stat/breaker.h; not sooner */
     _Atomic uint32_t tried;  /* where the last walk over the open ended */
-    unsigned char apart[32];
+    _Atomic uint32_t stale;  /* one of the open is closed, and nobody came to announce it */
+    unsigned char apart[28];
 } cmy_picker_t;
 
 /* A handle's pickers. */
@@ -138,10 +139,11 @@ static inline bool cmy_picker_current(const cmy_region_t *region, const cmy_pick
            cmy_load64_acquire(&region->header->death_epoch) == picker->epoch;
 }
 
-/* Whether it passes somebody over who need not be: the breakers were switched off. */
+/* Whether it passes somebody over who need not be: one was closed, or the breakers switched off. */
 static inline bool cmy_picker_spurns(const cmy_region_t *region, const cmy_picker_t *picker)
 {
-    return picker->open_count > 0 && !cmy_rules_on(region);
+    return picker->open_count > 0 &&
+           (atomic_load_explicit(&picker->stale, memory_order_relaxed) || !cmy_rules_on(region));
 }
 
 /*

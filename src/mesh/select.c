@@ -108,7 +108,9 @@ static inline bool pick(const cmy_region_t *region, cmy_picker_t *picker, const 
 static __attribute__((noinline)) bool pick_beside(cmy_picker_t *picker, const ask_t *ask, commy_target_t *target)
 {
     const cmy_region_t *region = ask->mesh->region;
-    return !cmy_picker_spurns(region, picker) && (seek_open(picker, ask, target) || pick(region, picker, ask, target));
+    return !cmy_picker_spurns(region, picker) &&
+           (seek_open(picker, ask, target) ||
+            (!cmy_picker_spurns(region, picker) && pick(region, picker, ask, target)));
 }
 
 /* All of a picker's instances, one after another. */

@@ -124,11 +124,11 @@ static void count_failure(commy_mesh_t *mesh, uint32_t record, cmy_stat_shm_t *s
         return;
     bool refused = too_many(mesh, record, rules);
     if (!refused && open_from(service, stat, seen, rules)) {
-        cmy_add64_relaxed(&stat->breaker.opened, 1);
         refused = too_many(mesh, record, rules);
-        uint64_t opened = cmy_condition_turned(seen, true, 0);
         if (refused)
-            turn_over(service, opened, false, 0);
+            turn_over(service, cmy_condition_turned(seen, true, 0), false, 0);
+        else
+            cmy_add64_relaxed(&stat->breaker.opened, 1);
         announce(mesh->region, record);
     }
     if (refused)

@@ -55,12 +55,11 @@
 #include "registry/mesh.h"
 #include "stat/breaker.h"
 
-/* Whether a report may say anything to the breaker of the service: few do. */
-static inline bool cmy_breaker_heeds(const cmy_region_t *region, uint32_t record, const cmy_stat_shm_t *stat,
-                                     bool success)
+/* Whether a success says anything to the breaker of the service: few do. A failure may. */
+static inline bool cmy_breaker_heeds(const cmy_service_shm_t *service, const cmy_stat_shm_t *stat)
 {
-    uint64_t open = cmy_load64_relaxed(&cmy_service_at(region, record)->condition) & CMY_CONDITION_OPEN;
-    return (open | cmy_load64_relaxed(&stat->breaker.streak) | !success) != 0;
+    uint64_t open = cmy_load64_relaxed(&service->condition) & CMY_CONDITION_OPEN;
+    return (open | cmy_load64_relaxed(&stat->breaker.streak)) != 0;
 }
 
 /* What a report means for the breaker of a service in a given LIVE state; after it was counted. In an open section. */

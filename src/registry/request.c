@@ -64,8 +64,8 @@ commy_status_t commy_service_report(commy_mesh_t *mesh, uint64_t reference, uint
     cmy_stat_shm_t *stat = cmy_stat_linked(region, record, state);
     if (__builtin_expect(stat == NULL, 0))
         return report_slowly(mesh, reference, latency_ns, success);
-    bool heeds = cmy_breaker_heeds(region, record, stat, success);
     cmy_counter_add_here(stat, latency_ns, success);
+    bool heeds = !success || cmy_breaker_heeds(cmy_service_at(region, record), stat);
     return __builtin_expect(heeds, 0) ? heed(mesh, reference, success) : COMMY_STATUS_SUCCESS;
 }
 
@@ -124,15 +124,12 @@ commy_status_t commy_service_begin(commy_mesh_t *mesh, uint64_t reference, uint6
     return status == COMMY_STATUS_NOT_FOUND ? gone(mesh, reference) : status;
 }
 
-/* Tells the breaker of a request that was ended and counted; where its service has gone, nobody. */
-static void heed_end(commy_mesh_t *mesh, const cmy_flight_t *flight, bool success)
+/* Tells the breaker of a request that was ended and counted. */
+static __attribute__((cold, noinline)) void heed_end(commy_mesh_t *mesh, const cmy_flight_t *flight, bool success)
 {
-    const cmy_stat_shm_t *stat = cmy_record_at(mesh->region, CMY_STATS, cmy_link_block(flight->link));
-    if (__builtin_expect(!cmy_breaker_heeds(mesh->region, flight->service, stat, success), 1) ||
-        (!success && !cmy_rules_on(mesh->region)))
-        return;
     uint64_t state = cmy_load64_acquire(&cmy_service_at(mesh->region, flight->service)->state);
-    if (cmy_link_of(flight->link, state) && cmy_state_phase(state) == CMY_LIVE)
+    if ((success || cmy_rules_on(mesh->region)) && cmy_link_of(flight->link, state) &&
+        cmy_state_phase(state) == CMY_LIVE)
         cmy_breaker_heed(mesh, flight->service, state, success);
 }
 
@@ -160,8 +157,10 @@ commy_status_t commy_service_end(commy_mesh_t *mesh, uint64_t token, uint64_t la
     cmy_tokens_t *tokens = cmy_rcu_load(&mesh->tokens);
     bool open = tokens && cmy_token_close(tokens, token, &flight);
     if (open) {
-        cmy_flight_end(&mesh->actor, &flight, latency_ns, success);
-        heed_end(mesh, &flight, success);
+        const cmy_stat_shm_t *stat = cmy_flight_end(&mesh->actor, &flight, latency_ns, success);
+        const cmy_service_shm_t *service = cmy_service_at(mesh->region, flight.service);
+        if (__builtin_expect(stat && (!success || cmy_breaker_heeds(service, stat)), 0))
+            heed_end(mesh, &flight, success);
     }
     cmy_mesh_exit(mesh);
     return open ? COMMY_STATUS_SUCCESS : not_open(token);

@@ -514,6 +514,25 @@ Test(breaker, one_that_was_opened_and_not_announced_is_passed_over_and_tried)
     audit();
 }
 
+Test(breaker, one_that_was_closed_and_not_announced_is_selected_when_its_time_has_passed)
+{
+    begin_with(3);
+    commy_mesh_t *reader = attach(COMMY_OPEN_READ_ONLY);
+    configure((commy_breaker_config_t){.consecutive_failures = 1, .open_ms = 150});
+    report(mesh, "web-1", false, 1);
+    cr_assert_eq(times_selected(mesh, "web-1", 6) + times_selected(reader, "web-1", 6), 0);
+    uint32_t record;
+    uint64_t state;
+    cmy_service_shm_t *hot = hot_of("web-1", &record, &state);
+    uint64_t condition = cmy_load64_acquire(&hot->condition);
+    cr_assert(cmy_swap64_acq_rel(&hot->condition, condition, cmy_condition_turned(condition, false, 0)));
+    sleep_ms(250);
+    cr_assert_eq(times_selected(mesh, "web-1", 30), 10);
+    cr_assert_eq(times_selected(reader, "web-1", 30), 10);
+    commy_mesh_detach(&reader);
+    audit();
+}
+
 Test(breaker, an_opener_or_a_decider_that_comes_late_changes_nothing)
 {
     begin_with(2);
