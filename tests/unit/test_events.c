@@ -422,7 +422,7 @@ static void overtake_all(void)
     cr_assert_eq(sched_setaffinity(0, sizeof before, &before), 0);
 }
 
-Test(events, what_is_read_is_what_was_written, .timeout = 120)
+Test(events, what_is_read_is_what_was_written)
 {
     pid_t writer[WRITERS];
     uint64_t looked_at = 0;
