@@ -65,12 +65,14 @@ static void draw_events(const struct top_model *model, const struct top_row *row
     if (commy_mesh_events(model->mesh, events, COMMY_LIMIT_EVENTS, &count) != COMMY_STATUS_SUCCESS)
         return;
     for (size_t i = count; i-- > 0 && line < LINES - 1;) {
-        char when[TIME_TEXT_BYTES], detail[EVENT_DETAIL_BYTES];
+        char when[TIME_TEXT_BYTES], detail[EVENT_DETAIL_BYTES], process[32] = "";
         if (!event_is_of_service(&events[i], row->id))
             continue;
-        pair(heading, "%s  %s  %s%sprocess %u", time_text(events[i].time_ns, when),
-             commy_event_kind_name(events[i].kind), event_detail(&events[i], detail), detail[0] != '\0' ? "  " : "",
-             events[i].pid);
+        event_detail(&events[i], detail);
+        if (events[i].pid != 0)
+            snprintf(process, sizeof(process), "process %u", events[i].pid);
+        pair(heading, "%s  %s  %s%s%s", time_text(events[i].time_ns, when), commy_event_kind_name(events[i].kind),
+             detail, detail[0] != '\0' ? "  " : "", process);
         heading = "";
     }
 }

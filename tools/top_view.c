@@ -74,14 +74,14 @@ void top_view_update(struct top_view *view, struct top_model *model)
 {
     if (view->room < model->count) {
         view->room = model->count;
-        view->shown = must_have(realloc(view->shown, view->room * sizeof(*view->shown)));
+        view->shown = must_have(reallocarray(view->shown, view->room, sizeof(void *)));
     }
     view->count = 0;
     for (size_t i = 0; i < model->count; i++)
         if (is_shown(view, &model->rows[i]))
             view->shown[view->count++] = &model->rows[i];
     if (view->count != 0)
-        qsort_r(view->shown, view->count, sizeof(*view->shown), compare, view);
+        qsort_r(view->shown, view->count, sizeof(void *), compare, view);
     select_again(view);
 }
 

@@ -279,7 +279,7 @@ typedef struct commy_event {
     int32_t reason;    /* commy_event_reason_t */
     int32_t from, to;  /* of COMMY_EVENT_HEALTH and _CHECK (commy_health_t) and _ADMIN (commy_admin_t); else 0 */
     uint32_t slot;     /* of the participant that did it, or that it happened to; UINT32_MAX: nobody */
-    uint32_t pid;      /* of the same, in its own PID namespace; 0: nobody */
+    uint32_t pid;      /* of the same, in its own PID namespace; 0: nobody, or not known any more */
     bool id_cut;       /* the id is longer, and was cut at the border of a character */
     bool name_cut;     /* the same of the name */
     uint8_t reserved[6];

@@ -35,7 +35,7 @@
 #include <commy/commy.h>
 
 #include "base/hash.h"
-#include "region/region.h"
+#include "life/life.h"
 #include "stat/cpu.h"
 
 #define CMY_EVENT_TEXT_BYTES (8 * CMY_EVENT_TEXT_WORDS - 1)
@@ -114,12 +114,16 @@ static inline uint64_t cmy_event_number(uint64_t ticket)
     return ((ticket >> 1) - 1) & (UINT64_MAX >> 1);
 }
 
-/* The owner as the doer. Whoever it is has its slot still. */
+/* The owner as the doer. Who has been reaped meanwhile has no process: its slot may be another's, who then has filled it in. */
 static inline uint64_t cmy_event_owner(const cmy_region_t *region, uint32_t owner)
 {
     uint32_t slot = cmy_owner_slot(owner);
-    return slot < COMMY_LIMIT_PARTICIPANTS ? cmy_event_doer(slot, cmy_load32_relaxed(&region->participants[slot].pid))
-                                           : 0;
+    if (slot >= COMMY_LIMIT_PARTICIPANTS)
+        return 0;
+    uint32_t pid = cmy_load32_relaxed(&region->participants[slot].pid);
+    cmy_fence_acquire(); /* pairs with the release fence in keeper.c, claim() */
+    uint32_t incarnation = cmy_life_incarnation(cmy_load64_relaxed(&region->life[slot].phase));
+    return cmy_event_doer(slot, incarnation == cmy_owner_incarnation(owner) ? pid : 0);
 }
 
 /* Copies a text that has more bytes than an event holds, as many as make whole characters; returns these. */

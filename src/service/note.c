@@ -8,20 +8,21 @@
 #include "service/service.h"
 
 /* Texts that an entry has no room for. */
-static __attribute__((noinline, cold)) void record_cut(cmy_region_t *region, cmy_event_source_t *source)
+static __attribute__((noinline, cold)) void record_cut(cmy_region_t *region, const cmy_event_source_t *source)
 {
     cmy_word64_t id[CMY_EVENT_TEXT_WORDS], name[CMY_EVENT_TEXT_WORDS];
+    cmy_event_source_t cut = *source;
     if (source->id_bytes > CMY_EVENT_TEXT_BYTES) {
-        source->id_bytes = cmy_event_cut(id, source->id);
-        source->id = id;
-        source->what |= CMY_EVENT_CUT_ID;
+        cut.id_bytes = cmy_event_cut(id, source->id);
+        cut.id = id;
+        cut.what |= CMY_EVENT_CUT_ID;
     }
     if (source->name_bytes > CMY_EVENT_TEXT_BYTES) {
-        source->name_bytes = cmy_event_cut(name, source->name);
-        source->name = name;
-        source->what |= CMY_EVENT_CUT_NAME;
+        cut.name_bytes = cmy_event_cut(name, source->name);
+        cut.name = name;
+        cut.what |= CMY_EVENT_CUT_NAME;
     }
-    cmy_event_record_source(region, source);
+    cmy_event_record_source(region, &cut);
 }
 
 /* Identity is constant while the version is the same, whatever the phase. */

@@ -146,6 +146,19 @@ Test(events, leases_that_end_are_told)
     cr_assert_leq(events_of(mesh), before + 1, "a heartbeat in time is no event");
 }
 
+Test(events, who_is_no_longer_there_has_nobody_elses_process)
+{
+    begin(64);
+    cr_assert_eq(commy_mesh_join(mesh, NULL, 0), COMMY_STATUS_SUCCESS);
+    uint32_t mine = mesh->actor.owner, slot = cmy_owner_slot(mine);
+    cr_assert_eq(cmy_event_pid(cmy_event_owner(mesh->region, mine)), (uint32_t)getpid());
+    /* Reaped while somebody was about to tell of it: the slot is mine now. */
+    uint64_t former = cmy_event_owner(mesh->region, cmy_owner(slot, cmy_owner_incarnation(mine) - 1));
+    cr_assert_eq(cmy_event_pid(former), 0);
+    cr_assert_eq(cmy_event_slot(former), slot);
+    cr_assert_eq(cmy_event_slot(cmy_event_owner(mesh->region, CMY_NOBODY)), UINT32_MAX);
+}
+
 Test(events, an_id_taken_from_the_dead_is_told)
 {
     begin(64);
@@ -422,7 +435,7 @@ static void overtake_all(void)
     cr_assert_eq(sched_setaffinity(0, sizeof before, &before), 0);
 }
 
-Test(events, what_is_read_is_what_was_written, .timeout = 120)
+Test(events, what_is_read_is_what_was_written)
 {
     pid_t writer[WRITERS];
     uint64_t looked_at = 0;
