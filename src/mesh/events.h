@@ -85,9 +85,10 @@ bool cmy_events_take(cmy_events_t *events, cmy_event_t *event, cmy_listener_t *l
 void cmy_events_await(cmy_events_t *events, uint32_t heard, int slice_ms);
 void cmy_events_ring(cmy_events_t *events);
 
-/* On the lookout's thread: walks if there is reason to, and puts what is new into the ring. Returns whether it is to be
- * woken by whatever changes; *until_ns is lowered to when it wants to walk again. */
-bool cmy_events_look(cmy_events_t *events, const commy_mesh_t *mesh, uint64_t *until_ns);
+/* On the lookout's thread: walks if there is reason to, and puts what is new into the ring. Returns when to come again: at a
+ * time, whatever changes until then; on the next change; or (0) when it is rung. */
+#define CMY_EVENTS_ON_CHANGE UINT64_MAX
+uint64_t cmy_events_look(cmy_events_t *events, const commy_mesh_t *mesh);
 
 /* Events in the ring. */
 uint32_t cmy_events_waiting(const cmy_events_t *events);

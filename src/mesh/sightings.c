@@ -211,28 +211,23 @@ static bool room_by_now(cmy_events_t *events)
     return cmy_events_waiting(events) <= CMY_EVENTS / 2 && atomic_exchange(&events->full, false);
 }
 
-bool cmy_events_look(cmy_events_t *events, const commy_mesh_t *mesh, uint64_t *until_ns)
+uint64_t cmy_events_look(cmy_events_t *events, const commy_mesh_t *mesh)
 {
     ears_t ears;
     uint64_t now_ns = cmy_clock_monotonic_ns();
-    if (!listen(events, &ears))
-        return false;
-    if (atomic_load(&events->full))
-        return false; /* whoever makes room rings */
+    if (!listen(events, &ears) || atomic_load(&events->full)) /* whoever makes room rings */
+        return 0;
     uint64_t version = cmy_wait_version(mesh->region, NULL);
-    bool moved = version != events->version;
-    if ((moved || !mesh->region->writable) && now_ns >= events->walk_at_ns) {
-        bool whole = walk(events, &ears, mesh->region);
-        uint64_t ended_ns = cmy_clock_monotonic_ns();
-        events->walk_at_ns = ended_ns + (ended_ns - now_ns) * CMY_WATCH_SHARE;
-        events->version = whole ? version : 0;
-        if (!whole && !room_by_now(events))
-            return false;
-        moved = !whole;
-    }
-    if (moved && events->walk_at_ns < *until_ns)
-        *until_ns = events->walk_at_ns;
-    return !moved; /* else there is a time to walk at, whatever changes */
+    if (version == events->version && mesh->region->writable)
+        return CMY_EVENTS_ON_CHANGE;
+    if (now_ns < events->walk_at_ns)
+        return events->walk_at_ns;
+    bool whole = walk(events, &ears, mesh->region);
+    events->walk_at_ns = cmy_watch_again_ns(now_ns);
+    events->version = whole ? version : 0;
+    if (whole)
+        return CMY_EVENTS_ON_CHANGE;
+    return room_by_now(events) ? events->walk_at_ns : 0;
 }
 
 /* ----------------------------------------------------------------- ending */

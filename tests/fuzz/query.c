@@ -134,7 +134,6 @@ static void ask_events(commy_mesh_t *mesh)
     cmy_events_t *events = cmy_events_of(mesh);
     cmy_event_t event;
     cmy_listener_t listener;
-    uint64_t until = UINT64_MAX;
     if (!events)
         return;
     for (uint32_t turn = 1; turn <= 2; turn++) {
@@ -142,7 +141,7 @@ static void ask_events(commy_mesh_t *mesh)
         events->listener[CMY_FOR_HEALTH] = (cmy_listener_t){(void (*)(void))abort, NULL, turn};
         events->walk_at_ns = 0;
         fuzz_begin(CALL_EVENTS);
-        cmy_events_look(events, mesh, &until);
+        cmy_events_look(events, mesh);
         fuzz_end(CALL_EVENTS, COMMY_STATUS_SUCCESS);
         while (cmy_events_take(events, &event, &listener)) {
             ENDS(event.name);
