@@ -163,7 +163,7 @@ static bool due(const commy_mesh_t *mesh, commy_watcher_t *watcher, rest_t *rest
     if (watcher->seen.version == 0 || cmy_watch_moved(mesh, &watcher->seen) || blind) {
         if (cmy_watch_look(mesh, watcher, &watcher->seen) != COMMY_STATUS_SUCCESS)
             return true; /* the wait says why */
-        watcher->look_at_ns = now_ns + (CMY_WATCH_SHARE + 1) * (cmy_clock_monotonic_ns() - now_ns);
+        watcher->look_at_ns = cmy_watch_again_ns(now_ns);
     }
     bool moved = cmy_watch_moved(mesh, &known);
     watcher->moved_at_ns = !moved ? 0 : watcher->moved_at_ns ? watcher->moved_at_ns : now_ns;
@@ -173,6 +173,7 @@ static bool due(const commy_mesh_t *mesh, commy_watcher_t *watcher, rest_t *rest
     }
     if (moved && watcher->moved_at_ns + CMY_WATCH_SLICE_NS < rest->until_ns)
         rest->until_ns = watcher->moved_at_ns + CMY_WATCH_SLICE_NS;
+    rest->pending |= moved;
     rest_on(rest, &watcher->seen);
     return false;
 }
@@ -180,17 +181,23 @@ static bool due(const commy_mesh_t *mesh, commy_watcher_t *watcher, rest_t *rest
 /* One look for all that are watched through descriptors and are not fed, and for the callbacks. */
 static void look(cmy_lookout_t *lookout, const commy_mesh_t *mesh, rest_t *rest, uint32_t heard)
 {
-    uint64_t slice_ends_ns = cmy_clock_monotonic_ns() + CMY_WATCH_SLICE_NS;
-    *rest = (rest_t){.whole_version = cmy_wait_version(mesh->region, NULL), .until_ns = slice_ends_ns, .heard = heard};
+    *rest = (rest_t){.whole_version = cmy_wait_version(mesh->region, NULL),
+                     .until_ns = cmy_clock_monotonic_ns() + CMY_WATCH_SLICE_NS,
+                     .heard = heard,
+                     .pending = !mesh->region->writable};
     pthread_mutex_lock(&lookout->list);
     for (commy_watcher_t *watcher = lookout->watchers; watcher; watcher = watcher->next)
         if (atomic_load(&watcher->feed) >= 0 && !atomic_load(&watcher->fed) && due(mesh, watcher, rest))
             cmy_watcher_feed(watcher);
     pthread_mutex_unlock(&lookout->list);
     cmy_notices_t *notices = cmy_rcu_load(&lookout->notices);
-    if (notices && cmy_notices_look(notices, mesh, &rest->until_ns))
+    uint64_t walk_at_ns = notices ? cmy_notices_look(notices, mesh) : 0;
+    if (walk_at_ns == CMY_NOTICES_ON_CHANGE)
         rest_on_all(rest);
-    rest->pending = rest->until_ns != slice_ends_ns || !mesh->region->writable;
+    else if (walk_at_ns != 0)
+        rest->pending = true;
+    if (walk_at_ns != 0 && walk_at_ns < rest->until_ns)
+        rest->until_ns = walk_at_ns;
 }
 
 /* Whether the last look would come to the same now, so that a thousand idle watchers cost what one does. */

@@ -128,9 +128,14 @@ static inline bool cmy_watch_moved(const commy_mesh_t *mesh, const cmy_look_t *l
     return cmy_wait_version(mesh->region, look->whole ? NULL : &look->name_hash) != look->stripe_version;
 }
 
-/* How soon to look again without being woken, which only who may not declare leases must: so seldom that looking takes a
- * twentieth of the time at most. */
-#define CMY_WATCH_SHARE 20u
+/* When to look again, after a look that took so long: so that looking takes a twentieth of the time at most. But within a
+ * second, since a thread that was stopped in its look has not looked all the while. */
+static inline uint64_t cmy_watch_again_ns(uint64_t began_ns)
+{
+    uint64_t now_ns = cmy_clock_monotonic_ns(), pause_ns = (now_ns - began_ns) * 20;
+    return now_ns + (pause_ns < 1000000000u ? pause_ns : 1000000000u);
+}
+
 #define CMY_WATCH_SLICE_NS (CMY_WAIT_SLICE_MS * 1000000ull)
 
 /* --------------------------------------------------------------- watchers */

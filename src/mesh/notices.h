@@ -85,9 +85,10 @@ bool cmy_notices_take(cmy_notices_t *notices, cmy_notice_t *notice, cmy_listener
 void cmy_notices_await(cmy_notices_t *notices, uint32_t heard, int slice_ms);
 void cmy_notices_ring(cmy_notices_t *notices);
 
-/* On the lookout's thread: walks if there is reason to, and puts what is new into the ring. Returns whether it is to be
- * woken by whatever changes; *until_ns is lowered to when it wants to walk again. */
-bool cmy_notices_look(cmy_notices_t *notices, const commy_mesh_t *mesh, uint64_t *until_ns);
+/* On the lookout's thread: walks if there is reason to, and puts what is new into the ring. Returns when to come again: at a
+ * time, whatever changes until then; on the next change; or (0) when it is rung. */
+#define CMY_NOTICES_ON_CHANGE UINT64_MAX
+uint64_t cmy_notices_look(cmy_notices_t *notices, const commy_mesh_t *mesh);
 
 /* Notices in the ring. */
 uint32_t cmy_notices_waiting(const cmy_notices_t *notices);

@@ -212,28 +212,23 @@ static bool room_by_now(cmy_notices_t *notices)
     return cmy_notices_waiting(notices) <= CMY_NOTICES / 2 && atomic_exchange(&notices->full, false);
 }
 
-bool cmy_notices_look(cmy_notices_t *notices, const commy_mesh_t *mesh, uint64_t *until_ns)
+uint64_t cmy_notices_look(cmy_notices_t *notices, const commy_mesh_t *mesh)
 {
     ears_t ears;
     uint64_t now_ns = cmy_clock_monotonic_ns();
-    if (!listen(notices, &ears))
-        return false;
-    if (atomic_load(&notices->full))
-        return false; /* whoever makes room rings */
+    if (!listen(notices, &ears) || atomic_load(&notices->full)) /* whoever makes room rings */
+        return 0;
     uint64_t version = cmy_wait_version(mesh->region, NULL);
-    bool moved = version != notices->version;
-    if ((moved || !mesh->region->writable) && now_ns >= notices->walk_at_ns) {
-        bool whole = walk(notices, &ears, mesh->region);
-        uint64_t ended_ns = cmy_clock_monotonic_ns();
-        notices->walk_at_ns = ended_ns + (ended_ns - now_ns) * CMY_WATCH_SHARE;
-        notices->version = whole ? version : 0;
-        if (!whole && !room_by_now(notices))
-            return false;
-        moved = !whole;
-    }
-    if (moved && notices->walk_at_ns < *until_ns)
-        *until_ns = notices->walk_at_ns;
-    return !moved; /* else there is a time to walk at, whatever changes */
+    if (version == notices->version && mesh->region->writable)
+        return CMY_NOTICES_ON_CHANGE;
+    if (now_ns < notices->walk_at_ns)
+        return notices->walk_at_ns;
+    bool whole = walk(notices, &ears, mesh->region);
+    notices->walk_at_ns = cmy_watch_again_ns(now_ns);
+    notices->version = whole ? version : 0;
+    if (whole)
+        return CMY_NOTICES_ON_CHANGE;
+    return room_by_now(notices) ? notices->walk_at_ns : 0;
 }
 
 /* ----------------------------------------------------------------- ending */

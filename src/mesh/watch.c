@@ -177,6 +177,7 @@ static void drain(commy_watcher_t *watcher)
 /* Why a call may not go on: not null, of this process, attached, usable. */
 static commy_status_t usable(const commy_watcher_t *watcher, commy_mesh_t **mesh)
 {
+    *mesh = NULL;
     if (!watcher)
         return cmy_mesh_null("watcher");
     if (!cmy_fork_same(watcher->lookout->generation))
@@ -214,8 +215,7 @@ static commy_status_t look(const commy_watcher_t *watcher, wait_t *wait, uint64_
     commy_status_t status = COMMY_STATUS_SUCCESS;
     if (moved || blind) {
         status = cmy_watch_look(wait->mesh, watcher, &wait->now);
-        uint64_t took_ns = cmy_clock_monotonic_ns() - now_ns;
-        wait->look_at_ns = now_ns + (CMY_WATCH_SHARE + 1) * took_ns;
+        wait->look_at_ns = cmy_watch_again_ns(now_ns);
     }
     if (moved && wait->moved_at_ns == 0)
         wait->moved_at_ns = now_ns;
@@ -275,7 +275,7 @@ commy_status_t cmy_watcher_wait(commy_watcher_t *watcher, int32_t timeout_ms, ui
 {
     wait_t wait = {.end_ns = UINT64_MAX};
     commy_status_t status = usable(watcher, &wait.mesh);
-    if (status != COMMY_STATUS_SUCCESS)
+    if (status != COMMY_STATUS_SUCCESS || !wait.mesh)
         return status;
     if (timeout_ms >= 0)
         wait.end_ns = cmy_clock_monotonic_ns() + (uint64_t)timeout_ms * 1000000u;

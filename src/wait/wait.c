@@ -3,6 +3,8 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -10,6 +12,8 @@
 #include "base/futex.h"
 
 #define LOOK_MS 10 /* where only one word can be slept on */
+
+static _Atomic bool no_waitv; /* futex_waitv(2) was refused */
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "a futex is the low half of a version");
 
@@ -161,10 +165,14 @@ commy_status_t cmy_wait_slice_any(const cmy_region_t *region, const cmy_wait_for
     }
     if (moved(region, set, count))
         return COMMY_STATUS_SUCCESS;
-    if (syscall(SYS_futex_waitv, words, 1 + count, 0, &deadline, CLOCK_MONOTONIC) >= 0 || errno == ETIMEDOUT ||
-        errno == EAGAIN)
-        return COMMY_STATUS_SUCCESS;
-    if (errno == EINTR)
-        return COMMY_STATUS_INTERRUPTED;
+    if (!atomic_load_explicit(&no_waitv, memory_order_relaxed)) {
+        if (syscall(SYS_futex_waitv, words, 1 + count, 0, &deadline, CLOCK_MONOTONIC) >= 0 || errno == ETIMEDOUT ||
+            errno == EAGAIN)
+            return COMMY_STATUS_SUCCESS;
+        if (errno == EINTR)
+            return COMMY_STATUS_INTERRUPTED;
+        /* Memory comes back; what a kernel or a sandbox lacks does not. */
+        atomic_store_explicit(&no_waitv, errno != ENOMEM, memory_order_relaxed);
+    }
     return sleep_on_one(region, set, count, word, heard, slice_ms);
 }

@@ -156,22 +156,21 @@ static void ask_watch(commy_mesh_t *mesh, const fuzz_plan_t *plan, const char *i
 /* What the lookout does for callbacks, without its thread: all that it walks over twice, and takes what it tells. */
 static void ask_lookout(commy_mesh_t *mesh)
 {
-    cmy_notices_t *events = cmy_notices_of(mesh);
-    cmy_notice_t event;
+    cmy_notices_t *notices = cmy_notices_of(mesh);
+    cmy_notice_t notice;
     cmy_listener_t listener;
-    uint64_t until = UINT64_MAX;
-    if (!events)
+    if (!notices)
         return;
     for (uint32_t turn = 1; turn <= 2; turn++) {
-        events->listener[CMY_FOR_SERVICES] = (cmy_listener_t){(void (*)(void))abort, NULL, turn};
-        events->listener[CMY_FOR_HEALTH] = (cmy_listener_t){(void (*)(void))abort, NULL, turn};
-        events->walk_at_ns = 0;
+        notices->listener[CMY_FOR_SERVICES] = (cmy_listener_t){(void (*)(void))abort, NULL, turn};
+        notices->listener[CMY_FOR_HEALTH] = (cmy_listener_t){(void (*)(void))abort, NULL, turn};
+        notices->walk_at_ns = 0;
         fuzz_begin(CALL_LOOKOUT);
-        cmy_notices_look(events, mesh, &until);
+        cmy_notices_look(notices, mesh);
         fuzz_end(CALL_LOOKOUT, COMMY_STATUS_SUCCESS);
-        while (cmy_notices_take(events, &event, &listener)) {
-            ENDS(event.name);
-            ENDS(event.id);
+        while (cmy_notices_take(notices, &notice, &listener)) {
+            ENDS(notice.name);
+            ENDS(notice.id);
         }
     }
 }
