@@ -278,6 +278,9 @@ def bad_input():
         check(f"{arguments}", done.returncode == 64 and done.stderr != "", done)
     done = commy("top", "--mesh", "absent")
     check("a mesh that is not there", done.returncode == 1 and "absent" in done.stderr, done)
+
+
+def unknown_terminal():
     screen = Screen(24, 80, TERM="no-such-terminal")
     lines = screen.until(lambda lines: any("no-such-terminal" in line for line in lines))
     check("a terminal that is not known", any("is not known" in line for line in lines), lines)
@@ -405,6 +408,7 @@ def main():
         help_text = commy("top", "--help").stdout
         check("help", "Keys:" in help_text, help_text)
         if sys.argv[1:] != ["--once"]:
+            unknown_terminal()
             screens(mesh)
             comes_and_goes(mesh)
             strange(mesh)
