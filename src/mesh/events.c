@@ -7,6 +7,8 @@
 
 #include "base/futex.h"
 
+CK_RING_PROTOTYPE(events, cmy_event)
+
 cmy_events_t *cmy_events_of(commy_mesh_t *mesh)
 {
     cmy_lookout_t *lookout = cmy_lookout_of(mesh);
@@ -39,11 +41,8 @@ bool cmy_events_put(cmy_events_t *events, const cmy_event_t *event)
 {
     if (cmy_events_waiting(events) == CMY_EVENTS - 1)
         return false;
-    cmy_event_t *copy = malloc(sizeof *copy);
-    if (!copy)
-        return false;
-    *copy = *event;
-    ck_ring_enqueue_spsc(&events->ring, events->place, copy); /* there is room: nobody else puts anything in */
+    cmy_event_t copy = *event;
+    ck_ring_enqueue_spsc_events(&events->ring, events->place, &copy); /* there is room: nobody else puts anything in */
     atomic_fetch_add(&events->sent, 1);
     atomic_fetch_add(&events->arrived, 1);
     if (atomic_load(&events->sleepers) != 0)
@@ -52,22 +51,20 @@ bool cmy_events_put(cmy_events_t *events, const cmy_event_t *event)
 }
 
 /* Under turn. */
-static cmy_event_t *take_one(cmy_events_t *events)
+static bool take_one(cmy_events_t *events, cmy_event_t *event)
 {
-    cmy_event_t *event = NULL;
     if (cmy_events_waiting(events) == 0)
-        return NULL;
-    ck_ring_dequeue_spsc(&events->ring, events->place, &event);
+        return false;
+    ck_ring_dequeue_spsc_events(&events->ring, events->place, event);
     atomic_fetch_add(&events->taken, 1);
-    return event;
+    return true;
 }
 
 bool cmy_events_take(cmy_events_t *events, cmy_event_t *event, cmy_listener_t *listener)
 {
     bool found = false;
     pthread_mutex_lock(&events->turn);
-    for (cmy_event_t *taken; !found && (taken = take_one(events)) != NULL; free(taken)) {
-        *event = *taken;
+    while (!found && take_one(events, event)) {
         *listener = events->listener[event->kind];
         found = listener->call && listener->epoch == event->epoch;
     }

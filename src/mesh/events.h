@@ -59,7 +59,7 @@ struct cmy_events {
     _Atomic uint32_t arrived; /* futex of those who wait for an event; also rung */
     _Atomic uint32_t sleepers;
     ck_ring_t ring;
-    ck_ring_buffer_t place[CMY_EVENTS];
+    cmy_event_t place[CMY_EVENTS];
 
     /* The lookout's thread's. */
     cmy_sighting_t *sighting; /* by record */
@@ -93,7 +93,7 @@ uint64_t cmy_events_look(cmy_events_t *events, const commy_mesh_t *mesh);
 /* Events in the ring. */
 uint32_t cmy_events_waiting(const cmy_events_t *events);
 
-/* Puts an event in; false where there is no room, or no memory. */
+/* Puts an event in; false where there is no room. */
 bool cmy_events_put(cmy_events_t *events, const cmy_event_t *event);
 
 #endif /* CMY_MESH_EVENTS_H */

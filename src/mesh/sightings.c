@@ -236,8 +236,6 @@ void cmy_events_end(cmy_events_t *events, bool forked)
 {
     if (!events || forked)
         return; /* a child keeps what the thread may have been changing */
-    for (cmy_event_t *event; ck_ring_dequeue_spsc(&events->ring, events->place, &event);)
-        free(event);
     for (uint32_t record = 0; record < events->sightings; record++)
         free(events->sighting[record].text);
     free(events->sighting);
