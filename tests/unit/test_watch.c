@@ -5,6 +5,8 @@
 #include "support_registry.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
 #include <sys/resource.h>
 
@@ -736,4 +738,36 @@ Test(watch, nor_do_they_for_a_read_only_attachment)
     follow(reader, false, 20);
     follow(reader, true, 20);
     commy_mesh_detach(&reader);
+}
+
+/* futex_waitv(2) is refused from now on, as by a kernel before 5.16. */
+static bool forbid_waitv(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), /* seccomp_data.nr */
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 449, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof code / sizeof *code, code};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 && prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0;
+}
+
+Test(watch, nor_do_they_where_the_kernel_cannot_sleep_on_several_words)
+{
+    pthread_t thread;
+    if (!forbid_waitv())
+        cr_skip("system calls cannot be forbidden here");
+    begin(64);
+    follow(mesh, false, 10);
+    follow(mesh, true, 10);
+    waiter_t waiter = {.watcher = watch_name(mesh, "web")};
+    expect_change(waiter.watcher, "first");
+    cr_assert_eq(pthread_create(&thread, NULL, wait_for_ever, &waiter), 0);
+    sleep_ms(30);
+    commy_watcher_wake(waiter.watcher);
+    pthread_join(thread, NULL);
+    cr_assert_eq(waiter.status, COMMY_STATUS_INTERRUPTED);
+    commy_watcher_destroy(&waiter.watcher);
+    audit();
 }
