@@ -7,8 +7,6 @@
 
 #include "base/futex.h"
 
-CK_RING_PROTOTYPE(events, cmy_event)
-
 cmy_events_t *cmy_events_of(commy_mesh_t *mesh)
 {
     cmy_lookout_t *lookout = cmy_lookout_of(mesh);
@@ -41,8 +39,10 @@ bool cmy_events_put(cmy_events_t *events, const cmy_event_t *event)
 {
     if (cmy_events_waiting(events) == CMY_EVENTS - 1)
         return false;
-    cmy_event_t copy = *event;
-    ck_ring_enqueue_spsc_events(&events->ring, events->place, &copy); /* there is room: nobody else puts anything in */
+    /* There is room, since nobody else puts anything in; and the copy's place was taken from, if it ever was given. */
+    cmy_event_t *copy = &events->event[atomic_load(&events->sent) % CMY_EVENTS];
+    *copy = *event;
+    ck_ring_enqueue_spsc(&events->ring, events->place, copy);
     atomic_fetch_add(&events->sent, 1);
     atomic_fetch_add(&events->arrived, 1);
     if (atomic_load(&events->sleepers) != 0)
@@ -53,9 +53,10 @@ bool cmy_events_put(cmy_events_t *events, const cmy_event_t *event)
 /* Under turn. */
 static bool take_one(cmy_events_t *events, cmy_event_t *event)
 {
-    if (cmy_events_waiting(events) == 0)
+    cmy_event_t *next = NULL;
+    if (cmy_events_waiting(events) == 0 || !ck_ring_dequeue_spsc(&events->ring, events->place, &next))
         return false;
-    ck_ring_dequeue_spsc_events(&events->ring, events->place, event);
+    *event = *next;
     atomic_fetch_add(&events->taken, 1);
     return true;
 }

@@ -59,7 +59,8 @@ struct cmy_events {
     _Atomic uint32_t arrived; /* futex of those who wait for an event; also rung */
     _Atomic uint32_t sleepers;
     ck_ring_t ring;
-    cmy_event_t place[CMY_EVENTS];
+    ck_ring_buffer_t place[CMY_EVENTS]; /* pointers into the next, in turn */
+    cmy_event_t event[CMY_EVENTS];
 
     /* The lookout's thread's. */
     cmy_sighting_t *sighting; /* by record */
