@@ -1,0 +1,185 @@
+//! Looking services up.
+
+use std::mem::MaybeUninit;
+use std::os::raw::c_char;
+
+use commy_sys as sys;
+
+use crate::error::{check, check_count, failed, in_few_words, Error, Result};
+use crate::mesh::Mesh;
+use crate::service::{Service, Services, Target};
+use crate::text::Text;
+
+/// How often a list is asked for again because more came while it was copied.
+const MOST_TURNS: usize = 64;
+
+impl Mesh {
+    /// All live instances of a name, whatever their health. Holds every service that is live throughout the call exactly
+    /// once; each was live at some instant of it. A name that nobody registered has none.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/mod.rs"));
+    /// # fn main() -> commy::Result<()> {
+    /// # let _place = Place::of_process();
+    /// # let mesh = commy::Mesh::create("discovers", 1)?;
+    /// for service in mesh.discover_services("web")? {
+    ///     println!("{} at {}", service.id(), service.address());
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn discover_services(&self, name: impl Text) -> Result<Services> {
+        name.with_c(|name| {
+            // SAFETY: a text that ends with NUL, and room as said.
+            let count = check_count(unsafe { sys::commy_discover_services_count(self.handle, name) })?;
+            list(count, |out, capacity, count| unsafe {
+                sys::commy_discover_services(self.handle, name, out, capacity, count)
+            })
+        })?
+    }
+
+    /// All live services of the mesh.
+    pub fn all_services(&self) -> Result<Services> {
+        list(self.count_all_services()?, |out, capacity, count| {
+            // SAFETY: room as said.
+            unsafe { sys::commy_get_all_services(self.handle, out, capacity, count) }
+        })
+    }
+
+    /// The number of live instances of a name.
+    pub fn count_services(&self, name: impl Text) -> Result<usize> {
+        name.with_c(|name| check_count(unsafe { sys::commy_discover_services_count(self.handle, name) }))?
+    }
+
+    /// The number of live services in the mesh.
+    pub fn count_all_services(&self) -> Result<usize> {
+        check_count(unsafe { sys::commy_get_active_service_count(self.handle) })
+    }
+
+    /// Everything about one service. Errors: `NotFound`.
+    pub fn get_service(&self, id: impl Text) -> Result<Service> {
+        let mut info = MaybeUninit::uninit();
+        check(id.with_c(|id| unsafe { sys::commy_get_service(self.handle, id, info.as_mut_ptr()) })?)?;
+        // SAFETY: on success the library has written all of it.
+        Ok(Service::from_raw(unsafe { info.assume_init() }))
+    }
+
+    /// What a client needs to connect to a service: the fastest lookup, without a system call and without writing to shared
+    /// memory. Errors: `NotFound`.
+    #[inline]
+    pub fn find(&self, id: impl Text) -> Result<Target> {
+        target(|target| id.with_c(|id| unsafe { sys::commy_find(self.handle, id, target) }))
+    }
+
+    /// Finds many at once, overlapping their cache misses: each with its own result, in the order of the ids.
+    ///
+    /// ```
+    /// # include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/mod.rs"));
+    /// # fn main() -> commy::Result<()> {
+    /// # let _place = Place::of_process();
+    /// # let mesh = commy::Mesh::create("finds", 1)?;
+    /// # mesh.register_service("a", "a-1", "127.0.0.1", 80)?;
+    /// let found = mesh.find_many(&["a-1", "nobody"])?;
+    /// assert_eq!(found[0].as_ref().unwrap().port(), 80);
+    /// assert!(matches!(found[1], Err(commy::Error::NotFound(_))));
+    /// # Ok(()) }
+    /// ```
+    pub fn find_many<S: AsRef<str>>(&self, ids: &[S]) -> Result<Vec<Result<Target>>> {
+        const UNTOUCHED: i32 = i32::MIN;
+        let texts = Texts::new(ids);
+        let pointers = texts.pointers();
+        let mut targets: Vec<MaybeUninit<sys::commy_target_t>> = Vec::with_capacity(ids.len());
+        let mut codes = vec![UNTOUCHED; ids.len()];
+        // SAFETY: there is room for as many as there are ids.
+        let code = unsafe {
+            targets.set_len(ids.len());
+            sys::commy_find_many(
+                self.handle,
+                pointers.as_ptr(),
+                ids.len(),
+                targets.as_mut_ptr().cast(),
+                codes.as_mut_ptr(),
+            )
+        };
+        // It returns the first failure among the ids; where the call itself failed, it has looked at none.
+        if code != sys::COMMY_STATUS_SUCCESS && !codes.iter().any(|&code| code != UNTOUCHED) {
+            return Err(failed(code));
+        }
+        let one = |((id, target), code): ((&S, _), &i32)| match *code {
+            // SAFETY: found, so it was filled in.
+            sys::COMMY_STATUS_SUCCESS => Ok(unsafe { Target::from_raw(target) }),
+            code => Err(not_found(id.as_ref(), code)),
+        };
+        Ok(ids.iter().zip(targets).zip(&codes).map(one).collect())
+    }
+
+    /// A service's metadata; empty where it has none. Errors: `NotFound`, `Busy` (replaced faster than it could be read).
+    pub fn metadata(&self, id: impl Text) -> Result<String> {
+        let mut text = vec![0u8; sys::COMMY_LIMIT_METADATA_BYTES as usize + 1];
+        let mut length = 0;
+        // SAFETY: there is room for `capacity` bytes.
+        let get = |id, out: *mut u8, capacity, length: &mut usize| unsafe {
+            sys::commy_get_service_metadata(self.handle, id, out.cast(), capacity, length)
+        };
+        let capacity = text.len();
+        check(id.with_c(|id| get(id, text.as_mut_ptr(), capacity, &mut length))?)?;
+        text.truncate(length.min(capacity - 1));
+        Ok(String::from_utf8(text).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
+    }
+}
+
+/// The target that a call fills in.
+#[inline]
+pub(crate) fn target(fill: impl FnOnce(*mut sys::commy_target_t) -> Result<i32>) -> Result<Target> {
+    let mut target = MaybeUninit::uninit();
+    check(fill(target.as_mut_ptr())?)?;
+    // SAFETY: on success the library has filled it in.
+    Ok(unsafe { Target::from_raw(target) })
+}
+
+/// A list of services by a call that says how many there are when there is no room for all of them.
+fn list(expected: usize, get: impl Fn(*mut sys::commy_service_info_t, usize, *mut usize) -> i32) -> Result<Services> {
+    let mut count = expected;
+    let mut infos: Vec<sys::commy_service_info_t> = Vec::new();
+    for _ in 0..MOST_TURNS {
+        let capacity = count + count / 8 + 2; // for those that come meanwhile
+        infos.reserve(capacity);
+        check(get(infos.as_mut_ptr(), capacity, &mut count))?;
+        if count <= capacity {
+            // SAFETY: as many have been written in full.
+            unsafe { infos.set_len(count) };
+            return Ok(Services::new(infos.into_iter().map(Service::from_raw).collect()));
+        }
+    }
+    Err(Error::Busy("services are registered faster than they can be listed: try again".into()))
+}
+
+/// The library has one sentence for a batch: what one of its ids came to is said here.
+#[cold]
+fn not_found(id: &str, code: i32) -> Error {
+    Error::with_code(code, format!("{id:?}: {}", in_few_words(code)))
+}
+
+/// Many texts, one behind the other, each with its NUL.
+struct Texts {
+    bytes: Vec<u8>,
+    starts: Vec<usize>,
+}
+
+impl Texts {
+    fn new<S: AsRef<str>>(texts: &[S]) -> Texts {
+        let total = texts.iter().map(|text| text.as_ref().len() + 1).sum();
+        let (mut bytes, mut starts) = (Vec::with_capacity(total), Vec::with_capacity(texts.len()));
+        for text in texts.iter().map(|text| text.as_ref().as_bytes()) {
+            starts.push(bytes.len());
+            if !text.contains(&0) {
+                bytes.extend_from_slice(text); // else empty, which is as invalid as a NUL inside
+            }
+            bytes.push(0);
+        }
+        Texts { bytes, starts }
+    }
+
+    fn pointers(&self) -> Vec<*const c_char> {
+        self.starts.iter().map(|&start| self.bytes[start..].as_ptr().cast()).collect()
+    }
+}
