@@ -111,7 +111,7 @@ impl Mesh {
     /// between two calls is never missed; a return without a change is possible.
     ///
     /// `version`: what the last call gave; 0 gives the current one at once. `timeout`: none waits for ever; the longest is
-    /// 24 days. Returns the version to wait for next.
+    /// 24 days (more is `Invalid`). Returns the version to wait for next.
     ///
     /// Errors: `TimedOut`, `Interrupted` (a signal handler ran), `NotRunning` (stopped or closed meanwhile).
     ///
@@ -133,7 +133,7 @@ impl Mesh {
     /// ```
     pub fn wait(&self, name: Option<&str>, version: u64, timeout: Option<Duration>) -> Result<u64> {
         let mut new_version = 0;
-        let timeout_ms = timeout_ms(timeout);
+        let timeout_ms = timeout_ms(timeout)?;
         check(with_option(name, |name| unsafe {
             sys::commy_wait(self.handle, name, version, timeout_ms, &mut new_version)
         })?)?;
@@ -288,8 +288,12 @@ pub(crate) fn nanos(duration: Duration) -> u64 {
 }
 
 /// None: for ever.
-pub(crate) fn timeout_ms(timeout: Option<Duration>) -> i32 {
-    timeout.map_or(-1, |timeout| i32::try_from(millis(timeout)).unwrap_or(i32::MAX))
+pub(crate) fn timeout_ms(timeout: Option<Duration>) -> Result<i32> {
+    let too_long = |timeout| {
+        let sentence = format!("a time-out of {timeout:?} is over 24 days, the longest: pass None to wait for ever");
+        Error::Invalid(sentence.into())
+    };
+    timeout.map_or(Ok(-1), |timeout| i32::try_from(millis(timeout)).map_err(|_| too_long(timeout)))
 }
 
 #[cfg(test)]
@@ -303,8 +307,10 @@ mod tests {
         assert_eq!(millis(Duration::from_micros(1001)), 2);
         assert_eq!(millis(Duration::MAX), u64::MAX);
         assert_eq!(nanos(Duration::MAX), u64::MAX);
-        assert_eq!(timeout_ms(None), -1);
-        assert_eq!(timeout_ms(Some(Duration::ZERO)), 0);
-        assert_eq!(timeout_ms(Some(Duration::MAX)), i32::MAX);
+        assert_eq!(timeout_ms(None).unwrap(), -1);
+        assert_eq!(timeout_ms(Some(Duration::ZERO)).unwrap(), 0);
+        assert_eq!(timeout_ms(Some(Duration::from_millis(2147483647))).unwrap(), i32::MAX);
+        timeout_ms(Some(Duration::from_millis(2147483648))).unwrap_err();
+        timeout_ms(Some(Duration::MAX)).unwrap_err();
     }
 }

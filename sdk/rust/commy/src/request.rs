@@ -31,12 +31,6 @@ impl From<&Target> for Reference {
     }
 }
 
-impl From<Target> for Reference {
-    fn from(target: Target) -> Reference {
-        target.reference()
-    }
-}
-
 /// A request in flight as a number, for those who cannot keep a [`Request`]; ended with [`Mesh::end_request`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Token(u64);
