@@ -139,6 +139,9 @@ fn finding_takes_any_kind_of_text_and_copies_the_answer() {
     assert_eq!(mesh.find(c.as_c_str()).unwrap(), target);
     assert_eq!(mesh.find(&c).unwrap(), target);
     assert_eq!(mesh.find(CStr::from_bytes_with_nul(b"web-1\0").unwrap()).unwrap(), target);
+    assert_eq!(mesh.lookup("web-1").unwrap(), Some(target));
+    assert_eq!(mesh.lookup("nobody").unwrap(), None);
+    assert!(matches!(mesh.lookup(""), Err(Error::Invalid(_))));
     mesh.set_weight("web-1", 7).unwrap();
     assert_eq!((target.weight(), mesh.find("web-1").unwrap().weight()), (100, 7));
     mesh.unregister_service("web-1").unwrap();
