@@ -10,7 +10,7 @@ use std::os::raw::c_char;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use commy::{Error, Mesh, Reference, Text};
+use commy::{Error, Mesh, Reference, Target, Text};
 use commy_sys::commy_handle_t;
 
 extern "C" {
@@ -86,6 +86,16 @@ fn find_by<T: Text>(mesh: &Mesh, ids: impl Iterator<Item = T>) -> u64 {
     sum
 }
 
+fn find_into(stage: &Stage) -> u64 {
+    let (mut target, mut sum) = (Target::default(), 0);
+    for id in &stage.hits {
+        if stage.mesh.find_into(id, &mut target).is_ok() {
+            sum += u64::from(target.port());
+        }
+    }
+    sum
+}
+
 fn find_in_c(stage: &Stage) -> u64 {
     // SAFETY: here and below, as many texts as are said.
     unsafe { loops_find(stage.handle(), pointers(&stage.hits).as_ptr(), TURN as u64) }
@@ -146,6 +156,7 @@ fn request_in_c(stage: &Stage) -> u64 {
 }
 
 const ROWS: &[Row] = &[
+    Row { name: "find_into by &CStr", target: Some(1.1), rust: find_into, c: find_in_c },
     Row {
         name: "find by &CStr",
         target: Some(1.1),

@@ -30,6 +30,7 @@
 
 mod balance;
 mod error;
+mod json;
 mod mesh;
 mod query;
 mod register;

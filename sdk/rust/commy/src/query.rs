@@ -71,6 +71,23 @@ impl Mesh {
         target(|target| id.with_c(|id| unsafe { sys::commy_find(self.handle, id, target) }))
     }
 
+    /// The same into a target that is there already, which compilers of any age need not copy; on failure it is that of
+    /// nobody, as [`Target::default`] is.
+    #[inline]
+    pub fn find_into(&self, id: impl Text, target: &mut Target) -> Result<()> {
+        match id.with_c(|id| unsafe { sys::commy_find(self.handle, id, target.as_mut_ptr()) }) {
+            Ok(sys::COMMY_STATUS_SUCCESS) => Ok(()),
+            Ok(code) => {
+                *target = Target::default();
+                Err(failed(code))
+            }
+            Err(error) => {
+                *target = Target::default();
+                Err(error)
+            }
+        }
+    }
+
     /// The same where nobody having the id is nothing wrong: no error is made of it, which costs many times what finding
     /// somebody does.
     #[inline(always)]

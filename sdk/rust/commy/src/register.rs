@@ -8,6 +8,7 @@ use std::time::Duration;
 use commy_sys as sys;
 
 use crate::error::{check, Result};
+use crate::json;
 use crate::mesh::{millis, Mesh};
 use crate::text::{owned, pointer, Text};
 
@@ -78,7 +79,7 @@ impl<'a> Registration<'a> {
         self
     }
 
-    /// Up to 4,096 bytes, newline and tab allowed; by convention JSON.
+    /// JSON of up to 4,096 bytes, without control characters but newline and tab. Empty: none.
     pub fn metadata(mut self, metadata: &'a str) -> Self {
         self.metadata = Some(metadata);
         self
@@ -132,6 +133,7 @@ impl Mesh {
 
     /// The same with everything that may be said of a service.
     pub fn register(&self, service: &Registration<'_>) -> Result<()> {
+        json::check(service.metadata.unwrap_or("").as_bytes())?;
         let text = |text: Option<&str>| text.map(owned).transpose();
         let (name, id, endpoint) = (owned(service.name)?, owned(service.id)?, owned(service.endpoint)?);
         let (version, zone, metadata) = (text(service.version)?, text(service.zone)?, text(service.metadata)?);
@@ -167,9 +169,10 @@ impl Mesh {
         check(id.with_c(|id| unsafe { sys::commy_heartbeat(self.handle, id) })?)
     }
 
-    /// Replaces a service's metadata, up to 4,096 bytes; readers see the old text or the new one, never a mixture. Empty:
+    /// Replaces a service's metadata, JSON of up to 4,096 bytes; readers see the old text or the new one, never a mixture. Empty:
     /// none. Errors: `NotFound`, `Full`, `NoSpace`.
     pub fn set_metadata(&self, id: impl Text, metadata: impl Text) -> Result<()> {
+        json::check(metadata.bytes())?;
         let set = |id, metadata| unsafe { sys::commy_update_service_metadata(self.handle, id, metadata) };
         check(id.with_c(|id| metadata.with_c(|metadata| set(id, metadata)))??)
     }

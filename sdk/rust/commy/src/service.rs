@@ -243,6 +243,12 @@ pub struct Target {
 }
 
 impl Target {
+    /// Whoever lets the library write here sees to it that all of it is written, or replaces it.
+    #[inline]
+    pub(crate) fn as_mut_ptr(&mut self) -> *mut sys::commy_target_t {
+        self.raw.as_mut_ptr()
+    }
+
     /// # Safety
     /// The library filled it in: all fields, and the endpoint up to its NUL.
     #[inline]
@@ -285,6 +291,13 @@ impl Target {
     /// `endpoint:port`, as `std::net::TcpStream::connect` takes it; the endpoint alone where there is no port.
     pub fn address(&self) -> String {
         address(self.endpoint(), self.port())
+    }
+}
+
+impl Default for Target {
+    /// That of nobody: no reference, no endpoint.
+    fn default() -> Target {
+        Target { raw: MaybeUninit::zeroed() }
     }
 }
 

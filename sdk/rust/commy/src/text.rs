@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 /// Sealed: nobody else implements it.
 pub trait Text: sealed::Sealed {
     #[doc(hidden)]
+    fn bytes(&self) -> &[u8];
+    #[doc(hidden)]
     fn with_c<R>(&self, f: impl FnOnce(*const c_char) -> R) -> Result<R>;
 }
 
@@ -29,6 +31,10 @@ mod sealed {
 const STACK_BYTES: usize = 256;
 
 impl Text for str {
+    fn bytes(&self) -> &[u8] {
+        str::as_bytes(self)
+    }
+
     #[inline]
     fn with_c<R>(&self, f: impl FnOnce(*const c_char) -> R) -> Result<R> {
         let bytes = self.as_bytes();
@@ -63,6 +69,10 @@ fn holds_nul(bytes: &[u8]) -> Error {
 }
 
 impl Text for CStr {
+    fn bytes(&self) -> &[u8] {
+        self.to_bytes()
+    }
+
     #[inline]
     fn with_c<R>(&self, f: impl FnOnce(*const c_char) -> R) -> Result<R> {
         Ok(f(self.as_ptr()))
@@ -70,6 +80,10 @@ impl Text for CStr {
 }
 
 impl Text for CString {
+    fn bytes(&self) -> &[u8] {
+        self.as_bytes()
+    }
+
     #[inline]
     fn with_c<R>(&self, f: impl FnOnce(*const c_char) -> R) -> Result<R> {
         self.as_c_str().with_c(f)
@@ -77,6 +91,10 @@ impl Text for CString {
 }
 
 impl Text for String {
+    fn bytes(&self) -> &[u8] {
+        self.as_str().as_bytes()
+    }
+
     #[inline]
     fn with_c<R>(&self, f: impl FnOnce(*const c_char) -> R) -> Result<R> {
         self.as_str().with_c(f)
@@ -84,6 +102,10 @@ impl Text for String {
 }
 
 impl Text for Cow<'_, str> {
+    fn bytes(&self) -> &[u8] {
+        self.as_ref().as_bytes()
+    }
+
     #[inline]
     fn with_c<R>(&self, f: impl FnOnce(*const c_char) -> R) -> Result<R> {
         self.as_ref().with_c(f)
@@ -91,6 +113,10 @@ impl Text for Cow<'_, str> {
 }
 
 impl<T: Text + ?Sized> Text for &T {
+    fn bytes(&self) -> &[u8] {
+        (**self).bytes()
+    }
+
     #[inline]
     fn with_c<R>(&self, f: impl FnOnce(*const c_char) -> R) -> Result<R> {
         (**self).with_c(f)

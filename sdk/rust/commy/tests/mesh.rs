@@ -6,7 +6,7 @@ use std::ffi::{CStr, CString};
 use std::time::{Duration, SystemTime};
 
 use common::Place;
-use commy::{Admin, Error, Health, LoadBalancer, Mesh, Policy, Registration};
+use commy::{Admin, Error, Health, LoadBalancer, Mesh, Policy, Registration, Target};
 
 fn mesh(place: &Place) -> Mesh {
     Mesh::options().dir(&place.dir).node_id("tests").capacity(256).open().unwrap()
@@ -142,6 +142,15 @@ fn finding_takes_any_kind_of_text_and_copies_the_answer() {
     assert_eq!(mesh.lookup("web-1").unwrap(), Some(target));
     assert_eq!(mesh.lookup("nobody").unwrap(), None);
     assert!(matches!(mesh.lookup(""), Err(Error::Invalid(_))));
+    let mut found = Target::default();
+    assert_eq!((found.endpoint(), found.port(), found.reference().as_raw()), ("", 0, 0));
+    mesh.find_into("web-1", &mut found).unwrap();
+    assert_eq!(found, target);
+    for nobody in ["nobody", "no\0body"] {
+        mesh.find_into("web-1", &mut found).unwrap();
+        mesh.find_into(nobody, &mut found).unwrap_err();
+        assert_eq!(found, Target::default());
+    }
     mesh.set_weight("web-1", 7).unwrap();
     assert_eq!((target.weight(), mesh.find("web-1").unwrap().weight()), (100, 7));
     mesh.unregister_service("web-1").unwrap();
@@ -178,12 +187,17 @@ fn metadata_of_any_length_is_read_whole() {
     let place = Place::new();
     let mesh = mesh(&place);
     mesh.register_service("web", "web-1", "127.0.0.1", 80).unwrap();
-    for bytes in [0, 1, 100, 4095, 4096] {
-        let text = "m".repeat(bytes);
+    mesh.set_metadata("web-1", "").unwrap();
+    assert_eq!(mesh.metadata("web-1").unwrap(), "");
+    let json = |bytes: usize| format!("\"{}\"", "m".repeat(bytes - 2));
+    for text in [2, 100, 4095, 4096].map(json) {
         mesh.set_metadata("web-1", &text).unwrap();
         assert_eq!(mesh.metadata("web-1").unwrap(), text);
     }
-    assert!(matches!(mesh.set_metadata("web-1", "m".repeat(4097)), Err(Error::Invalid(_))));
+    assert!(matches!(mesh.set_metadata("web-1", json(4097)), Err(Error::Invalid(_))));
+    assert!(matches!(mesh.set_metadata("web-1", "{'a': 1}"), Err(Error::Invalid(said)) if said.contains("byte 1 ")));
+    let service = Registration::new("web", "web-2", "127.0.0.1", 80).metadata("role=primary");
+    assert!(matches!(mesh.register(&service), Err(Error::Invalid(said)) if said.contains("JSON")));
 }
 
 #[test]

@@ -77,7 +77,7 @@ impl Driver {
 
     /// A token that nobody was given is one that no request has.
     fn token(&self, a: &Arguments<'_>) -> Result<Token, Failure> {
-        Ok(self.tokens.get(a.text("token")).copied().unwrap_or(Token::from_raw(0)))
+        Ok(self.tokens.get(a.text("token")).copied().unwrap_or_else(|| Token::from_raw(0)))
     }
 
     fn opened(&mut self, a: &Arguments<'_>, mesh: Result<Mesh, Error>) -> Answer {
