@@ -102,6 +102,7 @@ impl Mesh {
     ///
     /// Errors: `NotFound` (the name has no instance), `NoHealthy` (none may be selected; the sentence counts the reasons),
     /// `CircuitOpen`, `NoMemory`, `Busy`.
+    #[inline(always)]
     pub fn select(&self, name: impl Text) -> Result<Target> {
         let select = |name, target| unsafe { sys::commy_select_service(self.handle, name, std::ptr::null(), target) };
         target(|target| name.with_c(|name| select(name, target)))
@@ -109,6 +110,7 @@ impl Mesh {
 
     /// The same for a client: with [`Policy::ConsistentHash`] one client gets the same instance in every process. Other
     /// policies ignore it. `client`: 1 to 255 bytes.
+    #[inline(always)]
     pub fn select_for(&self, name: impl Text, client: impl Text) -> Result<Target> {
         let select = |name, client, target| unsafe { sys::commy_select_service(self.handle, name, client, target) };
         target(|target| name.with_c(|name| client.with_c(|client| select(name, client, target)))?)

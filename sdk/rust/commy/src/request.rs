@@ -117,6 +117,7 @@ impl Mesh {
     }
 
     /// The same as a number, which nothing ends but [`Mesh::end_request`], by any thread.
+    #[inline]
     pub fn begin_request(&self, service: impl Into<Reference>) -> Result<Token> {
         let mut token = 0;
         check(unsafe { sys::commy_begin_request(self.handle, service.into().0, &mut token) })?;
@@ -127,11 +128,13 @@ impl Mesh {
     /// gone meanwhile: the mesh's totals then count it.
     ///
     /// Errors: `Invalid` (the token is of no open request of this mesh), `NotRunning` (stopped since).
+    #[inline]
     pub fn end_request(&self, token: Token, latency: Duration, success: bool) -> Result<()> {
         check(unsafe { sys::commy_end_request(self.handle, token.0, nanos(latency), success.into()) })
     }
 
     /// Counts one request that has ended. Errors: `NotFound` (that registration is gone), `Full`, `NoSpace`.
+    #[inline]
     pub fn report(&self, service: impl Into<Reference>, latency: Duration, success: bool) -> Result<()> {
         check(unsafe { sys::commy_report(self.handle, service.into().0, nanos(latency), success.into()) })
     }
