@@ -1,10 +1,11 @@
 /*
  * client.c - spreads real HTTP requests over the instances of a service and counts what came of them.
  *
- *     client web 300
+ *     client web 300        in turn
+ *     client web 300 1      by policy 1, least connections; the numbers are those of commy_policy_t
  *
- * Has an instance selected for each request, asks it for "/" over TCP, and ends the request with its outcome and latency,
- * which `commy stat` shows. Ends with 0 when every request was answered.
+ * Asks whatever instance is selected for "/" over TCP. The request is in flight in the mesh meanwhile, and counted there with
+ * its latency when it ends, where `commy stat` shows it. Ends with 0 when every request was answered.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,10 +23,12 @@
 
 #define REQUEST_TIMEOUT_MS 2000
 #define INSTANCE_TIMEOUT_MS 5000
+#define LOOK_AGAIN_MS 100 /* an instance may become fit without a change, as time passes */
 
 /* What one instance did for us. */
 typedef struct tally {
-    char address[COMMY_LIMIT_ENDPOINT_BYTES + 7];
+    uint64_t reference;
+    char address[COMMY_LIMIT_ENDPOINT_BYTES + 8];
     uint64_t answered, failed, latency_ns;
 } tally_t;
 
@@ -144,62 +147,64 @@ static bool http_get(const commy_target_t *target)
 
 /* --------------------------------------------------------------- instances */
 
-/*
- * Selects an instance and begins a request to it, waiting for one to appear where there is none. The version is taken
- * before each look: what changes after the look changes it, and ends the wait.
- */
-static bool begin(commy_mesh_t *mesh, const char *name, commy_target_t *target, uint64_t *token)
+/* Selects an instance, waiting for one to appear where there is none. False when none comes in time. */
+static bool select_or_wait(commy_mesh_t *mesh, const char *name, int32_t policy, commy_target_t *target)
 {
+    char client[32];
+    snprintf(client, sizeof client, "client-%d", (int)getpid());
+    const commy_select_options_t options = {.size = sizeof options, .policy = policy, .client_id = client};
     int64_t deadline_ns = now_ns() + (int64_t)INSTANCE_TIMEOUT_MS * 1000000;
     for (;;) {
+        /* The version first: what changes after the look below changes it, and ends the wait. */
         uint64_t version;
         if (commy_mesh_wait(mesh, name, 0, 0, &version) != COMMY_STATUS_SUCCESS)
             return false;
-        commy_status_t status = commy_service_select(mesh, name, NULL, target);
-        if (status == COMMY_STATUS_SUCCESS)
-            status = commy_service_begin(mesh, target->reference, token);
+        commy_status_t status = commy_service_select(mesh, name, &options, target);
         if (status == COMMY_STATUS_SUCCESS)
             return true;
-        /* Not found: there is none, or the selected one left in between. None healthy: one may become so. */
         int64_t left_ms = (deadline_ns - now_ns()) / 1000000;
-        if ((status != COMMY_STATUS_NOT_FOUND && status != COMMY_STATUS_NO_HEALTHY) || left_ms <= 0)
+        if (status == COMMY_STATUS_INVALID || left_ms <= 0)
             return false;
-        commy_mesh_wait(mesh, name, version, (int32_t)left_ms, &version);
+        commy_mesh_wait(mesh, name, version, left_ms < LOOK_AGAIN_MS ? (int32_t)left_ms : LOOK_AGAIN_MS, &version);
     }
 }
 
 static tally_t *tally_of(tallies_t *tallies, const commy_target_t *target)
 {
-    char address[sizeof tallies->list[0].address];
-    snprintf(address, sizeof address, "%s:%" PRIu16, target->endpoint, target->port);
     for (size_t i = 0; i < tallies->count; i++)
-        if (strcmp(tallies->list[i].address, address) == 0)
+        if (tallies->list[i].reference == target->reference)
             return &tallies->list[i];
     tally_t *list = realloc(tallies->list, (tallies->count + 1) * sizeof *list);
     if (!list)
         return NULL;
     tallies->list = list;
     tally_t *tally = &list[tallies->count++];
-    memset(tally, 0, sizeof *tally);
-    strcpy(tally->address, address);
+    *tally = (tally_t){.reference = target->reference};
+    snprintf(tally->address, sizeof tally->address, "%s:%" PRIu16, target->endpoint, target->port);
     return tally;
 }
 
 /* Sends one request to whoever is selected and says what came of it, here and to the mesh. */
-static bool request(commy_mesh_t *mesh, const char *name, tallies_t *tallies)
+static bool request(commy_mesh_t *mesh, const char *name, int32_t policy, tallies_t *tallies)
 {
     commy_target_t target;
     uint64_t token;
-    if (!begin(mesh, name, &target, &token)) {
-        fprintf(stderr, "client: %s\n", commy_last_error_message());
-        return false;
-    }
+    commy_status_t status;
+    do {
+        if (!select_or_wait(mesh, name, policy, &target)) {
+            fprintf(stderr, "client: cannot select: %s\n", commy_last_error_message());
+            return false;
+        }
+        status = commy_service_begin(mesh, target.reference, &token);
+    } while (status == COMMY_STATUS_NOT_FOUND); /* it left meanwhile */
 
     int64_t started_ns = now_ns();
-    bool answered = http_get(&target);
+    bool answered = status == COMMY_STATUS_SUCCESS && http_get(&target);
     uint64_t latency_ns = (uint64_t)(now_ns() - started_ns);
-    if (commy_service_end(mesh, token, latency_ns, answered) != COMMY_STATUS_SUCCESS) {
-        fprintf(stderr, "client: cannot end the request: %s\n", commy_last_error_message());
+    if (status == COMMY_STATUS_SUCCESS)
+        status = commy_service_end(mesh, token, latency_ns, answered);
+    if (status != COMMY_STATUS_SUCCESS) {
+        fprintf(stderr, "client: cannot count a request: %s\n", commy_last_error_message());
         return false;
     }
 
@@ -231,11 +236,12 @@ static uint64_t print_tallies(const tallies_t *tallies)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3) {
-        fprintf(stderr, "usage: client NAME REQUESTS\n");
+    if (argc != 3 && argc != 4) {
+        fprintf(stderr, "usage: client NAME REQUESTS [POLICY]\n");
         return EXIT_FAILURE;
     }
     size_t requests = strtoul(argv[2], NULL, 10);
+    int32_t policy = argc == 4 ? (int32_t)strtol(argv[3], NULL, 10) : COMMY_POLICY_ROUND_ROBIN;
 
     commy_open_options_t options = {.size = sizeof options, .flags = COMMY_OPEN_MUST_EXIST};
     commy_mesh_t *mesh;
@@ -246,7 +252,7 @@ int main(int argc, char **argv)
 
     tallies_t tallies = {0};
     size_t done = 0;
-    while (done < requests && request(mesh, argv[1], &tallies))
+    while (done < requests && request(mesh, argv[1], policy, &tallies))
         done++;
     uint64_t failed = print_tallies(&tallies);
 
