@@ -118,6 +118,6 @@ say 'kill -9 for one after the other; each is gone with the next lookup:'
 for language in "${languages[@]}"; do
     id=${ids[$language]}
     kill_and_watch "${wrapper[$id]}" "$id"
-    echo "  ${title[$language]} is gone; left: $(commy ls web | tail -n +2 | wc -l)"
+    echo "  ${title[$language]} is gone; left: $(commy ls web 2>/dev/null | tail -n +2 | wc -l)"
 done
 show commy rm demo
