@@ -41,6 +41,7 @@ mod text;
 pub use balance::{LoadBalancer, Policy};
 pub use error::{Error, Result};
 pub use mesh::{Mesh, OpenOptions, Statistics};
+pub use query::{Found, FoundIter};
 pub use register::Registration;
 pub use request::{Reference, Request, Token};
 pub use service::{Admin, Health, Service, Services, Target};
