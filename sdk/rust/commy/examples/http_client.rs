@@ -18,7 +18,7 @@ fn get(target: &Target) -> std::io::Result<String> {
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     match answer.split_once("\r\n\r\n") {
-        Some((head, body)) if head.starts_with("HTTP/1.1 2") => Ok(body.to_owned()),
+        Some((head, body)) if head.starts_with("HTTP/1.") && head.contains(" 200 ") => Ok(body.to_owned()),
         _ => Err(std::io::Error::new(std::io::ErrorKind::InvalidData, "no success")),
     }
 }
