@@ -116,7 +116,8 @@ fn miss_in_c(stage: &Stage) -> u64 {
 fn find_many(stage: &Stage) -> u64 {
     let mut sum = 0;
     for ids in stage.texts.chunks_exact(BATCH) {
-        for target in stage.mesh.find_many(ids).unwrap().iter().flatten() {
+        let found = stage.mesh.find_many(ids).unwrap();
+        for target in found.iter().flatten() {
             sum += u64::from(target.port());
         }
     }

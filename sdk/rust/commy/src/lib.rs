@@ -46,6 +46,7 @@ pub use breaker::{BreakerState, CircuitBreaker};
 pub use error::{Error, Result};
 pub use health::{Checked, HealthConfig};
 pub use mesh::{Mesh, OpenOptions, Statistics};
+pub use query::{Found, FoundIter};
 pub use register::Registration;
 pub use request::{Reference, Request, Requests, Token};
 pub use service::{Admin, Health, Service, Services, Target};

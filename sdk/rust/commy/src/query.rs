@@ -1,6 +1,9 @@
 //! Looking services up.
 
+use std::fmt;
+use std::iter::FusedIterator;
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::os::raw::c_char;
 
 use commy_sys as sys;
@@ -110,37 +113,31 @@ impl Mesh {
     /// # let mesh = commy::Mesh::create("finds", 1)?;
     /// # mesh.register_service("a", "a-1", "127.0.0.1", 80)?;
     /// let found = mesh.find_many(&["a-1", "nobody"])?;
-    /// assert_eq!(found[0].as_ref().unwrap().port(), 80);
-    /// assert!(matches!(found[1], Err(commy::Error::NotFound(_))));
+    /// assert_eq!(found.get(0).unwrap().port(), 80);
+    /// assert_eq!(found.get(1), None);
+    /// for result in &found {
+    ///     match result {
+    ///         Ok(target) => println!("{}", target.address()),
+    ///         Err(error) => println!("{error}"),
+    ///     }
+    /// }
     /// # Ok(()) }
     /// ```
-    pub fn find_many<S: AsRef<str>>(&self, ids: &[S]) -> Result<Vec<Result<Target>>> {
+    pub fn find_many<S: AsRef<str>>(&self, ids: &[S]) -> Result<Found> {
         const UNTOUCHED: i32 = i32::MIN;
         let texts = Texts::new(ids);
         let pointers = texts.pointers();
-        let mut targets: Vec<MaybeUninit<sys::commy_target_t>> = Vec::with_capacity(ids.len());
-        let mut codes = vec![UNTOUCHED; ids.len()];
+        let mut found = Found { targets: Vec::with_capacity(ids.len()), codes: vec![UNTOUCHED; ids.len()] };
+        let (targets, codes) = (found.targets.as_mut_ptr(), found.codes.as_mut_ptr());
         // SAFETY: there is room for as many as there are ids.
-        let code = unsafe {
-            targets.set_len(ids.len());
-            sys::commy_find_many(
-                self.handle,
-                pointers.as_ptr(),
-                ids.len(),
-                targets.as_mut_ptr().cast(),
-                codes.as_mut_ptr(),
-            )
-        };
+        let code = unsafe { sys::commy_find_many(self.handle, pointers.as_ptr(), ids.len(), targets.cast(), codes) };
         // It returns the first failure among the ids; where the call itself failed, it has looked at none.
-        if code != sys::COMMY_STATUS_SUCCESS && !codes.iter().any(|&code| code != UNTOUCHED) {
+        if code != sys::COMMY_STATUS_SUCCESS && !found.codes.iter().any(|&code| code != UNTOUCHED) {
             return Err(failed(code));
         }
-        let one = |((id, target), code): ((&S, _), &i32)| match *code {
-            // SAFETY: found, so it was filled in.
-            sys::COMMY_STATUS_SUCCESS => Ok(unsafe { Target::from_raw(target) }),
-            code => Err(not_found(id.as_ref(), code)),
-        };
-        Ok(ids.iter().zip(targets).zip(&codes).map(one).collect())
+        // SAFETY: of those that may be uninitialised; which are, the codes tell.
+        unsafe { found.targets.set_len(ids.len()) };
+        Ok(found)
     }
 
     /// A service's metadata; empty where it has none. Errors: `NotFound`, `Busy` (replaced faster than it could be read).
@@ -187,10 +184,82 @@ fn list(expected: usize, get: impl Fn(*mut sys::commy_service_info_t, usize, *mu
     Err(Error::Busy("services are registered faster than they can be listed: try again".into()))
 }
 
-/// The library has one sentence for a batch: what one of its ids came to is said here.
-#[cold]
-fn not_found(id: &str, code: i32) -> Error {
-    Error::with_code(code, format!("{id:?}: {}", in_few_words(code)))
+/// What [`Mesh::find_many`] found: a result for each id, in the order of the ids.
+#[derive(Clone)]
+pub struct Found {
+    targets: Vec<MaybeUninit<Target>>,
+    codes: Vec<i32>,
+}
+
+impl Found {
+    /// How many ids were asked for.
+    pub fn len(&self) -> usize {
+        self.codes.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.codes.is_empty()
+    }
+
+    /// Whoever has the id at that place of the list; none where nobody has, or the list is shorter.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<&Target> {
+        match self.codes.get(index) {
+            // SAFETY: found, so the library has filled it in.
+            Some(&sys::COMMY_STATUS_SUCCESS) => Some(unsafe { self.targets[index].assume_init_ref() }),
+            _ => None,
+        }
+    }
+
+    /// All of them: whoever has the id, or why nobody was found, `NotFound` or `Invalid`.
+    pub fn iter(&self) -> FoundIter<'_> {
+        FoundIter { found: self, places: 0..self.len() }
+    }
+
+    /// The library has one sentence for a batch: what one of its ids came to is said here.
+    #[cold]
+    fn error(&self, index: usize) -> Error {
+        let code = self.codes[index];
+        Error::with_code(code, format!("id {index} of {}: {}", self.len(), in_few_words(code)))
+    }
+}
+
+impl fmt::Debug for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
+
+/// The results of a [`Found`], one after the other.
+#[derive(Clone, Debug)]
+pub struct FoundIter<'f> {
+    found: &'f Found,
+    places: Range<usize>,
+}
+
+impl<'f> Iterator for FoundIter<'f> {
+    type Item = Result<&'f Target>;
+
+    fn next(&mut self) -> Option<Result<&'f Target>> {
+        let index = self.places.next()?;
+        Some(self.found.get(index).ok_or_else(|| self.found.error(index)))
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.places.size_hint()
+    }
+}
+
+impl ExactSizeIterator for FoundIter<'_> {}
+impl FusedIterator for FoundIter<'_> {}
+
+impl<'f> IntoIterator for &'f Found {
+    type Item = Result<&'f Target>;
+    type IntoIter = FoundIter<'f>;
+
+    fn into_iter(self) -> FoundIter<'f> {
+        self.iter()
+    }
 }
 
 /// Many texts, one behind the other, each with its NUL.

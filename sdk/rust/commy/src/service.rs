@@ -238,6 +238,7 @@ impl FusedIterator for Services {}
 /// The library writes an endpoint as long as it is and nothing behind it, which saves a quarter of a kilobyte of writing at
 /// each lookup: what follows its NUL is never read here either.
 #[derive(Clone, Copy)]
+#[repr(transparent)]
 pub struct Target {
     raw: MaybeUninit<sys::commy_target_t>,
 }

@@ -85,8 +85,8 @@ impl Watch {
         check(unsafe { sys::commy_watch_close(self.watch) })
     }
 
-    /// The changes from now on, as they come: the first at once. Ends when somebody wakes or closes the watch (signals do not end
-    /// it); any other error is its last item.
+    /// The changes from now on, as they come: the first at once. Ends when somebody wakes or closes the watch; any other error
+    /// is its last item. A signal handler does not end it, unless the watch was woken before.
     pub fn changes(&self) -> Changes<'_> {
         Changes { watch: self, ended: false }
     }

@@ -167,17 +167,24 @@ fn a_batch_has_a_result_for_each_id() {
     }
     let ids: Vec<_> = (0..60).map(|i| format!("w-{i}")).collect();
     let found = mesh.find_many(&ids).unwrap();
-    assert_eq!(found.len(), 60);
+    assert_eq!((found.len(), found.iter().len(), found.is_empty()), (60, 60, false));
     for (i, result) in found.iter().enumerate() {
         match result {
-            Ok(target) => assert_eq!(usize::from(target.port()), 1000 + i),
-            Err(error) => assert!(i >= 50 && matches!(error, Error::NotFound(s) if s.contains(&ids[i])), "{error}"),
+            Ok(target) => assert_eq!((usize::from(target.port()), found.get(i)), (1000 + i, Some(target))),
+            Err(error) => {
+                assert!(i >= 50 && found.get(i).is_none());
+                assert!(matches!(&error, Error::NotFound(said) if said.contains(&format!("id {i} of 60"))), "{error}");
+            }
         }
     }
+    assert_eq!(found.get(60), None);
+    assert_eq!((&found).into_iter().filter(|result| result.is_ok()).count(), 50);
+    assert!(format!("{found:?}").contains("NotFound"));
     let odd = mesh.find_many(&["", "w\0", &"x".repeat(200), "w-1"]).unwrap();
+    let odd: Vec<_> = odd.iter().collect();
     assert!(odd[..3].iter().all(|result| matches!(result, Err(Error::Invalid(_)))));
     assert!(odd[3].is_ok());
-    assert_eq!(mesh.find_many::<&str>(&[]).unwrap().len(), 0);
+    assert!(mesh.find_many::<&str>(&[]).unwrap().is_empty());
     mesh.close().unwrap();
     assert!(matches!(mesh.find_many(&ids), Err(Error::NoHandle(_))));
 }

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use commy::{
-    Admin, Checked, Error, Health, HealthConfig, LoadBalancer, Mesh, OpenOptions, Policy, Reference, Registration,
-    Service, Target, Token, Watch,
+    Admin, Checked, Error, Found, Health, HealthConfig, LoadBalancer, Mesh, OpenOptions, Policy, Reference,
+    Registration, Service, Target, Token, Watch,
 };
 
 use crate::arguments::{unwritable, Arguments, Failure};
@@ -48,7 +48,7 @@ pub const CALLS: &[(&str, Call)] = &[
     ("get_all_services", |d, a| Ok(services(d.mesh(a)?.all_services()?))),
     ("get_service", |d, a| Ok(service(&d.mesh(a)?.get_service(a.text("id"))?))),
     ("find", |d, a| Ok(target(&d.mesh(a)?.find(a.text("id"))?))),
-    ("find_many", |d, a| Ok(found(d.mesh(a)?.find_many(&a.texts("ids"))?))),
+    ("find_many", |d, a| Ok(found(&d.mesh(a)?.find_many(&a.texts("ids"))?))),
     ("get_service_metadata", |d, a| Ok(string(d.mesh(a)?.metadata(a.text("id"))?))),
     ("update_service_metadata", |d, a| done(d.mesh(a)?.set_metadata(a.text("id"), a.text("metadata")))),
     ("set_service_weight", |d, a| done(d.mesh(a)?.set_weight(a.text("id"), a.number("weight")?))),
@@ -284,10 +284,10 @@ fn checked(checked: Checked) -> Value {
     object([("status", number(checked.health.code())), ("response_time_ms", number(checked.response_time_ms))])
 }
 
-fn found(results: Vec<Result<Target, Error>>) -> Value {
-    let one = |result: Result<Target, Error>| match result {
-        Ok(found) => object([("code", number(0)), ("target", target(&found))]),
+fn found(found: &Found) -> Value {
+    let one = |result: Result<&Target, Error>| match result {
+        Ok(found) => object([("code", number(0)), ("target", target(found))]),
         Err(error) => object([("code", number(error.code()))]),
     };
-    Value::List(results.into_iter().map(one).collect())
+    Value::List(found.iter().map(one).collect())
 }
