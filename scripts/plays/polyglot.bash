@@ -49,8 +49,8 @@ prepare_node() {
 
 prepare_go() {
     lacks go sdk/go/examples/server && return
-    quietly go build -C sdk/go -o "$build/server-go" ./examples/server
-    quietly go build -C sdk/go -o "$build/client-go" ./examples/client
+    quietly env --chdir=sdk/go go build -o "$build/server-go" ./examples/server
+    quietly env --chdir=sdk/go go build -o "$build/client-go" ./examples/client
     serves[go]="$build/server-go web web-go" asks[go]="$build/client-go web"
 }
 
