@@ -110,8 +110,20 @@ fn a_breaker_opens_after_failures_in_a_row_and_is_reset() {
     mesh.begin(&mesh.select("web").unwrap()).unwrap().succeed().unwrap();
     assert!(matches!(mesh.circuit_breaker("nobody"), Err(Error::NotFound(_))));
     assert!(matches!(mesh.reset_circuit_breaker("nobody"), Err(Error::NotFound(_))));
+}
 
+#[test]
+fn requests_to_a_name_are_added_up() {
+    let place = Place::new();
+    let mesh = mesh(&place);
+    for port in [80, 81] {
+        mesh.register_service("web", format!("web-{port}"), "127.0.0.1", port).unwrap();
+    }
+    for turn in 0..4 {
+        mesh.report(&mesh.select("web").unwrap(), Duration::from_millis(3), turn != 0).unwrap();
+    }
     let requests = mesh.load_balancer_statistics("web").unwrap();
-    assert_eq!((requests.total, requests.successful, requests.failed), (4, 1, 3));
+    assert_eq!((requests.total, requests.successful, requests.failed), (4, 3, 1));
+    assert!((requests.average_response_time_ms - 3.0).abs() < 0.2, "{requests:?}");
     assert!(matches!(mesh.load_balancer_statistics("nobody"), Err(Error::NotFound(_))));
 }
