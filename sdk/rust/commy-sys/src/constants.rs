@@ -63,6 +63,12 @@ pub const COMMY_ADMIN_ENABLED: i32 = 0;
 pub const COMMY_ADMIN_DRAINING: i32 = 1;
 pub const COMMY_ADMIN_MAINTENANCE: i32 = 2;
 
+pub const COMMY_BREAKER_CLOSED: i32 = 0;
+/// Not selected.
+pub const COMMY_BREAKER_OPEN: i32 = 1;
+/// One participant may try it, or does.
+pub const COMMY_BREAKER_HALF_OPEN: i32 = 2;
+
 /// In turn: one rotation for the whole host.
 pub const COMMY_POLICY_ROUND_ROBIN: i32 = 0;
 /// The one of two with fewer requests in flight.
@@ -94,10 +100,19 @@ pub const COMMY_LIMIT_SERVICES_MAX: u32 = 1048576;
 pub const COMMY_LIMIT_TOKENS: u32 = 65535;
 /// A year.
 pub const COMMY_LIMIT_TTL_MS: u64 = 31536000000;
+/// A day.
+pub const COMMY_LIMIT_CHECK_INTERVAL_MS: u64 = 86400000;
+pub const COMMY_LIMIT_CHECK_TIMEOUT_MS: u64 = 240000;
+/// Failures, or successes, in a row that count.
+pub const COMMY_LIMIT_CHECKS: u32 = 255;
 /// A client id.
 pub const COMMY_LIMIT_CLIENT_BYTES: u32 = 255;
 pub const COMMY_DEFAULT_CAPACITY: u32 = 8192;
 pub const COMMY_DEFAULT_WEIGHT: u32 = 100;
+pub const COMMY_DEFAULT_CHECK_INTERVAL_MS: u32 = 5000;
+pub const COMMY_DEFAULT_CHECK_TIMEOUT_MS: u32 = 1000;
+pub const COMMY_DEFAULT_MAX_FAILURES: u32 = 3;
+pub const COMMY_DEFAULT_RECOVERY_CHECKS: u32 = 2;
 /// Map read-only; the region must exist.
 pub const COMMY_OPEN_READ_ONLY: u32 = 1;
 /// Never make a region.
@@ -106,3 +121,16 @@ pub const COMMY_OPEN_MUST_EXIST: u32 = 2;
 pub const COMMY_OPEN_MUST_NOT_EXIST: u32 = 4;
 /// Owned by nobody: lives until its TTL expires (ttl_ms is then required).
 pub const COMMY_SERVICE_DETACHED: u32 = 1;
+
+/// It is there.
+pub const COMMY_EVENT_REGISTERED: i32 = 1;
+/// It was unregistered, its owner left or died, or its lease ended.
+pub const COMMY_EVENT_GONE: i32 = 2;
+/// Its weight, admin state or metadata is another.
+pub const COMMY_EVENT_CHANGED: i32 = 3;
+
+/// Something could not be done, and nobody asked for it.
+pub const COMMY_LOG_ERROR: i32 = 1;
+/// Something will not go on as it should.
+pub const COMMY_LOG_WARNING: i32 = 2;
+pub const COMMY_LOG_INFO: i32 = 3;

@@ -8,7 +8,7 @@
 
 #![allow(non_camel_case_types)]
 
-use std::os::raw::c_char;
+use std::os::raw::{c_char, c_void};
 
 mod constants;
 pub use constants::*;
@@ -113,6 +113,30 @@ pub struct commy_load_balancer_config_t {
     pub circuit_breaker_timeout_ms: u64,
 }
 
+/// How a service's health is checked. All four above 0.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct commy_health_config_t {
+    pub check_interval_ms: u64,
+    pub timeout_ms: u64,
+    pub max_failures: u32,
+    pub recovery_checks: u32,
+}
+
+// Run in commy_dispatch(), on the thread that calls it; the texts are good until they return.
+pub type commy_service_callback_t =
+    Option<unsafe extern "C" fn(user: *mut c_void, event: i32, service_name: *const c_char, service_id: *const c_char)>;
+pub type commy_health_callback_t = Option<
+    unsafe extern "C" fn(
+        user: *mut c_void,
+        service_name: *const c_char,
+        service_id: *const c_char,
+        old_status: i32,
+        new_status: i32,
+    ),
+>;
+pub type commy_log_callback_t = Option<unsafe extern "C" fn(user: *mut c_void, level: i32, text: *const c_char)>;
+
 extern "C" {
     // library
     pub fn commy_ffi_init() -> i32;
@@ -190,6 +214,51 @@ extern "C" {
     pub fn commy_end_request(h: commy_handle_t, token: u64, latency_ns: u64, success: i32) -> i32;
     pub fn commy_get_latency(h: commy_handle_t, id_or_name: *const c_char, quantile: f64, ns: *mut u64) -> i32;
 
+    pub fn commy_get_load_balancer_stats(
+        h: commy_handle_t,
+        name: *const c_char,
+        total: *mut u64,
+        successful: *mut u64,
+        failed: *mut u64,
+        average_ms: *mut f64,
+    ) -> i32;
+
+    // health
+    pub fn commy_configure_mesh(
+        h: commy_handle_t,
+        health: *const commy_health_config_t,
+        balancer: *const commy_load_balancer_config_t,
+    ) -> i32;
+    pub fn commy_start_health_monitoring(
+        h: commy_handle_t,
+        id: *const c_char,
+        config: *const commy_health_config_t,
+    ) -> i32;
+    pub fn commy_stop_health_monitoring(h: commy_handle_t, id: *const c_char) -> i32;
+    pub fn commy_get_service_health(
+        h: commy_handle_t,
+        id: *const c_char,
+        status: *mut i32,
+        response_time_ms: *mut f64,
+    ) -> i32;
+    pub fn commy_manual_health_check(
+        h: commy_handle_t,
+        id: *const c_char,
+        status: *mut i32,
+        response_time_ms: *mut f64,
+    ) -> i32;
+    pub fn commy_set_health(h: commy_handle_t, id: *const c_char, status: i32) -> i32;
+    pub fn commy_set_admin(h: commy_handle_t, id: *const c_char, admin: i32) -> i32;
+
+    // circuit breakers
+    pub fn commy_get_circuit_breaker_status(
+        h: commy_handle_t,
+        id: *const c_char,
+        state: *mut i32,
+        failures: *mut u32,
+    ) -> i32;
+    pub fn commy_reset_circuit_breaker(h: commy_handle_t, id: *const c_char) -> i32;
+
     // selecting
     pub fn commy_configure_load_balancer(h: commy_handle_t, config: *const commy_load_balancer_config_t) -> i32;
     pub fn commy_select_service(
@@ -207,4 +276,15 @@ extern "C" {
         timeout_ms: i32,
         new_version: *mut u64,
     ) -> i32;
+    pub fn commy_watch_open(h: commy_handle_t, name: *const c_char, watch: *mut u64) -> i32;
+    pub fn commy_watch_fd(watch: u64) -> i32;
+    pub fn commy_watch_wait(watch: u64, timeout_ms: i32, version: *mut u64) -> i32;
+    pub fn commy_watch_wake(watch: u64) -> i32;
+    pub fn commy_watch_close(watch: u64) -> i32;
+
+    // callbacks
+    pub fn commy_set_service_callback(h: commy_handle_t, fn_: commy_service_callback_t, user: *mut c_void) -> i32;
+    pub fn commy_set_health_callback(h: commy_handle_t, fn_: commy_health_callback_t, user: *mut c_void) -> i32;
+    pub fn commy_set_log_callback(fn_: commy_log_callback_t, user: *mut c_void) -> i32;
+    pub fn commy_dispatch(h: commy_handle_t, timeout_ms: i32) -> i32;
 }

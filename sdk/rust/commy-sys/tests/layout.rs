@@ -136,6 +136,7 @@ fn structures_lie_as_the_header_says() {
                 circuit_breaker_timeout_ms
             }
         ),
+        structure!(c, commy_health_config_t { check_interval_ms, timeout_ms, max_failures, recovery_checks }),
     ];
     compile("structures.c", &c).unwrap();
 
@@ -169,7 +170,9 @@ fn constants_are_those_of_the_header() {
 #[test]
 fn functions_have_the_signatures_of_the_header() {
     let declarations = c_declarations();
-    compile("functions.c", &declarations.join("\n")).unwrap();
+    let callbacks = c_callbacks();
+    assert_eq!(callbacks.len(), 3);
+    compile("functions.c", &(callbacks.join("\n") + &declarations.join("\n"))).unwrap();
 
     let text = code_of(&(header("types.h") + &header("ffi.h")));
     let mut exported = 0;
@@ -227,6 +230,19 @@ fn c_declarations() -> Vec<String> {
     block.split("pub fn ").skip(1).map(|function| c_declaration(function.split_once(';').unwrap().0)).collect()
 }
 
+/// The types of callbacks: C11 takes a typedef twice, if it is the same.
+fn c_callbacks() -> Vec<String> {
+    let types = include_str!("../src/lib.rs").split("pub type ").skip(1);
+    types
+        .map(|declared| {
+            let (name, rest) = declared.split_once('=').unwrap();
+            let parameters = rest.split_once("fn(").unwrap().1.split_once(')').unwrap().0;
+            let function = c_declaration(&format!("callback({parameters})"));
+            format!("typedef {}", function.replace("callback(", &format!("(*{})(", name.trim())))
+        })
+        .collect()
+}
+
 fn c_declaration(function: &str) -> String {
     let (head, result) = match function.split_once("->") {
         Some((head, result)) => (head, c_type(result.trim())),
@@ -259,6 +275,7 @@ fn c_type(rust: &str) -> String {
     }
     match rust {
         "c_char" => "char ".into(),
+        "c_void" => "void ".into(),
         "u8" | "u16" | "u32" | "u64" | "i32" => {
             format!("{}int{}_t ", if rust.starts_with('u') { "u" } else { "" }, &rust[1..])
         }

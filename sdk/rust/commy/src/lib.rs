@@ -24,12 +24,14 @@
 //! - Lifetime: dropping a [`Mesh`] unregisters what it registered; so does the end of the process, however it ends.
 //! - Forks: in a forked child every call on an inherited mesh fails with [`Error::Forked`]; the parent's is not touched,
 //!   also when the child drops its copy. Open the mesh again there.
-//! - Blocking: none but [`Mesh::wait`], and where a function says so.
+//! - Blocking: none but [`Mesh::wait`] and [`Watch::wait`], and where a function says so.
 
 #![warn(missing_debug_implementations)]
 
 mod balance;
+mod breaker;
 mod error;
+mod health;
 mod json;
 mod mesh;
 mod query;
@@ -37,15 +39,19 @@ mod register;
 mod request;
 mod service;
 mod text;
+mod watch;
 
 pub use balance::{LoadBalancer, Policy};
+pub use breaker::{BreakerState, CircuitBreaker};
 pub use error::{Error, Result};
+pub use health::{Checked, HealthConfig};
 pub use mesh::{Mesh, OpenOptions, Statistics};
 pub use query::{Found, FoundIter};
 pub use register::Registration;
-pub use request::{Reference, Request, Token};
+pub use request::{Reference, Request, Requests, Token};
 pub use service::{Admin, Health, Service, Services, Target};
 pub use text::Text;
+pub use watch::{Changes, Watch};
 
 use std::ffi::CStr;
 

@@ -156,4 +156,31 @@ impl Mesh {
         })?)?;
         Ok(Duration::from_nanos(ns))
     }
+
+    /// The requests to all live instances of a name, added up. Errors: `NotFound` (it has none).
+    pub fn load_balancer_statistics(&self, name: impl Text) -> Result<Requests> {
+        let mut sums = Requests { total: 0, successful: 0, failed: 0, average_response_time_ms: 0.0 };
+        check(name.with_c(|name| unsafe {
+            sys::commy_get_load_balancer_stats(
+                self.handle,
+                name,
+                &mut sums.total,
+                &mut sums.successful,
+                &mut sums.failed,
+                &mut sums.average_response_time_ms,
+            )
+        })?)?;
+        Ok(sums)
+    }
+}
+
+/// Requests that were counted. Total = successful + failed.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Requests {
+    pub total: u64,
+    pub successful: u64,
+    pub failed: u64,
+    /// 0 before the first.
+    pub average_response_time_ms: f64,
 }

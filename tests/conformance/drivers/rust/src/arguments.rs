@@ -52,6 +52,18 @@ impl<'a> Arguments<'a> {
         }
     }
 
+    pub fn has(&self, name: &str) -> bool {
+        self.0.get(name) != &Value::Null
+    }
+
+    /// The arguments in an object; none where it is null or missing.
+    pub fn object(&self, name: &str) -> Option<Arguments<'a>> {
+        match self.0.get(name) {
+            value @ Value::Object(_) => Some(Arguments(value)),
+            _ => None,
+        }
+    }
+
     pub fn flag(&self, name: &str) -> bool {
         matches!(self.0.get(name), Value::Bool(true))
     }

@@ -2,16 +2,21 @@
 
 use std::collections::HashMap;
 
-use commy::{Error, Found, LoadBalancer, Mesh, OpenOptions, Policy, Reference, Registration, Service, Target, Token};
+use commy::{
+    Admin, Checked, Error, Found, Health, HealthConfig, LoadBalancer, Mesh, OpenOptions, Policy, Reference,
+    Registration, Service, Target, Token, Watch,
+};
 
 use crate::arguments::{unwritable, Arguments, Failure};
 use crate::json::{number, object, string, Value};
+use crate::watching;
 
 /// What callers have given names.
 #[derive(Default)]
 pub struct Driver {
     meshes: HashMap<String, Mesh>,
     tokens: HashMap<String, Token>,
+    watches: HashMap<String, Watch>,
 }
 
 type Answer = Result<Value, Failure>;
@@ -67,6 +72,56 @@ pub const CALLS: &[(&str, Call)] = &[
         }))
     }),
     ("wait", |d, a| Ok(string(d.mesh(a)?.wait(a.option("name"), a.number("version")?, a.timeout("timeout_ms")?)?))),
+    ("configure_mesh", |d, a| {
+        let (health, balancer) = (a.object("health"), a.object("load_balancer"));
+        let health = health.as_ref().map(health_config).transpose()?;
+        let balancer = balancer.as_ref().map(load_balancer).transpose()?;
+        done(d.mesh(a)?.configure(health, balancer))
+    }),
+    ("start_health_monitoring", |d, a| {
+        let config = if a.has("check_interval_ms") { Some(health_config(a)?) } else { None };
+        done(d.mesh(a)?.start_health_monitoring(a.text("id"), config))
+    }),
+    ("stop_health_monitoring", |d, a| done(d.mesh(a)?.stop_health_monitoring(a.text("id")))),
+    ("get_service_health", |d, a| Ok(checked(d.mesh(a)?.service_health(a.text("id"))?))),
+    ("manual_health_check", |d, a| Ok(checked(d.mesh(a)?.check_health(a.text("id"))?))),
+    ("set_health", |d, a| {
+        const STATUSES: [Health; 4] = [Health::Unknown, Health::Healthy, Health::Unhealthy, Health::Degraded];
+        let health = one_of(&STATUSES, Health::code, "status", a)?;
+        done(d.mesh(a)?.set_health(a.text("id"), health))
+    }),
+    ("set_admin", |d, a| {
+        let admin = one_of(&[Admin::Enabled, Admin::Draining, Admin::Maintenance], Admin::code, "admin", a)?;
+        done(d.mesh(a)?.set_admin(a.text("id"), admin))
+    }),
+    ("get_load_balancer_stats", |d, a| {
+        let requests = d.mesh(a)?.load_balancer_statistics(a.text("name"))?;
+        Ok(object([
+            ("total", string(requests.total)),
+            ("successful", string(requests.successful)),
+            ("failed", string(requests.failed)),
+            ("average_ms", number(requests.average_response_time_ms)),
+        ]))
+    }),
+    ("get_circuit_breaker_status", |d, a| {
+        let breaker = d.mesh(a)?.circuit_breaker(a.text("id"))?;
+        Ok(object([("state", number(breaker.state.code())), ("failures", number(breaker.failures))]))
+    }),
+    ("reset_circuit_breaker", |d, a| done(d.mesh(a)?.reset_circuit_breaker(a.text("id")))),
+    ("watch_open", |d, a| {
+        let watch = d.mesh(a)?.watch(a.option("name"))?;
+        d.watches.insert(a.text("watch").to_owned(), watch);
+        Ok(Value::Null)
+    }),
+    ("watch_fd", |d, a| Ok(Value::Bool(watching::readable(d.watch(a)?)?))),
+    ("watch_wait", |d, a| Ok(string(d.watch(a)?.wait(a.timeout("timeout_ms")?)?))),
+    ("watch_wake", |d, a| done(d.watch(a)?.wake())),
+    ("watch_close", |d, a| done(d.watch(a)?.close())),
+    ("watch_changes", |d, a| {
+        let watch = d.mesh(a)?.watch(a.option("name"))?;
+        let changes = watching::changes(&watch, a.number("count")?, a.timeout("timeout_ms")?)?;
+        Ok(Value::List(changes.into_iter().map(string).collect()))
+    }),
 ];
 
 impl Driver {
@@ -78,6 +133,11 @@ impl Driver {
     /// A token that nobody was given is one that no request has.
     fn token(&self, a: &Arguments<'_>) -> Result<Token, Failure> {
         Ok(self.tokens.get(a.text("token")).copied().unwrap_or_else(|| Token::from_raw(0)))
+    }
+
+    fn watch(&self, a: &Arguments<'_>) -> Result<&Watch, Failure> {
+        let name = a.text("watch");
+        self.watches.get(name).ok_or_else(|| Failure::NoMesh(format!("no watch was opened as {name:?}")))
     }
 
     fn opened(&mut self, a: &Arguments<'_>, mesh: Result<Mesh, Error>) -> Answer {
@@ -151,6 +211,21 @@ fn load_balancer(a: &Arguments<'_>) -> Result<LoadBalancer, Failure> {
     Ok(if a.flag("enable_circuit_breaker") { balancer.circuit_breaker(threshold, timeout) } else { balancer })
 }
 
+fn health_config(a: &Arguments<'_>) -> Result<HealthConfig, Failure> {
+    Ok(HealthConfig {
+        check_interval: a.millis("check_interval_ms")?,
+        timeout: a.millis("timeout_ms")?,
+        max_failures: a.number("max_failures")?,
+        recovery_checks: a.number("recovery_checks")?,
+    })
+}
+
+/// The value that has the number of an argument.
+fn one_of<T: Copy>(all: &[T], code: fn(T) -> i32, name: &str, a: &Arguments<'_>) -> Result<T, Failure> {
+    let number = a.number(name)?;
+    all.iter().copied().find(|&value| code(value) == number).ok_or_else(|| unwritable(name, number))
+}
+
 fn reference(a: &Arguments<'_>) -> Result<Reference, Failure> {
     Ok(Reference::from_raw(a.number("reference")?))
 }
@@ -203,6 +278,10 @@ fn target(target: &Target) -> Value {
         ("port", number(target.port())),
         ("endpoint", string(target.endpoint())),
     ])
+}
+
+fn checked(checked: Checked) -> Value {
+    object([("status", number(checked.health.code())), ("response_time_ms", number(checked.response_time_ms))])
 }
 
 fn found(found: &Found) -> Value {

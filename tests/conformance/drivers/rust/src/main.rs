@@ -4,6 +4,7 @@
 mod arguments;
 mod calls;
 mod json;
+mod watching;
 
 use std::io::{BufRead, Write};
 
