@@ -123,11 +123,11 @@ pub const COMMY_OPEN_MUST_NOT_EXIST: u32 = 4;
 pub const COMMY_SERVICE_DETACHED: u32 = 1;
 
 /// It is there.
-pub const COMMY_EVENT_REGISTERED: i32 = 1;
+pub const COMMY_CALLBACK_REGISTERED: i32 = 1;
 /// It was unregistered, its owner left or died, or its lease ended.
-pub const COMMY_EVENT_GONE: i32 = 2;
+pub const COMMY_CALLBACK_GONE: i32 = 2;
 /// Its weight, admin state or metadata is another.
-pub const COMMY_EVENT_CHANGED: i32 = 3;
+pub const COMMY_CALLBACK_CHANGED: i32 = 3;
 
 /// Something could not be done, and nobody asked for it.
 pub const COMMY_LOG_ERROR: i32 = 1;
