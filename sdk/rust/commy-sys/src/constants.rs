@@ -71,11 +71,11 @@ pub const COMMY_BREAKER_HALF_OPEN: i32 = 2;
 
 /// In turn: one rotation for the whole host.
 pub const COMMY_POLICY_ROUND_ROBIN: i32 = 0;
-/// The one of two with fewer requests in flight.
+/// Of two drawn by weight, that with fewer requests in flight by weight.
 pub const COMMY_POLICY_LEAST_CONNECTIONS: i32 = 1;
 /// In turn, by weight, evenly spread: one rotation for the whole host.
 pub const COMMY_POLICY_WEIGHTED_ROUND_ROBIN: i32 = 2;
-/// The faster one of two.
+/// Of two drawn by weight, that with less latency and less in flight.
 pub const COMMY_POLICY_PERFORMANCE: i32 = 3;
 /// By weight.
 pub const COMMY_POLICY_RANDOM: i32 = 4;
@@ -98,6 +98,8 @@ pub const COMMY_LIMIT_SERVICES_MIN: u32 = 16;
 pub const COMMY_LIMIT_SERVICES_MAX: u32 = 1048576;
 /// Requests that a handle may have in flight.
 pub const COMMY_LIMIT_TOKENS: u32 = 65535;
+/// That the flight recorder holds.
+pub const COMMY_LIMIT_EVENTS: u32 = 1024;
 /// A year.
 pub const COMMY_LIMIT_TTL_MS: u64 = 31536000000;
 /// A day.

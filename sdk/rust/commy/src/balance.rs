@@ -10,18 +10,18 @@ use crate::query::target;
 use crate::service::Target;
 use crate::text::Text;
 
-/// How one instance of a name is selected. Which ones the loaded library has, it says: configuring another one is
-/// `Invalid`, and the sentence names those that there are.
+/// How one instance of a name is selected. Configuring one that the loaded library does not have is `Invalid`, and the sentence
+/// names those that there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Policy {
     /// In turn: one rotation for the whole host.
     RoundRobin,
-    /// The one of two drawn that has fewer requests in flight.
+    /// Of two drawn by weight, that with fewer requests in flight for its weight.
     LeastConnections,
     /// In turn, by weight, evenly spread.
     WeightedRoundRobin,
-    /// The faster one of two drawn.
+    /// Of two drawn by weight, that with less latency and less in flight.
     Performance,
     /// By weight.
     Random,
@@ -74,8 +74,9 @@ impl LoadBalancer {
         LoadBalancer { policy, breaker: false, threshold: 0, timeout_ms: 0 }
     }
 
-    /// With a circuit breaker: `threshold` failures eject an instance for `timeout` (rounded up to whole milliseconds).
-    /// Neither may be zero.
+    /// With circuit breakers, which are the mesh's: this switches them on for all processes. `threshold` failures in a row, 1 to
+    /// 10,000, eject an instance for `timeout`, up to an hour (rounded up to whole milliseconds). One without switches
+    /// them off if this mesh handle had switched them on.
     pub fn circuit_breaker(self, threshold: u32, timeout: Duration) -> LoadBalancer {
         LoadBalancer { breaker: true, threshold, timeout_ms: millis(timeout), ..self }
     }

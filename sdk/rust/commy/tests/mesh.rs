@@ -222,6 +222,26 @@ fn policies_select_as_they_say() {
     mesh.configure_load_balancer(LoadBalancer::new(Policy::Random)).unwrap();
     assert!((250..350).contains(&second(&mesh)));
 
+    mesh.configure_load_balancer(LoadBalancer::new(Policy::LeastConnections)).unwrap();
+    let mut busy = Vec::new();
+    let mut heavier = 0;
+    for _ in 0..40 {
+        let target = mesh.select("web").unwrap(); // by requests in flight for its weight: ten to thirty, if never by chance
+        heavier += u32::from(target.port() == 8002);
+        busy.push(mesh.begin(&target).unwrap());
+    }
+    assert!((22..=38).contains(&heavier), "{heavier}");
+    for request in busy {
+        request.succeed().unwrap();
+    }
+    mesh.configure_load_balancer(LoadBalancer::new(Policy::Performance)).unwrap();
+    let (slow, fast) = (mesh.find("w-8001").unwrap(), mesh.find("w-8002").unwrap());
+    for _ in 0..20 {
+        mesh.report(&slow, Duration::from_secs(1), true).unwrap();
+        mesh.report(&fast, Duration::from_millis(1), true).unwrap();
+    }
+    assert!(second(&mesh) > 300);
+
     let breaker = LoadBalancer::new(Policy::ConsistentHash).circuit_breaker(5, Duration::from_secs(30));
     mesh.configure_load_balancer(breaker).unwrap();
     let mine = mesh.select_for("web", "client-7").unwrap();
