@@ -61,7 +61,7 @@ export interface ServiceConfig {
   weight?: number;
   /** 0: none. Missing it makes the service unhealthy, and ends a detached one; heartbeat() begins it anew. */
   ttlMs?: Wide;
-  /** Up to 4,096 bytes of text; what is no string is written as JSON. */
+  /** Up to 4,096 bytes of JSON: text as it is, anything else written as JSON. */
   metadata?: unknown;
   /** Owned by nobody: lives until its TTL expires. */
   detached?: boolean;
@@ -162,7 +162,7 @@ export declare class CommyMesh {
   registerService(config: ServiceConfig): Promise<void>;
   /** Whoever registered it. Throws NotFoundError, as all that follow with an id do. */
   unregisterService(id: string): Promise<void>;
-  /** Null: none. What is no string is written as JSON. */
+  /** JSON: text as it is, anything else written as JSON. Null: none. */
   updateServiceMetadata(id: string, metadata: unknown): Promise<void>;
   /** 0 (never selected by weight) to 65535. */
   setServiceWeight(id: string, weight: number): Promise<void>;

@@ -7,7 +7,7 @@
  *
  * At most CACHED ids are kept, in chunks made as they are needed; when they are used up, all begins anew.
  */
-const { native, check, memory } = require('./native.js');
+const { native, failure, check, memory } = require('./native.js');
 const { CommyError, invalid } = require('./errors.js');
 const values = require('./values.js');
 
@@ -15,32 +15,96 @@ const CACHED = 4096;
 const CHUNK = 256;
 const ID_ROOM = 128; // an id of 127 bytes and its NUL
 const BATCH = 1024;
+const UNANSWERED = -1;
+const TARGET_WORDS = values.TARGET_BYTES / 4;
 
 /**
- * @typedef {{address: number, low: number, high: number, reference: bigint, endpoint: string, port: number}} Entry
  * @typedef {{reference: bigint, weight: number, status: number, port: number, endpoint: string}} Target
+ * @typedef {{bytes: Buffer, view: DataView, address: number}} Memory
  */
 
-const found = memory(values.TARGET_BYTES);
-const words = new Uint32Array(found.bytes.buffer, 0, 4);
+/** The bytes of an id, and the registration that was found under it last: its reference in two halves, and what it has. */
+class Entry {
+  /**
+   * @param {Memory} memory kept for as long as its address is
+   * @param {number} offset
+   */
+  constructor(memory, offset) {
+    this.memory = memory;
+    this.address = memory.address + offset;
+    this.low = -1;
+    this.high = -1;
+    this.reference = 0n;
+    this.endpoint = '';
+    this.port = 0;
+  }
+
+  /**
+   * The target that the library wrote `i`th, if it was looked up under this id.
+   * @param {Memory} memory
+   * @param {Uint32Array} words the same memory
+   * @param {number} i
+   * @returns {Target}
+   */
+  target(memory, words, i) {
+    const at = i * TARGET_WORDS;
+    if (words[at] !== this.low || words[at + 1] !== this.high) this.#learn(values.target(memory, 4 * at), words, at);
+    return {
+      reference: this.reference,
+      weight: words[at + 2],
+      status: words[at + 3],
+      port: this.port,
+      endpoint: this.endpoint,
+    };
+  }
+
+  /**
+   * @param {Target} found
+   * @param {Uint32Array} words
+   * @param {number} at
+   */
+  #learn({ reference, endpoint, port }, words, at) {
+    this.low = words[at];
+    this.high = words[at + 1];
+    this.reference = reference;
+    this.endpoint = endpoint;
+    this.port = port;
+  }
+}
+
+/** @param {number} n */
+function makeRoom(n) {
+  const targets = memory(values.TARGET_BYTES * n);
+  return { targets, words: new Uint32Array(targets.bytes.buffer) };
+}
+
+function makeBatch() {
+  const ids = memory(8 * BATCH);
+  const codes = memory(4 * BATCH);
+  return {
+    ...makeRoom(BATCH),
+    idsAddress: ids.address,
+    halves: new Uint32Array(ids.bytes.buffer), // the views keep the memory
+    codesAddress: codes.address,
+    codes: new Int32Array(codes.bytes.buffer),
+    /** @type {Entry[]} */
+    entries: new Array(BATCH),
+  };
+}
+
+const one = makeRoom(1);
 
 /** @type {ReturnType<typeof makeBatch> | null} */
 let batch = null;
 
-function makeBatch() {
-  return { ids: memory(8 * BATCH), targets: memory(values.TARGET_BYTES * BATCH), codes: memory(4 * BATCH) };
-}
-
-/** What the library is given for an id that cannot be handed over, in a batch: no id, which it finds invalid. */
-const empty = memory(8);
-
-const UNANSWERED = -1;
+/** What stands for an id that cannot be handed over, in a batch: no id, which the library finds invalid. */
+const nothing = new Entry(memory(8), 0);
 
 class Lookup {
   /** @type {Map<string, Entry>} */
   #entries = new Map();
 
-  /** @type {Array<{bytes: Buffer, address: number}>} */
+  /** @type {Memory[]} */
   #chunks = [];
 
   /**
@@ -50,13 +114,9 @@ class Lookup {
    */
   find(handle, id) {
     const entry = this.#entries.get(id) ?? this.#remember(id);
-    check(native().commy_find(handle, entry.address, found.address));
-    if (words[0] !== entry.low || words[1] !== entry.high) {
-      const { reference, endpoint, port } = values.target(found, 0);
-      Object.assign(entry, { low: words[0], high: words[1], reference, endpoint, port });
-    }
-    const { reference, port, endpoint } = entry;
-    return { reference, weight: words[2], status: words[3], port, endpoint };
+    const code = native().commy_find(handle, entry.address, one.targets.address);
+    if (code !== 0) throw failure(code);
+    return entry.target(one.targets, one.words, 0);
   }
 
   /**
@@ -66,10 +126,8 @@ class Lookup {
    */
   findMany(handle, ids) {
     if (!Array.isArray(ids)) throw invalid('ids must be an array of service ids');
-    /** @type {Array<Target | null>} */
-    const targets = [];
-    /** @type {number[]} */
-    const codes = [];
+    const targets = new Array(ids.length);
+    const codes = new Array(ids.length);
     let from = 0;
     do {
       this.#findBatch(handle, ids, from, targets, codes);
@@ -93,17 +151,17 @@ class Lookup {
     const chunk = (this.#chunks[Math.floor(at / CHUNK)] ??= memory(CHUNK * ID_ROOM));
     const offset = (at % CHUNK) * ID_ROOM;
     chunk.bytes[offset + chunk.bytes.write(fit, offset)] = 0;
-    const entry = { address: chunk.address + offset, low: -1, high: -1, reference: 0n, endpoint: '', port: 0 };
+    const entry = new Entry(chunk, offset);
     this.#entries.set(id, entry);
     return entry;
   }
 
   /** @param {string} id */
-  #addressOf(id) {
+  #rememberOrNothing(id) {
     try {
-      return (this.#entries.get(id) ?? this.#remember(id)).address;
+      return this.#remember(id);
     } catch (error) {
-      if (error instanceof CommyError) return empty.address;
+      if (error instanceof CommyError) return nothing;
       throw error;
     }
   }
@@ -121,15 +179,18 @@ class Lookup {
     const n = Math.min(ids.length - from, BATCH);
     if (this.#entries.size + n > CACHED) this.#entries.clear(); // none of this batch may push out another
     for (let i = 0; i < n; i++) {
-      room.ids.view.setBigUint64(8 * i, BigInt(this.#addressOf(ids[from + i])), true);
-      room.codes.view.setInt32(4 * i, UNANSWERED, true);
+      const id = ids[from + i];
+      const entry = this.#entries.get(id) ?? this.#rememberOrNothing(id);
+      room.entries[i] = entry;
+      room.halves[2 * i] = entry.address % 2 ** 32;
+      room.halves[2 * i + 1] = entry.address / 2 ** 32;
+      room.codes[i] = UNANSWERED;
     }
-    const status = native().commy_find_many(handle, room.ids.address, n, room.targets.address, room.codes.address);
-    if (n === 0 || room.codes.view.getInt32(0, true) === UNANSWERED) check(status);
+    const code = native().commy_find_many(handle, room.idsAddress, n, room.targets.address, room.codesAddress);
+    if (n === 0 || room.codes[0] === UNANSWERED) check(code);
     for (let i = 0; i < n; i++) {
-      const code = room.codes.view.getInt32(4 * i, true);
-      codes.push(code);
-      targets.push(code === 0 ? values.target(room.targets, values.TARGET_BYTES * i) : null);
+      codes[from + i] = room.codes[i];
+      targets[from + i] = room.codes[i] === 0 ? room.entries[i].target(room.targets, room.words, i) : null;
     }
   }
 }

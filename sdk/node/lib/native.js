@@ -167,7 +167,8 @@ function counted(value) {
 }
 
 /**
- * Memory outside the JavaScript heap, which does not move: its bytes, a view of them, and their address.
+ * Memory outside the JavaScript heap, which does not move: its bytes, a view of them, and their address. It is freed when
+ * the object is collected: who keeps the address keeps the object.
  * @param {number} bytes
  */
 function memory(bytes) {

@@ -60,18 +60,19 @@ function integer64(what, value) {
 }
 
 /**
- * Metadata: text as it is, anything else as JSON.
+ * Metadata: text that is JSON as it is, anything else as JSON; null and "" are none. To the library it is opaque.
  * @param {unknown} value
  * @returns {string | null}
  */
 function metadata(value) {
-  if (value === undefined || value === null) return null;
-  if (typeof value === 'string') return string('metadata', value);
+  if (value === undefined || value === null || value === '') return null;
   try {
-    return string('metadata', JSON.stringify(value));
+    if (typeof value !== 'string') return string('metadata', JSON.stringify(value));
+    JSON.parse(value);
   } catch (error) {
-    throw invalid(`metadata has no form in JSON: ${error instanceof Error ? error.message : error}`);
+    throw invalid(`metadata ${show(value)} is not JSON: ${error instanceof Error ? error.message : error}`);
   }
+  return string('metadata', value);
 }
 
 /**

@@ -40,7 +40,7 @@ test('limits are met in full, and exceeded by nothing', async (t) => {
     zone: 'z'.repeat(31),
     tags: Array.from({ length: 16 }, (_, i) => String.fromCharCode(97 + i).repeat(31)),
     weight: 65535,
-    metadata: 'm'.repeat(4096),
+    metadata: JSON.stringify('m'.repeat(4094)),
   };
   await mesh.registerService(most);
   const { metadata, ...rest } = most;
@@ -49,7 +49,8 @@ test('limits are met in full, and exceeded by nothing', async (t) => {
   assert.strictEqual(await mesh.getServiceMetadata(most.id), metadata);
   const { targets } = mesh.findMany([most.id]);
   assert.deepStrictEqual(targets[0], mesh.find(most.id));
-  for (const field of ['name', 'id', 'endpoint', 'version', 'zone', 'metadata'])
+  await assert.rejects(mesh.registerService({ ...most, id: 'other', metadata: `${metadata} ` }), { code: 2 });
+  for (const field of ['name', 'id', 'endpoint', 'version', 'zone'])
     await assert.rejects(mesh.registerService({ ...most, [field]: `${most[field]}x` }), { code: 2 }, field);
   for (const [field, value] of [['port', 65536], ['weight', 65536], ['tags', [...most.tags, 'q']], ['tags', ['t'.repeat(32)]]])
     await assert.rejects(mesh.registerService({ ...most, id: 'other', [field]: value }), { code: 2 }, field);
@@ -76,6 +77,8 @@ test('what the bridge would change silently is refused', async (t) => {
     { tags: 'tag' },
     { tags: ['a', 5] },
     { metadata: 10n },
+    { metadata: "{'a':1}" },
+    { metadata: '"\ud800"' },
     { id: null },
     { name: undefined },
   ];
