@@ -1,0 +1,3 @@
+package commy
+
+var children = map[string]func(){}
