@@ -5,7 +5,7 @@ import "C"
 
 import (
 	"context"
-	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -27,6 +27,7 @@ func (m *Mesh) WaitAny(ctx context.Context, version uint64) (uint64, error) {
 }
 
 func (m *Mesh) wait(ctx context.Context, name *string, version uint64) (uint64, error) {
+	began := time.Now()
 	if next, err := m.sleep(name, version, 0); !isTimeout(err) {
 		return next, err
 	}
@@ -48,7 +49,7 @@ func (m *Mesh) wait(ctx context.Context, name *string, version uint64) (uint64, 
 	case r := <-results:
 		return r.next, r.err
 	case <-ctx.Done():
-		return 0, ended(ctx, name)
+		return 0, ended(ctx, name, began)
 	}
 }
 
@@ -58,17 +59,18 @@ func isTimeout(err error) bool {
 	return ok && (failed.Code == ErrTimedOut || failed.Code == ErrInterrupted)
 }
 
-func ended(ctx context.Context, name *string) error {
+// ended is the error of a wait that began then and was ended by its context.
+func ended(ctx context.Context, name *string, began time.Time) error {
 	what := "in the mesh"
 	if name != nil {
-		quoted, _ := json.Marshal(*name)
-		what = "among the instances of " + string(quoted)
+		what = fmt.Sprintf("among the instances of %q", *name)
 	}
-	code, why := ErrTimedOut, "the context's deadline"
-	if ctx.Err() != context.DeadlineExceeded {
-		code, why = ErrInterrupted, "the context was canceled"
+	failed := &Error{Code: ErrInterrupted, cause: ctx.Err(), Message: "nothing changed " + what + " until the context was canceled"}
+	if deadline, ok := ctx.Deadline(); ok && ctx.Err() == context.DeadlineExceeded {
+		failed.Code = ErrTimedOut
+		failed.Message = fmt.Sprintf("nothing changed %s within %v", what, deadline.Sub(began).Round(time.Millisecond))
 	}
-	return &Error{Code: code, Message: "nothing changed " + what + " until " + why, cause: ctx.Err()}
+	return failed
 }
 
 // sleep is commy_wait().
