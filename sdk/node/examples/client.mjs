@@ -10,21 +10,23 @@ const mesh = new CommyMesh(`client-${process.pid}`, 1);
 await mesh.initialize();
 
 try {
-  for (let i = 0; i < Number(requests); i++) {
-    const text = await mesh.request(name, async ({ endpoint, port }) => {
-      const response = await fetch(`http://${endpoint}:${port}/`);
-      if (!response.ok) throw new Error(`${endpoint}:${port} answered ${response.status}`);
-      return response.text();
-    });
-    process.stdout.write(text);
-  }
-  const median = await mesh.getLatency(name, 0.5);
-  const { successfulRequests, failedRequests } = await mesh.getStatistics();
-  console.log(`${successfulRequests} succeeded, ${failedRequests} failed; half of them within ${Number(median) / 1e6} ms`);
+    for (let i = 0; i < Number(requests); i++) {
+        const text = await mesh.request(name, async ({ endpoint, port }) => {
+            const response = await fetch(`http://${endpoint}:${port}/`);
+            if (!response.ok) throw new Error(`${endpoint}:${port} answered ${response.status}`);
+            return response.text();
+        });
+        process.stdout.write(text);
+    }
+    const median = await mesh.getLatency(name, 0.5);
+    const { successfulRequests, failedRequests } = await mesh.getStatistics();
+    console.log(
+        `${successfulRequests} succeeded, ${failedRequests} failed; half of them within ${Number(median) / 1e6} ms`,
+    );
 } catch (error) {
-  if (!(error instanceof NotFoundError)) throw error;
-  console.error(`nobody offers ${name}: start node server.mjs ${name}`);
-  process.exitCode = 1;
+    if (!(error instanceof NotFoundError)) throw error;
+    console.error(`nobody offers ${name}: start node server.mjs ${name}`);
+    process.exitCode = 1;
 } finally {
-  await mesh.cleanup();
+    await mesh.cleanup();
 }

@@ -18,8 +18,8 @@ await mesh.registerService({ name, id: `${name}-${process.pid}`, endpoint: '127.
 console.log(`${name} listens on 127.0.0.1:${port}`);
 
 for (const signal of ['SIGINT', 'SIGTERM'])
-  process.once(signal, async () => {
-    await mesh.cleanup(); // no new requests come
-    server.close();
-    server.closeIdleConnections();
-  });
+    process.once(signal, async () => {
+        await mesh.cleanup(); // no new requests come
+        server.close();
+        server.closeIdleConnections();
+    });

@@ -1,9 +1,10 @@
 'use strict';
 /*
- * Looking up by id, made for the case that the same ids are asked for again: an id's bytes are kept where the library can
- * read them, and what was found last is kept beside them. Within a region a reference names one registration, whose
- * endpoint and port never change; so where the reference is the same, both are taken from before, and only weight and
- * status are read. One Lookup serves one attachment, since another region gives out the same references for its own.
+ * Looking up by id, made for the case that the same ids are asked for again: an id's bytes are kept where the library
+ * can read them, and what was found last is kept beside them. Within a region a reference names one registration,
+ * whose endpoint and port never change; so where the reference is the same, both are taken from before, and only
+ * weight and status are read. One Lookup serves one attachment, since another region gives out the same references
+ * for its own.
  *
  * At most CACHED ids are kept, in chunks made as they are needed; when they are used up, all begins anew.
  */
@@ -23,73 +24,77 @@ const TARGET_WORDS = values.TARGET_BYTES / 4;
  * @typedef {{bytes: Buffer, view: DataView, address: number}} Memory
  */
 
-/** The bytes of an id, and the registration that was found under it last: its reference in two halves, and what it has. */
+/**
+ * The bytes of an id, and the registration that was found under it last: its reference in two halves, and what it
+ * has.
+ */
 class Entry {
-  /**
-   * @param {Memory} memory kept for as long as its address is
-   * @param {number} offset
-   */
-  constructor(memory, offset) {
-    this.memory = memory;
-    this.address = memory.address + offset;
-    this.low = -1;
-    this.high = -1;
-    this.reference = 0n;
-    this.endpoint = '';
-    this.port = 0;
-  }
+    /**
+     * @param {Memory} memory kept for as long as its address is
+     * @param {number} offset
+     */
+    constructor(memory, offset) {
+        this.memory = memory;
+        this.address = memory.address + offset;
+        this.low = -1;
+        this.high = -1;
+        this.reference = 0n;
+        this.endpoint = '';
+        this.port = 0;
+    }
 
-  /**
-   * The target that the library wrote `i`th, if it was looked up under this id.
-   * @param {Memory} memory
-   * @param {Uint32Array} words the same memory
-   * @param {number} i
-   * @returns {Target}
-   */
-  target(memory, words, i) {
-    const at = i * TARGET_WORDS;
-    if (words[at] !== this.low || words[at + 1] !== this.high) this.#learn(values.target(memory, 4 * at), words, at);
-    return {
-      reference: this.reference,
-      weight: words[at + 2],
-      status: words[at + 3],
-      port: this.port,
-      endpoint: this.endpoint,
-    };
-  }
+    /**
+     * The target that the library wrote `i`th, if it was looked up under this id.
+     * @param {Memory} memory
+     * @param {Uint32Array} words the same memory
+     * @param {number} i
+     * @returns {Target}
+     */
+    target(memory, words, i) {
+        const at = i * TARGET_WORDS;
+        if (words[at] !== this.low || words[at + 1] !== this.high)
+            this.#learn(values.target(memory, 4 * at), words, at);
+        return {
+            reference: this.reference,
+            weight: words[at + 2],
+            status: words[at + 3],
+            port: this.port,
+            endpoint: this.endpoint,
+        };
+    }
 
-  /**
-   * @param {Target} found
-   * @param {Uint32Array} words
-   * @param {number} at
-   */
-  #learn({ reference, endpoint, port }, words, at) {
-    this.low = words[at];
-    this.high = words[at + 1];
-    this.reference = reference;
-    this.endpoint = endpoint;
-    this.port = port;
-  }
+    /**
+     * @param {Target} found
+     * @param {Uint32Array} words
+     * @param {number} at
+     */
+    #learn({ reference, endpoint, port }, words, at) {
+        this.low = words[at];
+        this.high = words[at + 1];
+        this.reference = reference;
+        this.endpoint = endpoint;
+        this.port = port;
+    }
 }
 
 /** @param {number} n */
 function makeRoom(n) {
-  const targets = memory(values.TARGET_BYTES * n);
-  return { targets, words: new Uint32Array(targets.bytes.buffer) };
+    const targets = memory(values.TARGET_BYTES * n);
+    return { targets, words: new Uint32Array(targets.bytes.buffer) };
 }
 
 function makeBatch() {
-  const ids = memory(8 * BATCH);
-  const codes = memory(4 * BATCH);
-  return {
-    ...makeRoom(BATCH),
-    idsAddress: ids.address,
-    halves: new Uint32Array(ids.bytes.buffer), // the views keep the memory
-    codesAddress: codes.address,
-    codes: new Int32Array(codes.bytes.buffer),
-    /** @type {Entry[]} */
-    entries: new Array(BATCH),
-  };
+    const ids = memory(8 * BATCH);
+    const codes = memory(4 * BATCH);
+    return {
+        ...makeRoom(BATCH),
+        idsAddress: ids.address,
+        halves: new Uint32Array(ids.bytes.buffer), // the views keep the memory
+        codesAddress: codes.address,
+        codes: new Int32Array(codes.bytes.buffer),
+        /** @type {Entry[]} */
+        entries: new Array(BATCH),
+    };
 }
 
 const one = makeRoom(1);
@@ -101,98 +106,98 @@ let batch = null;
 const nothing = new Entry(memory(8), 0);
 
 class Lookup {
-  /** @type {Map<string, Entry>} */
-  #entries = new Map();
+    /** @type {Map<string, Entry>} */
+    #entries = new Map();
 
-  /** @type {Memory[]} */
-  #chunks = [];
+    /** @type {Memory[]} */
+    #chunks = [];
 
-  /**
-   * @param {number} handle
-   * @param {string} id
-   * @returns {Target}
-   */
-  find(handle, id) {
-    const entry = this.#entries.get(id) ?? this.#remember(id);
-    const code = native().commy_find(handle, entry.address, one.targets.address);
-    if (code !== 0) throw failure(code);
-    return entry.target(one.targets, one.words, 0);
-  }
-
-  /**
-   * @param {number} handle
-   * @param {readonly string[]} ids
-   * @returns {{targets: Array<Target | null>, codes: number[]}}
-   */
-  findMany(handle, ids) {
-    if (!Array.isArray(ids)) throw invalid('ids must be an array of service ids');
-    const targets = new Array(ids.length);
-    const codes = new Array(ids.length);
-    let from = 0;
-    do {
-      this.#findBatch(handle, ids, from, targets, codes);
-      from += BATCH;
-    } while (from < ids.length);
-    return { targets, codes };
-  }
-
-  /**
-   * Keeps the bytes of an id.
-   * @param {string} id
-   * @returns {Entry}
-   */
-  #remember(id) {
-    const fit = values.string('service id', id);
-    if (fit === null) throw invalid('service id must be a string, not null');
-    const bytes = Buffer.byteLength(fit);
-    if (bytes >= ID_ROOM) throw invalid(`the service id has ${bytes} bytes; at most ${ID_ROOM - 1} are allowed`);
-    if (this.#entries.size === CACHED) this.#entries.clear();
-    const at = this.#entries.size;
-    const chunk = (this.#chunks[Math.floor(at / CHUNK)] ??= memory(CHUNK * ID_ROOM));
-    const offset = (at % CHUNK) * ID_ROOM;
-    chunk.bytes[offset + chunk.bytes.write(fit, offset)] = 0;
-    const entry = new Entry(chunk, offset);
-    this.#entries.set(id, entry);
-    return entry;
-  }
-
-  /** @param {string} id */
-  #rememberOrNothing(id) {
-    try {
-      return this.#remember(id);
-    } catch (error) {
-      if (error instanceof CommyError) return nothing;
-      throw error;
+    /**
+     * @param {number} handle
+     * @param {string} id
+     * @returns {Target}
+     */
+    find(handle, id) {
+        const entry = this.#entries.get(id) ?? this.#remember(id);
+        const code = native().commy_find(handle, entry.address, one.targets.address);
+        if (code !== 0) throw failure(code);
+        return entry.target(one.targets, one.words, 0);
     }
-  }
 
-  /**
-   * Up to BATCH ids from `from` on.
-   * @param {number} handle
-   * @param {readonly string[]} ids
-   * @param {number} from
-   * @param {Array<Target | null>} targets
-   * @param {number[]} codes
-   */
-  #findBatch(handle, ids, from, targets, codes) {
-    const room = (batch ??= makeBatch());
-    const n = Math.min(ids.length - from, BATCH);
-    if (this.#entries.size + n > CACHED) this.#entries.clear(); // none of this batch may push out another
-    for (let i = 0; i < n; i++) {
-      const id = ids[from + i];
-      const entry = this.#entries.get(id) ?? this.#rememberOrNothing(id);
-      room.entries[i] = entry;
-      room.halves[2 * i] = entry.address % 2 ** 32;
-      room.halves[2 * i + 1] = entry.address / 2 ** 32;
-      room.codes[i] = UNANSWERED;
+    /**
+     * @param {number} handle
+     * @param {readonly string[]} ids
+     * @returns {{targets: Array<Target | null>, codes: number[]}}
+     */
+    findMany(handle, ids) {
+        if (!Array.isArray(ids)) throw invalid('ids must be an array of service ids');
+        const targets = new Array(ids.length);
+        const codes = new Array(ids.length);
+        let from = 0;
+        do {
+            this.#findBatch(handle, ids, from, targets, codes);
+            from += BATCH;
+        } while (from < ids.length);
+        return { targets, codes };
     }
-    const code = native().commy_find_many(handle, room.idsAddress, n, room.targets.address, room.codesAddress);
-    if (n === 0 || room.codes[0] === UNANSWERED) check(code);
-    for (let i = 0; i < n; i++) {
-      codes[from + i] = room.codes[i];
-      targets[from + i] = room.codes[i] === 0 ? room.entries[i].target(room.targets, room.words, i) : null;
+
+    /**
+     * Keeps the bytes of an id.
+     * @param {string} id
+     * @returns {Entry}
+     */
+    #remember(id) {
+        const fit = values.string('service id', id);
+        if (fit === null) throw invalid('service id must be a string, not null');
+        const bytes = Buffer.byteLength(fit);
+        if (bytes >= ID_ROOM) throw invalid(`the service id has ${bytes} bytes; at most ${ID_ROOM - 1} are allowed`);
+        if (this.#entries.size === CACHED) this.#entries.clear();
+        const at = this.#entries.size;
+        const chunk = (this.#chunks[Math.floor(at / CHUNK)] ??= memory(CHUNK * ID_ROOM));
+        const offset = (at % CHUNK) * ID_ROOM;
+        chunk.bytes[offset + chunk.bytes.write(fit, offset)] = 0;
+        const entry = new Entry(chunk, offset);
+        this.#entries.set(id, entry);
+        return entry;
     }
-  }
+
+    /** @param {string} id */
+    #rememberOrNothing(id) {
+        try {
+            return this.#remember(id);
+        } catch (error) {
+            if (error instanceof CommyError) return nothing;
+            throw error;
+        }
+    }
+
+    /**
+     * Up to BATCH ids from `from` on.
+     * @param {number} handle
+     * @param {readonly string[]} ids
+     * @param {number} from
+     * @param {Array<Target | null>} targets
+     * @param {number[]} codes
+     */
+    #findBatch(handle, ids, from, targets, codes) {
+        const room = (batch ??= makeBatch());
+        const n = Math.min(ids.length - from, BATCH);
+        if (this.#entries.size + n > CACHED) this.#entries.clear(); // none of this batch may push out another
+        for (let i = 0; i < n; i++) {
+            const id = ids[from + i];
+            const entry = this.#entries.get(id) ?? this.#rememberOrNothing(id);
+            room.entries[i] = entry;
+            room.halves[2 * i] = entry.address % 2 ** 32;
+            room.halves[2 * i + 1] = entry.address / 2 ** 32;
+            room.codes[i] = UNANSWERED;
+        }
+        const code = native().commy_find_many(handle, room.idsAddress, n, room.targets.address, room.codesAddress);
+        if (n === 0 || room.codes[0] === UNANSWERED) check(code);
+        for (let i = 0; i < n; i++) {
+            codes[from + i] = room.codes[i];
+            targets[from + i] = room.codes[i] === 0 ? room.entries[i].target(room.targets, room.words, i) : null;
+        }
+    }
 }
 
 module.exports = { Lookup };

@@ -10,8 +10,8 @@ const UNFIT = /\0|\p{Surrogate}/u;
 
 /** @param {unknown} value */
 function show(value) {
-  const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
-  return text.length > 80 ? `${text.slice(0, 77)}...` : text;
+    const text = typeof value === 'string' ? JSON.stringify(value) : String(value);
+    return text.length > 80 ? `${text.slice(0, 77)}...` : text;
 }
 
 /**
@@ -21,10 +21,10 @@ function show(value) {
  * @returns {string | null}
  */
 function string(what, value) {
-  if (value === undefined || value === null) return null;
-  if (typeof value !== 'string') throw invalid(`${what} must be a string, not ${typeof value} ${show(value)}`);
-  if (UNFIT.test(value)) throw invalid(`${what} ${show(value)} holds a NUL or half a surrogate pair: leave it out`);
-  return value;
+    if (value === undefined || value === null) return null;
+    if (typeof value !== 'string') throw invalid(`${what} must be a string, not ${typeof value} ${show(value)}`);
+    if (UNFIT.test(value)) throw invalid(`${what} ${show(value)} holds a NUL or half a surrogate pair: leave it out`);
+    return value;
 }
 
 /**
@@ -37,11 +37,11 @@ function string(what, value) {
  * @returns {number}
  */
 function integer(what, value, least, most, otherwise) {
-  if ((value === undefined || value === null) && otherwise !== undefined) return otherwise;
-  const number = typeof value === 'bigint' ? Number(value) : value;
-  if (typeof number !== 'number' || !Number.isInteger(number) || number < least || number > most)
-    throw invalid(`${what} ${show(value)} is not an integer from ${least} to ${most}`);
-  return number;
+    if ((value === undefined || value === null) && otherwise !== undefined) return otherwise;
+    const number = typeof value === 'bigint' ? Number(value) : value;
+    if (typeof number !== 'number' || !Number.isInteger(number) || number < least || number > most)
+        throw invalid(`${what} ${show(value)} is not an integer from ${least} to ${most}`);
+    return number;
 }
 
 const MOST_64 = 2n ** 64n - 1n;
@@ -53,10 +53,15 @@ const MOST_64 = 2n ** 64n - 1n;
  * @returns {bigint}
  */
 function integer64(what, value) {
-  const exact = typeof value === 'bigint' ? value : typeof value === 'number' && Number.isSafeInteger(value) ? BigInt(value) : -1n;
-  if (exact < 0n || exact > MOST_64)
-    throw invalid(`${what} ${show(value)} is not a bigint or an exact integer from 0 to 2^64 - 1`);
-  return exact;
+    const exact =
+        typeof value === 'bigint'
+            ? value
+            : typeof value === 'number' && Number.isSafeInteger(value)
+              ? BigInt(value)
+              : -1n;
+    if (exact < 0n || exact > MOST_64)
+        throw invalid(`${what} ${show(value)} is not a bigint or an exact integer from 0 to 2^64 - 1`);
+    return exact;
 }
 
 /**
@@ -65,14 +70,14 @@ function integer64(what, value) {
  * @returns {string | null}
  */
 function metadata(value) {
-  if (value === undefined || value === null || value === '') return null;
-  try {
-    if (typeof value !== 'string') return string('metadata', JSON.stringify(value));
-    JSON.parse(value);
-  } catch (error) {
-    throw invalid(`metadata ${show(value)} is not JSON: ${error instanceof Error ? error.message : error}`);
-  }
-  return string('metadata', value);
+    if (value === undefined || value === null || value === '') return null;
+    try {
+        if (typeof value !== 'string') return string('metadata', JSON.stringify(value));
+        JSON.parse(value);
+    } catch (error) {
+        throw invalid(`metadata ${show(value)} is not JSON: ${error instanceof Error ? error.message : error}`);
+    }
+    return string('metadata', value);
 }
 
 /**
@@ -82,11 +87,13 @@ function metadata(value) {
  * @param {number} room
  */
 function text(bytes, at, room) {
-  let end = at;
-  while (end < at + room && bytes[end] !== 0) end++;
-  return bytes.toString('utf8', at, end);
+    let end = at;
+    while (end < at + room && bytes[end] !== 0) end++;
+    return bytes.toString('utf8', at, end);
 }
 
+const MOST_16 = 65535;
+const MOST_32 = 4294967295;
 const INFO_BYTES = 1200;
 const TARGET_BYTES = 280;
 const STATS_BYTES = 48;
@@ -98,25 +105,25 @@ const METADATA_BYTES = 4096;
  * @param {number} at
  */
 function info({ bytes, view }, at) {
-  const tags = new Array(Math.min(view.getUint32(at + 1088, true), 16));
-  for (let i = 0; i < tags.length; i++) tags[i] = text(bytes, at + 576 + 32 * i, 32);
-  return {
-    name: text(bytes, at, 64),
-    id: text(bytes, at + 64, 128),
-    endpoint: text(bytes, at + 192, 256),
-    port: view.getUint16(at + 1108, true),
-    version: text(bytes, at + 448, 32),
-    zone: text(bytes, at + 480, 32),
-    nodeId: text(bytes, at + 512, 64),
-    tags,
-    weight: view.getUint32(at + 1092, true),
-    ownerPid: view.getUint32(at + 1096, true),
-    status: view.getInt32(at + 1100, true),
-    admin: view.getInt32(at + 1104, true),
-    registeredAtNs: view.getBigUint64(at + 1112, true),
-    metadataBytes: Number(view.getBigUint64(at + 1120, true)),
-    responseTimeMs: view.getFloat64(at + 1128, true),
-  };
+    const tags = new Array(Math.min(view.getUint32(at + 1088, true), 16));
+    for (let i = 0; i < tags.length; i++) tags[i] = text(bytes, at + 576 + 32 * i, 32);
+    return {
+        name: text(bytes, at, 64),
+        id: text(bytes, at + 64, 128),
+        endpoint: text(bytes, at + 192, 256),
+        port: view.getUint16(at + 1108, true),
+        version: text(bytes, at + 448, 32),
+        zone: text(bytes, at + 480, 32),
+        nodeId: text(bytes, at + 512, 64),
+        tags,
+        weight: view.getUint32(at + 1092, true),
+        ownerPid: view.getUint32(at + 1096, true),
+        status: view.getInt32(at + 1100, true),
+        admin: view.getInt32(at + 1104, true),
+        registeredAtNs: view.getBigUint64(at + 1112, true),
+        metadataBytes: Number(view.getBigUint64(at + 1120, true)),
+        responseTimeMs: view.getFloat64(at + 1128, true),
+    };
 }
 
 /**
@@ -125,13 +132,13 @@ function info({ bytes, view }, at) {
  * @param {number} at
  */
 function target({ bytes, view }, at) {
-  return {
-    reference: view.getBigUint64(at, true),
-    weight: view.getUint32(at + 8, true),
-    status: view.getInt32(at + 12, true),
-    port: view.getUint16(at + 16, true),
-    endpoint: text(bytes, at + 18, 256),
-  };
+    return {
+        reference: view.getBigUint64(at, true),
+        weight: view.getUint32(at + 8, true),
+        status: view.getInt32(at + 12, true),
+        port: view.getUint16(at + 16, true),
+        endpoint: text(bytes, at + 18, 256),
+    };
 }
 
 /**
@@ -139,28 +146,30 @@ function target({ bytes, view }, at) {
  * @param {{view: DataView}} memory
  */
 function statistics({ view }) {
-  return {
-    totalServices: view.getUint32(0, true),
-    healthyServices: view.getUint32(4, true),
-    unhealthyServices: view.getUint32(8, true),
-    registeredServices: view.getUint32(12, true),
-    totalRequests: view.getBigUint64(16, true),
-    successfulRequests: view.getBigUint64(24, true),
-    failedRequests: view.getBigUint64(32, true),
-    averageResponseTimeMs: view.getFloat64(40, true),
-  };
+    return {
+        totalServices: view.getUint32(0, true),
+        healthyServices: view.getUint32(4, true),
+        unhealthyServices: view.getUint32(8, true),
+        registeredServices: view.getUint32(12, true),
+        totalRequests: view.getBigUint64(16, true),
+        successfulRequests: view.getBigUint64(24, true),
+        failedRequests: view.getBigUint64(32, true),
+        averageResponseTimeMs: view.getFloat64(40, true),
+    };
 }
 
 module.exports = {
-  string,
-  integer,
-  integer64,
-  metadata,
-  info,
-  target,
-  statistics,
-  INFO_BYTES,
-  TARGET_BYTES,
-  STATS_BYTES,
-  METADATA_BYTES,
+    MOST_16,
+    MOST_32,
+    string,
+    integer,
+    integer64,
+    metadata,
+    info,
+    target,
+    statistics,
+    INFO_BYTES,
+    TARGET_BYTES,
+    STATS_BYTES,
+    METADATA_BYTES,
 };

@@ -20,11 +20,11 @@ let meshes = 0;
  * @param {import('node:test').TestContext} t
  */
 async function startedMesh(t, options = {}) {
-  const mesh = new CommyMesh('test-node', 8080, { mesh: `mesh-${++meshes}`, capacity: 64, ...options });
-  await mesh.initialize();
-  await mesh.start();
-  t.after(() => mesh.cleanup());
-  return mesh;
+    const mesh = new CommyMesh('test-node', 8080, { mesh: `mesh-${++meshes}`, capacity: 64, ...options });
+    await mesh.initialize();
+    await mesh.start();
+    t.after(() => mesh.cleanup());
+    return mesh;
 }
 
 /**
@@ -33,33 +33,35 @@ async function startedMesh(t, options = {}) {
  * @param {string[]} flags
  */
 function run(program, flags = [], env = {}) {
-  const child = spawn(process.execPath, [...flags, '-e', program], {
-    cwd: path.join(__dirname, '..'),
-    env: { ...process.env, ...env },
-    stdio: ['pipe', 'pipe', 'pipe'],
-  });
-  let output = '';
-  let errors = '';
-  child.stderr.on('data', (data) => (errors += data));
-  const ready = new Promise((resolve, reject) => {
-    child.stdout.on('data', (data) => {
-      output += data;
-      if (output.includes('\n')) resolve(output);
+    const child = spawn(process.execPath, [...flags, '-e', program], {
+        cwd: path.join(__dirname, '..'),
+        env: { ...process.env, ...env },
+        stdio: ['pipe', 'pipe', 'pipe'],
     });
-    child.on('close', () => reject(new Error(`the program ended early: ${errors}`)));
-  });
-  const ended = new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal, output, errors })));
-  ready.catch(() => {});
-  return { child, ready, ended };
+    let output = '';
+    let errors = '';
+    child.stderr.on('data', (data) => (errors += data));
+    const ready = new Promise((resolve, reject) => {
+        child.stdout.on('data', (data) => {
+            output += data;
+            if (output.includes('\n')) resolve(output);
+        });
+        child.on('close', () => reject(new Error(`the program ended early: ${errors}`)));
+    });
+    const ended = new Promise((resolve) =>
+        child.on('close', (code, signal) => resolve({ code, signal, output, errors })),
+    );
+    ready.catch(() => {});
+    return { child, ready, ended };
 }
 
 /** Tries until it is true, for two seconds at most. */
 async function eventually(condition) {
-  for (let i = 0; i < 200; i++) {
-    if (await condition()) return true;
-    await new Promise((resolve) => setTimeout(resolve, 10));
-  }
-  return false;
+    for (let i = 0; i < 200; i++) {
+        if (await condition()) return true;
+        await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    return false;
 }
 
 module.exports = { dir, startedMesh, run, eventually };

@@ -1,5 +1,18 @@
-/* The definitions as a module sees them: each line is right, but for those that must not compile. Compiled, never run. */
-import commy, { Algorithm, CommyError, CommyMesh, Health, NotFoundError, Status, type ServiceInfo, type Target, version } from 'commy';
+/*
+ * The definitions as a module sees them: each line is right, but for those that must not compile. Compiled, never
+ * run.
+ */
+import commy, {
+    Algorithm,
+    CommyError,
+    CommyMesh,
+    Health,
+    NotFoundError,
+    Status,
+    type ServiceInfo,
+    type Target,
+    version,
+} from 'commy';
 
 const mesh: CommyMesh = new CommyMesh('node', 8080);
 await mesh.initialize();
@@ -20,7 +33,10 @@ const token: bigint = mesh.beginRequest(target);
 mesh.endRequest(token, 1000, true);
 mesh.report(target.reference, 1000n, false);
 const healthy: boolean = target.status === Health.HEALTHY;
-await mesh.configureLoadBalancer({ algorithm: Algorithm.CONSISTENT_HASH, circuitBreaker: { threshold: 5, timeoutMs: 1000 } });
+await mesh.configureLoadBalancer({
+    algorithm: Algorithm.CONSISTENT_HASH,
+    circuitBreaker: { threshold: 5, timeoutMs: 1000 },
+});
 const length: number = await mesh.request('auth', async ({ endpoint }) => endpoint.length, { clientId: 'c' });
 const next: bigint = await mesh.wait(null, 0, { timeoutMs: 10, signal: AbortSignal.timeout(5) });
 const other = new CommyMesh(null, null, { readOnly: true, mesh: 'other', capacity: 64 });
@@ -42,4 +58,20 @@ const counter: number = statistics.totalRequests;
 // @ts-expect-error there is no such option
 new CommyMesh('node', 1, { readonly: true });
 
-export { at, code, counter, dispose, error, first, healthy, length, missing, next, other, requests, same, total, version };
+export {
+    at,
+    code,
+    counter,
+    dispose,
+    error,
+    first,
+    healthy,
+    length,
+    missing,
+    next,
+    other,
+    requests,
+    same,
+    total,
+    version,
+};
