@@ -6,7 +6,7 @@
  * weight and status are read. One Lookup serves one attachment, since another region gives out the same references
  * for its own.
  *
- * At most CACHED ids are kept, in chunks made as they are needed; when they are used up, all begins anew.
+ * At most CACHED ids and names are kept, in chunks made as they are needed; when they are used up, all begins anew.
  */
 const { native, failure, check, memory } = require('./native.js');
 const { CommyError, invalid } = require('./errors.js');
@@ -17,6 +17,7 @@ const CHUNK = 256;
 const ID_ROOM = 128; // an id of 127 bytes and its NUL
 const BATCH = 1024;
 const UNANSWERED = -1;
+const SELECTED = 1024;
 const TARGET_WORDS = values.TARGET_BYTES / 4;
 
 /**
@@ -24,18 +25,9 @@ const TARGET_WORDS = values.TARGET_BYTES / 4;
  * @typedef {{bytes: Buffer, view: DataView, address: number}} Memory
  */
 
-/**
- * The bytes of an id, and the registration that was found under it last: its reference in two halves, and what it
- * has.
- */
-class Entry {
-    /**
-     * @param {Memory} memory kept for as long as its address is
-     * @param {number} offset
-     */
-    constructor(memory, offset) {
-        this.memory = memory;
-        this.address = memory.address + offset;
+/** A registration that was found: its reference in two halves, and what it has for good. */
+class Known {
+    constructor() {
         this.low = -1;
         this.high = -1;
         this.reference = 0n;
@@ -44,7 +36,7 @@ class Entry {
     }
 
     /**
-     * The target that the library wrote `i`th, if it was looked up under this id.
+     * The target that the library wrote `i`th, which is learnt where it is another than before.
      * @param {Memory} memory
      * @param {Uint32Array} words the same memory
      * @param {number} i
@@ -74,6 +66,19 @@ class Entry {
         this.reference = reference;
         this.endpoint = endpoint;
         this.port = port;
+    }
+}
+
+/** The bytes of an id or a name, and what was found under it last. */
+class Entry extends Known {
+    /**
+     * @param {Memory} memory kept for as long as its address is
+     * @param {number} offset
+     */
+    constructor(memory, offset) {
+        super();
+        this.memory = memory;
+        this.address = memory.address + offset;
     }
 }
 
@@ -112,13 +117,16 @@ class Lookup {
     /** @type {Memory[]} */
     #chunks = [];
 
+    /** @type {Known[]} What was selected, by the lower part of its reference. */
+    #selected = [];
+
     /**
      * @param {number} handle
      * @param {string} id
      * @returns {Target}
      */
     find(handle, id) {
-        const entry = this.#entries.get(id) ?? this.#remember(id);
+        const entry = this.#entries.get(id) ?? this.#remember('service id', id);
         const code = native().commy_find(handle, entry.address, one.targets.address);
         if (code !== 0) throw failure(code);
         return entry.target(one.targets, one.words, 0);
@@ -142,15 +150,30 @@ class Lookup {
     }
 
     /**
-     * Keeps the bytes of an id.
+     * @param {number} handle
+     * @param {string} name
+     * @param {string | null} client
+     * @returns {Target}
+     */
+    select(handle, name, client) {
+        const entry = this.#entries.get(name) ?? this.#remember('service name', name);
+        const code = native().commy_select_service(handle, entry.address, client, one.targets.address);
+        if (code !== 0) throw failure(code);
+        const known = (this.#selected[one.words[0] % SELECTED] ??= new Known());
+        return known.target(one.targets, one.words, 0);
+    }
+
+    /**
+     * Keeps the bytes of an id or a name.
+     * @param {string} what
      * @param {string} id
      * @returns {Entry}
      */
-    #remember(id) {
-        const fit = values.string('service id', id);
-        if (fit === null) throw invalid('service id must be a string, not null');
+    #remember(what, id) {
+        const fit = values.string(what, id);
+        if (fit === null) throw invalid(`the ${what} must be a string, not null`);
         const bytes = Buffer.byteLength(fit);
-        if (bytes >= ID_ROOM) throw invalid(`the service id has ${bytes} bytes; at most ${ID_ROOM - 1} are allowed`);
+        if (bytes >= ID_ROOM) throw invalid(`the ${what} has ${bytes} bytes, which are too many`);
         if (this.#entries.size === CACHED) this.#entries.clear();
         const at = this.#entries.size;
         const chunk = (this.#chunks[Math.floor(at / CHUNK)] ??= memory(CHUNK * ID_ROOM));
@@ -164,7 +187,7 @@ class Lookup {
     /** @param {string} id */
     #rememberOrNothing(id) {
         try {
-            return this.#remember(id);
+            return this.#remember('service id', id);
         } catch (error) {
             if (error instanceof CommyError) return nothing;
             throw error;

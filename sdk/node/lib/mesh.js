@@ -27,7 +27,6 @@ const OPEN_MUST_NOT_EXIST = 4;
 const meshes = new Owned((handle) => native().commy_destroy_mesh(handle));
 
 const small = memory(64); // for what a call returns beside its code
-const target = memory(values.TARGET_BYTES);
 const text = memory(values.METADATA_BYTES + 1);
 let listed = { capacity: 16, room: memory(16 * values.INFO_BYTES) };
 const LISTED_KEPT = 1024;
@@ -247,9 +246,7 @@ class CommyMesh {
      * @param {string | null} [clientId]
      */
     selectService(name, clientId) {
-        const fit = values.string('service name', name);
-        check(native().commy_select_service(this.#handle, fit, values.string('client id', clientId), target.address));
-        return values.target(target, 0);
+        return this.#lookup.select(this.#handle, name, values.string('client id', clientId));
     }
 
     /** @param {any} reference or a target */

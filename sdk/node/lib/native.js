@@ -94,7 +94,7 @@ const functions = {
     commy_end_request: ['int32_t', HANDLE, 'uint64_t', 'uint64_t', 'int32_t'],
     commy_get_latency: ['int32_t', HANDLE, STRING, 'double', ADDRESS],
     commy_configure_load_balancer: ['int32_t', HANDLE, koffi.pointer(loadBalancerConfig)],
-    commy_select_service: ['int32_t', HANDLE, STRING, STRING, ADDRESS],
+    commy_select_service: ['int32_t', HANDLE, ADDRESS, STRING, ADDRESS],
     commy_set_health: ['int32_t', HANDLE, STRING, 'int32_t'],
     commy_set_admin: ['int32_t', HANDLE, STRING, 'int32_t'],
     commy_get_load_balancer_stats: ['int32_t', HANDLE, STRING, ADDRESS, ADDRESS, ADDRESS, ADDRESS],

@@ -12,6 +12,7 @@ const { CommyMesh, CommyError, Status } = commy;
 /** What the caller gave names to. */
 const meshes = new Map();
 const tokens = new Map();
+const watches = new Map();
 
 /** A call that cannot be written in this language, or that names what nobody made. */
 class Refused extends Error {
@@ -25,6 +26,12 @@ const none = new CommyMesh('none', 1); // never initialized: a handle that never
 
 function meshOf(args) {
     return meshes.get(args.mesh) ?? none;
+}
+
+function watchOf(args) {
+    const watch = watches.get(args.watch);
+    if (!watch) throw new Refused(Status.NO_HANDLE, `no watch was opened as ${args.watch}`);
+    return watch;
 }
 
 function tokenOf(args) {
@@ -87,6 +94,43 @@ function loadBalancer(args) {
     const { algorithm, enable_circuit_breaker, circuit_breaker_threshold, circuit_breaker_timeout_ms } = args;
     const circuitBreaker = { threshold: circuit_breaker_threshold, timeoutMs: wide(circuit_breaker_timeout_ms) };
     return { algorithm, circuitBreaker: enable_circuit_breaker ? circuitBreaker : undefined };
+}
+
+function health(args) {
+    if (args.check_interval_ms === undefined) return null;
+    const { max_failures: maxFailures, recovery_checks: recoveryChecks } = args;
+    const [checkIntervalMs, timeoutMs] = [wide(args.check_interval_ms), wide(args.timeout_ms)];
+    return { checkIntervalMs, timeoutMs, maxFailures, recoveryChecks };
+}
+
+function healthStatus({ status, responseTimeMs }) {
+    return { status, response_time_ms: responseTimeMs };
+}
+
+async function statisticsOf(name, mesh) {
+    const value = await mesh.getLoadBalancerStatistics(name);
+    return {
+        total: String(value.totalRequests),
+        successful: String(value.successfulRequests),
+        failed: String(value.failedRequests),
+        average_ms: value.averageResponseTimeMs,
+    };
+}
+
+/** The versions of so many changes, in the language's own way. */
+async function changes({ name, count, timeout_ms }, mesh) {
+    const signal = timeout_ms < 0 ? undefined : AbortSignal.timeout(timeout_ms);
+    const versions = [];
+    try {
+        for await (const { version } of mesh.watch(name, { signal })) {
+            versions.push(String(version));
+            if (versions.length === count) break;
+        }
+    } catch (error) {
+        if (error?.name !== 'TimeoutError') throw error;
+        throw new Refused(Status.TIMED_OUT, `${versions.length} of ${count} changes came within ${timeout_ms} ms`);
+    }
+    return versions;
 }
 
 async function openAs(name, mesh) {
@@ -168,6 +212,29 @@ const calls = {
     get_latency: ['getLatency', async (a, mesh) => String(await mesh.getLatency(a.id, a.quantile))],
     configure_load_balancer: ['configureLoadBalancer', (a, mesh) => mesh.configureLoadBalancer(loadBalancer(a))],
     select_service: ['selectService', (a, mesh) => target(mesh.selectService(a.name, a.client_id))],
+    set_health: ['setHealth', (a, mesh) => mesh.setHealth(a.id, a.status)],
+    set_admin: ['setAdmin', (a, mesh) => mesh.setAdmin(a.id, a.admin)],
+    get_load_balancer_stats: ['getLoadBalancerStatistics', (a, mesh) => statisticsOf(a.name, mesh)],
+    get_circuit_breaker_status: ['getCircuitBreakerStatus', (a, mesh) => mesh.getCircuitBreakerStatus(a.id)],
+    reset_circuit_breaker: ['resetCircuitBreaker', (a, mesh) => mesh.resetCircuitBreaker(a.id)],
+    configure_mesh: [
+        'configure',
+        (a, mesh) =>
+            mesh.configure({
+                health: a.health && health(a.health),
+                loadBalancer: a.load_balancer && loadBalancer(a.load_balancer),
+            }),
+    ],
+    start_health_monitoring: ['startHealthMonitoring', (a, mesh) => mesh.startHealthMonitoring(a.id, health(a))],
+    stop_health_monitoring: ['stopHealthMonitoring', (a, mesh) => mesh.stopHealthMonitoring(a.id)],
+    get_service_health: ['getServiceHealth', async (a, mesh) => healthStatus(await mesh.getServiceHealth(a.id))],
+    manual_health_check: ['manualHealthCheck', async (a, mesh) => healthStatus(await mesh.manualHealthCheck(a.id))],
+    watch_open: ['openWatch', async (a, mesh) => void watches.set(a.watch, await mesh.openWatch(a.name))],
+    watch_fd: [commy.Watch, (a) => watchOf(a).isReadable()],
+    watch_wait: [commy.Watch, async (a) => String(await watchOf(a).wait({ timeoutMs: a.timeout_ms }))],
+    watch_wake: [commy.Watch, (a) => watchOf(a).wake()],
+    watch_close: [commy.Watch, (a) => watchOf(a).close()],
+    watch_changes: ['watch', changes],
     wait: ['wait', async (a, mesh) => String(await mesh.wait(a.name, wide(a.version), { timeoutMs: a.timeout_ms }))],
 };
 
