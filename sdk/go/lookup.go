@@ -25,16 +25,14 @@ package commy
 //     return told(found, commy_find((commy_handle_t){h}, id, &found->target));
 // }
 //
-// /* A target without its endpoint. Reference 0: there is none. */
+// /* A target without its endpoint, in two registers. Reference 0: there is none. */
 // typedef struct glance {
 //     uint64_t reference;
-//     uint32_t weight;
-//     int32_t status;
-//     uint16_t port;
+//     uint64_t rest; /* weight, status and port, from the lowest bit: 32, 16 and 16 */
 // } glance_t;
 //
-// /* The id, which holds no NUL, is copied to get one behind it; in blocks of 16 bytes stored whole, since that is how the
-//  * library loads it, and a load waits for stores that are smaller than it is. */
+// /* The id is copied to get a NUL behind it; in blocks of 16 bytes stored whole, since that is how the library loads it,
+//  * and a load waits for stores that are smaller than it is. */
 // typedef uint64_t block_t __attribute__((vector_size(16)));
 //
 // static inline uint64_t load(const char *from, size_t bytes)
@@ -60,6 +58,19 @@ package commy
 //     return (block_t){load(from, 8), load(from + 8, 8)};
 // }
 //
+// /* Whether one of the first n bytes is a NUL; of all those behind them it is known. */
+// static inline int holds_nul(uint64_t word, size_t n)
+// {
+//     if (n < 8)
+//         word |= UINT64_MAX << 8 * n;
+//     return ((word - 0x0101010101010101) & ~word & 0x8080808080808080) != 0;
+// }
+//
+// static inline int block_holds_nul(block_t block, size_t n)
+// {
+//     return holds_nul(block[0], n) || (n > 8 && holds_nul(block[1], n - 8));
+// }
+//
 // #define GLANCE_BYTES 31
 //
 // /* A lookup for who knows the endpoint, of an id of up to GLANCE_BYTES bytes. */
@@ -67,9 +78,12 @@ package commy
 // {
 //     block_t text[2] = {load_block(id, bytes), bytes > 16 ? load_block(id + 16, bytes - 16) : (block_t){0}};
 //     commy_target_t target;
+//     if (block_holds_nul(text[0], bytes) || (bytes > 16 && block_holds_nul(text[1], bytes - 16)))
+//         return (glance_t){0};
 //     if (commy_find((commy_handle_t){h}, (const char *)text, &target))
 //         return (glance_t){0};
-//     return (glance_t){target.reference, target.weight, target.status, target.port};
+//     uint64_t rest = target.weight | (uint64_t)(uint16_t)target.status << 32 | (uint64_t)target.port << 48;
+//     return (glance_t){target.reference, rest};
 // }
 //
 // static int32_t select_one(uint64_t h, const char *name, const char *client, found_t *found)
@@ -107,7 +121,6 @@ import "C"
 
 import (
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -204,7 +217,7 @@ func (s *scratch) failure(code C.int32_t) error {
 
 // Find finds a service by id: what a client needs to connect to it. Errors: ErrNotFound.
 func (m *Mesh) Find(id string) (Target, error) {
-	if len(id) == 0 || len(id) > C.GLANCE_BYTES || strings.IndexByte(id, 0) >= 0 {
+	if len(id) == 0 || len(id) > C.GLANCE_BYTES {
 		return m.findNew(id)
 	}
 	seen := C.glance(C.uint64_t(m.handle.Load()), (*C.char)(unsafe.Pointer(stringData(id))), C.size_t(len(id)))
@@ -213,9 +226,9 @@ func (m *Mesh) Find(id string) (Target, error) {
 		return Target{
 			Reference: uint64(seen.reference),
 			Endpoint:  endpoint,
-			Port:      int(seen.port),
-			Weight:    int(seen.weight),
-			Status:    Health(seen.status),
+			Port:      int(seen.rest >> 48),
+			Weight:    int(uint32(seen.rest)),
+			Status:    Health(uint16(seen.rest >> 32)),
 		}, nil
 	}
 	return m.findNew(id)

@@ -49,11 +49,18 @@ func TestFindTakesIdsOfEveryLength(t *testing.T) {
 		ids = append(ids, id.String())
 		must(t, mesh.RegisterService("lengths", id.String(), "h", length))
 	}
+	must(t, mesh.RegisterService("lengths", "prefix", "h", 1))
+	_, err := mesh.Find("prefix\x00and more")
+	mustBe(t, err, ErrInvalid)
 	for round := 0; round < 3; round++ {
 		for i, id := range ids {
 			equal(t, find(t, mesh, id).Port, i+1)
 			_, err := mesh.Find(id[:i] + "~")
 			mustBe(t, err, ErrNotFound)
+			for at := range id {
+				_, err := mesh.Find(id[:at] + "\x00" + id[at+1:])
+				mustBe(t, err, ErrInvalid)
+			}
 		}
 	}
 	for _, id := range []string{"", "a\x00", "\x00", ids[9] + "\x00", strings.Repeat("i", 128), strings.Repeat("i", 40) + "\x00"} {

@@ -9,22 +9,33 @@ import (
 	"time"
 )
 
-// ConfigureLoadBalancer says how this Mesh selects from now on. Allowed before Start and after Stop.
-func (m *Mesh) ConfigureLoadBalancer(config LoadBalancer) error {
+// c gives the library's structure; nil for nil.
+func (config *LoadBalancer) c() (*C.commy_load_balancer_config_t, error) {
+	if config == nil {
+		return nil, nil
+	}
 	if err := checkRange("circuit breaker's threshold", config.CircuitBreakerThreshold, math.MaxUint32); err != nil {
-		return err
+		return nil, err
 	}
 	timeout, err := milliseconds("circuit breaker's timeout", config.CircuitBreakerTimeout)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	made := C.commy_load_balancer_config_t{
+	return &C.commy_load_balancer_config_t{
 		algorithm:                  C.int32_t(config.Algorithm),
 		enable_circuit_breaker:     C.uint32_t(boolean(config.EnableCircuitBreaker)),
 		circuit_breaker_threshold:  C.uint32_t(config.CircuitBreakerThreshold),
 		circuit_breaker_timeout_ms: C.uint64_t(timeout),
+	}, nil
+}
+
+// ConfigureLoadBalancer says how this Mesh selects from now on. Allowed before Start and after Stop.
+func (m *Mesh) ConfigureLoadBalancer(config LoadBalancer) error {
+	made, err := config.c()
+	if err != nil {
+		return err
 	}
-	return m.do(func(h C.commy_handle_t) C.int32_t { return C.commy_configure_load_balancer(h, &made) })
+	return m.do(func(h C.commy_handle_t) C.int32_t { return C.commy_configure_load_balancer(h, made) })
 }
 
 // ReportServicePerformance counts one request that is over, by id; its time in whole milliseconds.

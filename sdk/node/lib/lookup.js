@@ -6,13 +6,15 @@
  * weight and status are read. One Lookup serves one attachment, since another region gives out the same references
  * for its own.
  *
- * At most CACHED ids and names are kept, in chunks made as they are needed; when they are used up, all begins anew.
+ * At most CACHED ids and names are kept, in chunks made as they are needed. When those are used up, others are copied each
+ * time, and once PASSED of them have been, all begins anew.
  */
 const { native, failure, check, memory } = require('./native.js');
 const { CommyError, invalid } = require('./errors.js');
 const values = require('./values.js');
 
-const CACHED = 4096;
+const CACHED = 8192;
+const PASSED = 1000000;
 const CHUNK = 256;
 const ID_ROOM = 128; // an id of 127 bytes and its NUL
 const BATCH = 1024;
@@ -69,6 +71,39 @@ class Known {
     }
 }
 
+/**
+ * Writes a text of few ASCII characters, as ids mostly are, and a NUL; or does not, and says so.
+ * @param {Buffer} bytes
+ * @param {number} at
+ * @param {string} text
+ */
+function writeAscii(bytes, at, text) {
+    const { length } = text;
+    if (length >= ID_ROOM) return false;
+    for (let i = 0; i < length; i++) {
+        const code = text.charCodeAt(i);
+        if (code === 0 || code > 127) return false;
+        bytes[at + i] = code;
+    }
+    bytes[at + length] = 0;
+    return true;
+}
+
+/**
+ * Writes any text that can be handed over.
+ * @param {Buffer} bytes
+ * @param {number} at
+ * @param {string} what
+ * @param {unknown} text
+ */
+function write(bytes, at, what, text) {
+    const fit = values.string(what, text);
+    if (fit === null) throw invalid(`the ${what} must be a string, not null`);
+    const length = Buffer.byteLength(fit);
+    if (length >= ID_ROOM) throw invalid(`the ${what} has ${length} bytes, which are too many`);
+    bytes[at + bytes.write(fit, at)] = 0;
+}
+
 /** The bytes of an id or a name, and what was found under it last. */
 class Entry extends Known {
     /**
@@ -78,9 +113,24 @@ class Entry extends Known {
     constructor(memory, offset) {
         super();
         this.memory = memory;
+        this.offset = offset;
         this.address = memory.address + offset;
     }
+
+    /**
+     * The same, of another id or name.
+     * @param {string} what
+     * @param {string} id
+     */
+    of(what, id) {
+        const { bytes } = this.memory;
+        if (typeof id !== 'string' || !writeAscii(bytes, this.offset, id)) write(bytes, this.offset, what, id);
+        return this;
+    }
 }
+
+/** The entry of those that are not remembered, one at a time. */
+const passing = new Entry(memory(ID_ROOM), 0);
 
 /** @param {number} n */
 function makeRoom(n) {
@@ -116,6 +166,9 @@ class Lookup {
 
     /** @type {Memory[]} */
     #chunks = [];
+
+    /** How many were not remembered, since as many as can be are. */
+    #passed = 0;
 
     /** @type {Known[]} What was selected, by the lower part of its reference. */
     #selected = [];
@@ -170,16 +223,15 @@ class Lookup {
      * @returns {Entry}
      */
     #remember(what, id) {
-        const fit = values.string(what, id);
-        if (fit === null) throw invalid(`the ${what} must be a string, not null`);
-        const bytes = Buffer.byteLength(fit);
-        if (bytes >= ID_ROOM) throw invalid(`the ${what} has ${bytes} bytes, which are too many`);
-        if (this.#entries.size === CACHED) this.#entries.clear();
         const at = this.#entries.size;
+        if (at === CACHED) {
+            if (++this.#passed < PASSED) return passing.of(what, id);
+            this.#passed = 0;
+            this.#entries.clear();
+            return this.#remember(what, id);
+        }
         const chunk = (this.#chunks[Math.floor(at / CHUNK)] ??= memory(CHUNK * ID_ROOM));
-        const offset = (at % CHUNK) * ID_ROOM;
-        chunk.bytes[offset + chunk.bytes.write(fit, offset)] = 0;
-        const entry = new Entry(chunk, offset);
+        const entry = new Entry(chunk, (at % CHUNK) * ID_ROOM).of(what, id);
         this.#entries.set(id, entry);
         return entry;
     }

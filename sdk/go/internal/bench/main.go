@@ -18,6 +18,7 @@ import (
 type row struct {
 	What string  `json:"what"`
 	Ns   float64 `json:"ns"`
+	Most float64 `json:"-"` // how many empty calls with arguments it may cost; 0: any
 }
 
 // cost gives nanoseconds of one of the `batch` things that a call does.
@@ -55,29 +56,29 @@ func measure(mesh *commy.Mesh) ([]row, error) {
 		return err
 	}
 	return []row{
-		{"an empty cgo call", cost(1, func(int) error { empty.Call(); return nil })},
+		{"an empty cgo call", cost(1, func(int) error { empty.Call(); return nil }), 0},
 		{"an empty cgo call with Find's arguments and result", cost(1, func(int) error {
 			empty.Find(1, &id[0], len(id))
 			return nil
-		})},
-		{"Find, the same id", cost(1, func(int) error { return find(ids[7]) })},
-		{"Find, 1,000 ids in turn", cost(1, func(i int) error { return find(ids[i%len(ids)]) })},
+		}), 0},
+		{"Find, the same id", cost(1, func(int) error { return find(ids[7]) }), 2},
+		{"Find, 1,000 ids in turn", cost(1, func(i int) error { return find(ids[i%len(ids)]) }), 0},
 		{"Find, an id in a batch of 100", cost(100, func(int) error {
 			_, err := mesh.FindMany(ids[:100])
 			return err
-		})},
+		}), 0},
 		{"SelectService, round robin", cost(1, func(int) error {
 			_, err := mesh.SelectService("bench", "")
 			return err
-		})},
-		{"Report", cost(1, func(int) error { return mesh.Report(target.Reference, time.Microsecond, true) })},
+		}), 0},
+		{"Report", cost(1, func(int) error { return mesh.Report(target.Reference, time.Microsecond, true) }), 0},
 		{"BeginRequest and EndRequest", cost(1, func(int) error {
 			token, err := mesh.BeginRequest(target.Reference)
 			if err != nil {
 				return err
 			}
 			return mesh.EndRequest(token, time.Microsecond, true)
-		})},
+		}), 0},
 	}, nil
 }
 
@@ -102,13 +103,33 @@ func run() error {
 		return err
 	}
 	if *asJSON {
-		return json.NewEncoder(os.Stdout).Encode(rows)
+		err = json.NewEncoder(os.Stdout).Encode(rows)
+	} else {
+		show(rows)
 	}
-	fmt.Printf("%s; ns a call, and how many empty calls that is\n", runtime.Version())
 	for _, r := range rows {
-		fmt.Printf("%-50s%9.1f%8.2f%8.2f\n", r.What, r.Ns, r.Ns/rows[0].Ns, r.Ns/rows[1].Ns)
+		if r.missed(rows) {
+			err = fmt.Errorf("%s: %.2f empty calls with arguments, and at most %v are allowed", r.What, r.Ns/rows[1].Ns, r.Most)
+		}
 	}
-	return nil
+	return err
+}
+
+func (r row) missed(rows []row) bool {
+	return r.Most > 0 && r.Ns/rows[1].Ns > r.Most
+}
+
+func show(rows []row) {
+	fmt.Printf("%s; ns a call, how many empty calls that is, and how many with arguments\n", runtime.Version())
+	for _, r := range rows {
+		bound := ""
+		if r.missed(rows) {
+			bound = fmt.Sprintf("   at most %v: MISSED", r.Most)
+		} else if r.Most > 0 {
+			bound = fmt.Sprintf("   at most %v: met", r.Most)
+		}
+		fmt.Printf("%-52s%9.1f%8.2f%8.2f%s\n", r.What, r.Ns, r.Ns/rows[0].Ns, r.Ns/rows[1].Ns, bound)
+	}
 }
 
 func main() {

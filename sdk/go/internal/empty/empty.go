@@ -6,9 +6,7 @@ package empty
 //
 // typedef struct glance {
 //     uint64_t reference;
-//     uint32_t weight;
-//     int32_t status;
-//     uint16_t port;
+//     uint64_t rest;
 // } glance_t;
 //
 // static int32_t empty(void)
@@ -18,7 +16,7 @@ package empty
 //
 // static glance_t empty_find(uint64_t handle, const char *id, size_t bytes)
 // {
-//     return (glance_t){handle + (uintptr_t)id + bytes, 0, 0, 0};
+//     return (glance_t){handle + (uintptr_t)id, bytes};
 // }
 import "C"
 
