@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """A web server that can be broken, to see what a mesh does about it.
 
-    server.py PORT [FILE]
+    server.py DIRECTORY PORT
 
-Answers "/" on 127.0.0.1 after two milliseconds; with 500 while FILE exists. /health says the same and is not counted;
-/count tells how many requests there were.
+Answers "/" on 127.0.0.1 after two milliseconds, with 500 while DIRECTORY has a file PORT.broken; and "/health" with 503 while
+it has a file PORT.ill. "/count" tells how many requests for "/" there were.
 """
 
 import http.server
@@ -13,22 +13,26 @@ import sys
 import threading
 import time
 
-PORT, BREAKER = int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else ""
+DIRECTORY, PORT = sys.argv[1], int(sys.argv[2])
 lock, requests = threading.Lock(), 0
+
+
+def is_there(what):
+    return os.path.exists(os.path.join(DIRECTORY, f"{PORT}.{what}"))
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_GET(self):
         global requests
-        broken = BREAKER != "" and os.path.exists(BREAKER)
         if self.path == "/count":
             self.answer(200, f"{requests}\n")
-            return
-        if self.path != "/health":
+        elif self.path == "/health":
+            self.answer(*((503, "ill\n") if is_there("ill") else (200, "well\n")))
+        else:
             with lock:
                 requests += 1
             time.sleep(0.002)
-        self.answer(500 if broken else 200, "broken\n" if broken else "well\n")
+            self.answer(*((500, "broken\n") if is_there("broken") else (200, "here you are\n")))
 
     def answer(self, code, text):
         body = text.encode()
