@@ -292,13 +292,14 @@ def screens(mesh):
     lines = screen.shows("a table", lambda lines: row_of(lines, "web-1") and "ID" in lines[4])
     check("a header", lines[0].startswith("commy top  /") and "4 services" in lines[1] and "participant" in lines[1], lines)
     check("keys", "q quit" in lines[23], lines[23])
-    check("all but the node in 80 columns", lines[4].split() == ["NAME", "ID", "STATUS", "ADMIN", "RATE/S", "ERR", "%", "P50",
-                                                                 "P99", "FLIGHT", "WEIGHT", "PID"], lines[4])
+    check("all but weight and node in 80 columns",
+          lines[4].split() == ["NAME", "ID", "STATUS", "ADMIN", "BREAKER", "RATE/S", "ERR", "%", "P50", "P99", "FLIGHT", "PID"],
+          lines[4])
     check("the process", str(os.getpid()) in row_of(lines, "web-1"), row_of(lines, "web-1"))
 
     mesh.report(b"mail-1", 400)
     screen.shows("the busiest on top, with its rate",
-                 lambda lines: lines[5].split()[1:2] == ["mail-1"] and int(float(lines[5].split()[4].rstrip("k"))) > 0)
+                 lambda lines: lines[5].split()[1:2] == ["mail-1"] and int(float(lines[5].split()[5].rstrip("k"))) > 0)
 
     screen.type("ssss")
     screen.shows("sorted by name", lambda lines: lines[3].startswith("by name") and lines[5].split()[1] == "db-1")

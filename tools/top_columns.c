@@ -73,6 +73,14 @@ static void admin(const struct top_row *row, char *text, size_t capacity)
     snprintf(text, capacity, "%s", admin_name(row->admin));
 }
 
+static void breaker(const struct top_row *row, char *text, size_t capacity)
+{
+    static const char *const words[] = {
+        [COMMY_BREAKER_CLOSED] = "-", [COMMY_BREAKER_OPEN] = "open", [COMMY_BREAKER_HALF_OPEN] = "half"};
+
+    snprintf(text, capacity, "%s", words[row->breaker]);
+}
+
 static void rate(const struct top_row *row, char *text, size_t capacity)
 {
     char number[TOP_NUMBER_BYTES];
@@ -134,13 +142,14 @@ const struct top_column top_columns[] = {
     {"ID", 14, 127, 0, false, TOP_SORTS, id},
     {"STATUS", 9, 9, 1, false, TOP_SORTS, status},
     {"ADMIN", 8, 11, 2, false, TOP_SORTS, admin},
+    {"BREAKER", 7, 7, 3, false, TOP_SORTS, breaker},
     {"RATE/S", 6, 6, 0, true, TOP_BY_RATE, rate},
     {"ERR %", 5, 5, 1, true, TOP_BY_FAILED, failed},
-    {"P50", 6, 6, 3, true, TOP_SORTS, p50},
+    {"P50", 6, 6, 4, true, TOP_SORTS, p50},
     {"P99", 6, 6, 2, true, TOP_BY_P99, p99},
     {"FLIGHT", 6, 6, 2, true, TOP_BY_IN_FLIGHT, in_flight},
-    {"WEIGHT", 6, 6, 5, true, TOP_SORTS, weight},
-    {"PID", 7, 7, 4, true, TOP_SORTS, pid},
-    {"NODE", 8, 63, 6, false, TOP_SORTS, node},
+    {"WEIGHT", 6, 6, 6, true, TOP_SORTS, weight},
+    {"PID", 7, 7, 5, true, TOP_SORTS, pid},
+    {"NODE", 8, 63, 7, false, TOP_SORTS, node},
 };
 const size_t top_column_count = sizeof(top_columns) / sizeof(top_columns[0]);

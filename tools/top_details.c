@@ -94,6 +94,8 @@ void top_draw_details(const struct top_model *model, const struct top_view *view
     pair("address", "%s", address_text(info->endpoint, info->port, address));
     pair("status", "%s, %s", health_name(info->status), admin_name(info->admin));
     pair("weight", "%u", info->weight);
+    pair("breaker", "%s, %u failures in a row, opened %" PRIu64 " times", breaker_name(service.breaker.state),
+         service.breaker.failures, service.breaker.openings);
     draw_requests(model, row);
     if (info->owner_pid != 0)
         pair("owner", "%s, process %u", info->node_id, info->owner_pid);

@@ -70,10 +70,12 @@ static void take_row(struct top_model *model, const commy_view_t *view, double s
 {
     commy_service_info_t info;
     commy_service_stats_t stats;
+    commy_breaker_status_t breaker;
     struct top_row *row = add_row(model);
 
     if (commy_view_info(model->mesh, view, &info) != COMMY_STATUS_SUCCESS ||
-        commy_service_stats(model->mesh, info.id, &stats) != COMMY_STATUS_SUCCESS)
+        commy_service_stats(model->mesh, info.id, &stats) != COMMY_STATUS_SUCCESS ||
+        commy_service_breaker(model->mesh, info.id, &breaker) != COMMY_STATUS_SUCCESS)
         return;
     *row = (struct top_row){
         .reference = view->reference,
@@ -81,6 +83,7 @@ static void take_row(struct top_model *model, const commy_view_t *view, double s
         .pid = info.owner_pid,
         .status = info.status,
         .admin = info.admin,
+        .breaker = breaker.state,
         .requests = stats.total_requests,
         .failures = stats.failed_requests,
         .in_flight = stats.in_flight,

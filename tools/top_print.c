@@ -18,6 +18,7 @@ static json_t *row_json(const struct top_row *row)
     json_put_text(object, "id", row->id);
     json_put_text(object, "status", health_name(row->status));
     json_put_text(object, "admin", admin_name(row->admin));
+    json_put_text(object, "breaker", breaker_name(row->breaker));
     json_put(object, "requests_per_second", json_real(row->rate));
     json_put(object, "failed_share", share_json(row->failed));
     json_put_number(object, "total_requests", row->requests);
