@@ -1,0 +1,106 @@
+"""commy: a service registry and mesh for one host, in shared memory.
+
+    from commy import CommyMesh
+
+    with CommyMesh("orders", 8080) as mesh:
+        mesh.register_service("orders", "orders-1", "127.0.0.1", 8080)
+        for service in mesh.discover_services("billing"):
+            print(service.endpoint, service.port)
+
+Needs libcommy.so.1; where it is missing, importing this package raises CommyLibraryError, which says how to install it.
+"""
+
+from ._native import check as _check
+from ._native import lib as _lib
+from ._native import text as _text
+from .errors import (
+    AlreadyExists,
+    Busy,
+    CircuitOpen,
+    CommyError,
+    CommyLibraryError,
+    ForkedChild,
+    IncompatibleLayout,
+    InitializationError,
+    InternalError,
+    Interrupted,
+    InvalidArgument,
+    InvalidHandle,
+    KernelUnsupported,
+    LimitReached,
+    MeshNotFound,
+    NoHealthyInstance,
+    NoSpace,
+    NotARegion,
+    NotFound,
+    NotRunning,
+    OtherBoot,
+    OutOfMemory,
+    PermissionDenied,
+    ReadOnly,
+    RegionCorrupt,
+    RegionFull,
+    RegionRemoved,
+    TimedOut,
+)
+from .mesh import CommyMesh, status_string
+from .types import Admin, Health, MeshStatistics, OpenFlag, Policy, ServiceInfo, Target
+
+
+def init() -> None:
+    """Sets the library up; optional, and repeatable."""
+    _check(_lib.commy_ffi_init())
+
+
+def cleanup() -> None:
+    """Cleans up every CommyMesh of this process."""
+    _check(_lib.commy_ffi_cleanup())
+
+
+def version() -> str:
+    """The version of the library."""
+    return _text(_lib.commy_ffi_version())
+
+
+__all__ = [
+    "Admin",
+    "AlreadyExists",
+    "Busy",
+    "CircuitOpen",
+    "CommyError",
+    "CommyLibraryError",
+    "CommyMesh",
+    "ForkedChild",
+    "Health",
+    "IncompatibleLayout",
+    "InitializationError",
+    "InternalError",
+    "Interrupted",
+    "InvalidArgument",
+    "InvalidHandle",
+    "KernelUnsupported",
+    "LimitReached",
+    "MeshNotFound",
+    "MeshStatistics",
+    "NoHealthyInstance",
+    "NoSpace",
+    "NotARegion",
+    "NotFound",
+    "NotRunning",
+    "OpenFlag",
+    "OtherBoot",
+    "OutOfMemory",
+    "PermissionDenied",
+    "Policy",
+    "ReadOnly",
+    "RegionCorrupt",
+    "RegionFull",
+    "RegionRemoved",
+    "ServiceInfo",
+    "Target",
+    "TimedOut",
+    "cleanup",
+    "init",
+    "status_string",
+    "version",
+]
