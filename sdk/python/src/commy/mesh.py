@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 import time
 import weakref
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from ctypes import byref, c_char_p, c_int32, c_size_t, c_uint64, create_string_buffer, sizeof
+from ctypes import byref, c_char_p, c_int32, c_size_t, c_uint64, c_void_p, cast, create_string_buffer, sizeof
+from itertools import accumulate, count
+from operator import add
 from types import TracebackType
 from typing import Any, NoReturn
 
 from . import _native
 from ._native import check, counted, error_of, integer, lib, raw, raw_or_none, text, uint32, uint64
-from .errors import BY_CODE, CommyError, Interrupted, InvalidArgument
+from .errors import BY_CODE, CommyError, Interrupted, InvalidArgument, TimedOut
 from .types import MeshStatistics, OpenFlag, Policy, ServiceInfo, Target, info_of, statistics_of
 
 _INT32_MAX = 2**31 - 1
+_SLICE_MS = 200
 
 
 def _destroy(handle: int) -> None:
@@ -280,7 +284,7 @@ class CommyMesh:
             raw_id = id.encode()
         except (AttributeError, UnicodeEncodeError):
             raw_id = raw("service id", id)  # says what it is
-        if b"\0" in raw_id:
+        if "\0" in id:
             raw("service id", id)
         target = Target()
         code = self._find(self._handle, raw_id, byref(target))
@@ -291,20 +295,24 @@ class CommyMesh:
 
     def find_many(self, ids: Iterable[str]) -> list[Target | CommyError]:
         """Looks many up in one call: for each id, in its place, its target or why there is none."""
-        wanted = [id.encode("utf-8", "surrogatepass") for id in ids]
-        n = len(wanted)
+        wanted = list(ids)
+        text_of_all = "\0".join(wanted)
+        if text_of_all.count("\0") > len(wanted) - 1:  # an id that holds a NUL is refused as an empty one is
+            text_of_all = "\0".join("" if "\0" in id else id for id in wanted)
+        n, bytes_of_all = len(wanted), text_of_all.encode("utf-8", "surrogatepass")
+        # Where each id begins; c_char_p would be made of one at a time.
+        lengths = map(len, bytes_of_all.split(b"\0"))
+        begins = array("Q", map(add, accumulate(lengths, initial=cast(c_char_p(bytes_of_all), c_void_p).value or 0), count()))
         targets, codes = (Target * n)(), (c_int32 * n)()
-        if n:
-            code = lib.commy_find_many(self._handle, (c_char_p * n)(*wanted), n, targets, codes)
-            if code and code not in codes:  # not what became of an id, but of the call
-                raise error_of(code)
+        code = lib.commy_find_many(self._handle, (c_char_p * n).from_buffer(begins), n, targets, codes)
         found: list[Target | CommyError] = list(targets)
-        for i, (code, raw_id) in enumerate(zip(codes, wanted)):
-            if b"\0" in raw_id:
-                code = InvalidArgument.code
+        if code == 0:
+            return found
+        if code not in codes:  # not what became of an id, but of the call
+            raise error_of(code)
+        for i, (code, id) in enumerate(zip(codes, wanted)):
             if code:
-                words = f"service id {raw_id.decode('utf-8', 'replace')!r}: {status_string(code)}"
-                found[i] = BY_CODE.get(code, CommyError)(words, code)
+                found[i] = BY_CODE.get(code, CommyError)(f"service id {id!r}: {status_string(code)}", code)
         return found
 
     def get_service(self, id: str) -> ServiceInfo:
@@ -428,17 +436,22 @@ class CommyMesh:
         """
         raw_name, new_version = raw_or_none("service name", name), c_uint64()
         uint64("version", version)
-        milliseconds = _milliseconds(timeout)
-        end = None if timeout is None else time.monotonic() + timeout
+        whole = milliseconds = _milliseconds(timeout)
+        end = time.monotonic() + milliseconds / 1000
         while True:
-            code = lib.commy_wait(self._handle, raw_name, version, milliseconds, byref(new_version))
+            # In slices: a signal that comes between two sleeps of the library interrupts neither, and its handler could
+            # not run before the call is back.
+            slice_ms = _SLICE_MS if whole < 0 else min(milliseconds, _SLICE_MS)
+            code = lib.commy_wait(self._handle, raw_name, version, slice_ms, byref(new_version))
             if code == 0:
                 return new_version.value
-            if code != Interrupted.code:
+            if code not in (TimedOut.code, Interrupted.code):
                 raise error_of(code)
-            # A signal: its handler has run by now, and what it raises went through. Go on with the time that is left.
-            if end is not None:
+            if whole >= 0:
                 milliseconds = _milliseconds(max(0.0, end - time.monotonic()))
+                if milliseconds == 0 and code == TimedOut.code:
+                    what = "in the mesh" if name is None else f"among the instances of {name!r}"
+                    raise TimedOut(f"nothing changed {what} within {whole} ms")
 
 
 def status_string(code: int) -> str:

@@ -153,4 +153,4 @@ def info_of(native: NativeInfo) -> ServiceInfo:
 
 
 def statistics_of(native: NativeStats) -> MeshStatistics:
-    return MeshStatistics(*(getattr(native, name) for name, _ in NativeStats._fields_))
+    return MeshStatistics(*(getattr(native, field[0]) for field in NativeStats._fields_))
