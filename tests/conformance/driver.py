@@ -1,11 +1,13 @@
 """Drivers: building them, starting them, and one request at a time. What passes between is in README.md."""
 
+import functools
 import json
 import os
 import pathlib
 import queue
 import signal
 import subprocess
+import sys
 import threading
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -30,7 +32,7 @@ class Language:
             self.environment[key] = os.environ[key]
         packages = os.environ.get("PKG_CONFIG_PATH")
         self.environment.update(
-            PREFIX=str(prefix), BUILD=str(self.build_dir), COMMY_LIBRARY_DIR=library, LD_LIBRARY_PATH=library,
+            PREFIX=str(prefix), BUILD=str(self.build_dir), COMMY_LIBRARY_DIR=library, PYTHON=sys.executable, LD_LIBRARY_PATH=library,
             PKG_CONFIG_PATH=f"{library}/pkgconfig" + (f":{packages}" if packages else ""))
 
     def build(self):
@@ -59,6 +61,7 @@ def inside(under):
     return [*namespace(), "sh", "-c", f'{mount} && exec "$@"', "sh"]
 
 
+@functools.cache
 def namespace():
     """How this host lets its users mount; empty where it does not."""
     for how in (["unshare", "--mount"], ["unshare", "--user", "--map-root-user", "--mount"]):

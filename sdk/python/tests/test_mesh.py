@@ -219,3 +219,26 @@ def test_the_library_as_a_whole(mesh: CommyMesh) -> None:
     commy.cleanup()
     with pytest.raises(commy.InvalidHandle):
         mesh.find("w")
+
+
+def test_health_and_admin_state_are_set(mesh: CommyMesh) -> None:
+    mesh.register_service("web", "w", "h", 80)
+    mesh.set_health("w", Health.DEGRADED)
+    mesh.set_admin("w", Admin.MAINTENANCE)
+    info = mesh.get_service("w")
+    assert (info.status, info.admin) == (Health.DEGRADED, Admin.MAINTENANCE)
+    with pytest.raises(commy.NoHealthyInstance):
+        mesh.select_service("web")
+    for value in (7, -1, 2**32):
+        with pytest.raises(commy.InvalidArgument):
+            mesh.set_health("w", value)
+        with pytest.raises(commy.InvalidArgument):
+            mesh.set_admin("w", value)
+
+
+def test_what_came_of_a_name(mesh: CommyMesh) -> None:
+    for i in range(3):
+        mesh.register_service("web", f"w-{i}", "h", 80)
+        mesh.report_service_performance(f"w-{i}", 2, i != 0)
+    stats = mesh.get_load_balancer_stats("web")
+    assert (stats.total, stats.successful, stats.failed) == (3, 2, 1) and abs(stats.average_ms - 2) < 0.1

@@ -43,8 +43,27 @@ from .errors import (
     RegionRemoved,
     TimedOut,
 )
-from .mesh import CommyMesh, status_string
-from .types import Admin, Health, MeshStatistics, OpenFlag, Policy, ServiceInfo, Target
+from ._native import status_string
+from .callbacks import set_log_callback
+from .mesh import CommyMesh
+from .types import (
+    Admin,
+    BalancerStatistics,
+    BreakerState,
+    BreakerStatus,
+    Change,
+    Event,
+    Health,
+    HealthConfig,
+    HealthStatus,
+    LoadBalancerConfig,
+    MeshStatistics,
+    OpenFlag,
+    Policy,
+    ServiceInfo,
+    Target,
+)
+from .watch import Watch
 
 
 def init() -> None:
@@ -65,13 +84,20 @@ def version() -> str:
 __all__ = [
     "Admin",
     "AlreadyExists",
+    "BalancerStatistics",
+    "BreakerState",
+    "BreakerStatus",
     "Busy",
+    "Change",
     "CircuitOpen",
     "CommyError",
     "CommyLibraryError",
     "CommyMesh",
+    "Event",
     "ForkedChild",
     "Health",
+    "HealthConfig",
+    "HealthStatus",
     "IncompatibleLayout",
     "InitializationError",
     "InternalError",
@@ -80,6 +106,7 @@ __all__ = [
     "InvalidHandle",
     "KernelUnsupported",
     "LimitReached",
+    "LoadBalancerConfig",
     "MeshNotFound",
     "MeshStatistics",
     "NoHealthyInstance",
@@ -99,8 +126,10 @@ __all__ = [
     "ServiceInfo",
     "Target",
     "TimedOut",
+    "Watch",
     "cleanup",
     "init",
+    "set_log_callback",
     "status_string",
     "version",
 ]

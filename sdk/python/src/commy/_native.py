@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 from ctypes import (
     CDLL,
+    CFUNCTYPE,
     POINTER,
     PyDLL,
     Structure,
@@ -21,12 +22,14 @@ from ctypes import (
     c_void_p,
     sizeof,
 )
-from typing import Any
+from typing import Any, NoReturn
 
 from .errors import BY_CODE, CommyError, CommyLibraryError, InvalidArgument
 
-SUCCESS = 0
-TIMED_OUT = 11
+INT32_MAX = 2**31 - 1
+# How long one call into the library waits: a signal that comes between two sleeps of the library interrupts neither, and its
+# handler cannot run before the call is back.
+SLICE_MS = 200
 
 
 class OpenOptions(Structure):
@@ -115,6 +118,19 @@ class NativeBalancer(Structure):
     ]
 
 
+class NativeHealth(Structure):
+    _fields_ = [
+        ("check_interval_ms", c_uint64),
+        ("timeout_ms", c_uint64),
+        ("max_failures", c_uint32),
+        ("recovery_checks", c_uint32),
+    ]
+
+
+SERVICE_CALLBACK = CFUNCTYPE(None, c_void_p, c_int32, c_char_p, c_char_p)
+HEALTH_CALLBACK = CFUNCTYPE(None, c_void_p, c_char_p, c_char_p, c_int32, c_int32)
+LOG_CALLBACK = CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
+
 # A commy_handle_t is a structure of one 64-bit number, which the machines that the library runs on pass as that number.
 _HANDLE = c_uint64
 
@@ -153,6 +169,27 @@ _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "configure_load_balancer": (c_int32, _HANDLE, POINTER(NativeBalancer)),
     "select_service": (c_int32, _HANDLE, c_char_p, c_char_p, POINTER(NativeTarget)),
     "wait": (c_int32, _HANDLE, c_char_p, c_uint64, c_int32, POINTER(c_uint64)),
+    "set_health": (c_int32, _HANDLE, c_char_p, c_int32),
+    "set_admin": (c_int32, _HANDLE, c_char_p, c_int32),
+    "get_load_balancer_stats": (
+        c_int32, _HANDLE, c_char_p, POINTER(c_uint64), POINTER(c_uint64), POINTER(c_uint64), POINTER(c_double),
+    ),
+    "get_circuit_breaker_status": (c_int32, _HANDLE, c_char_p, POINTER(c_int32), POINTER(c_uint32)),
+    "reset_circuit_breaker": (c_int32, _HANDLE, c_char_p),
+    "configure_mesh": (c_int32, _HANDLE, POINTER(NativeHealth), POINTER(NativeBalancer)),
+    "start_health_monitoring": (c_int32, _HANDLE, c_char_p, POINTER(NativeHealth)),
+    "stop_health_monitoring": (c_int32, _HANDLE, c_char_p),
+    "get_service_health": (c_int32, _HANDLE, c_char_p, POINTER(c_int32), POINTER(c_double)),
+    "manual_health_check": (c_int32, _HANDLE, c_char_p, POINTER(c_int32), POINTER(c_double)),
+    "watch_open": (c_int32, _HANDLE, c_char_p, POINTER(c_uint64)),
+    "watch_fd": (c_int32, c_uint64),
+    "watch_wait": (c_int32, c_uint64, c_int32, POINTER(c_uint64)),
+    "watch_wake": (c_int32, c_uint64),
+    "watch_close": (c_int32, c_uint64),
+    "set_service_callback": (c_int32, _HANDLE, SERVICE_CALLBACK, c_void_p),
+    "set_health_callback": (c_int32, _HANDLE, HEALTH_CALLBACK, c_void_p),
+    "set_log_callback": (c_int32, LOG_CALLBACK, c_void_p),
+    "dispatch": (c_int32, _HANDLE, c_int32),
     "last_error": (c_int32,),
     "last_error_message": (c_char_p,),
     "status_string": (c_char_p, c_int32),
@@ -164,6 +201,15 @@ _HOW_TO_INSTALL = (
 )
 
 
+def _lacking(name: str, function_name: str) -> Any:
+    def call(*_: Any) -> NoReturn:
+        raise CommyLibraryError(
+            f"{name} has no commy_{function_name}(): it is older than this package; {_HOW_TO_INSTALL}"
+        )
+
+    return call
+
+
 def _load() -> tuple[CDLL, Any]:
     """The library, and commy_find() as a call that keeps the interpreter's lock."""
     name = os.environ.get("COMMY_LIBRARY") or "libcommy.so.1"
@@ -171,13 +217,14 @@ def _load() -> tuple[CDLL, Any]:
         library, locked = CDLL(name), PyDLL(name)
     except OSError as problem:
         raise CommyLibraryError(f"{name} cannot be loaded ({problem}); {_HOW_TO_INSTALL}") from None
+    if not hasattr(library, "commy_ffi_version"):
+        raise CommyLibraryError(f"{name} is not commy's: it has no commy_ffi_version(); {_HOW_TO_INSTALL}")
     for function_name, (result, *arguments) in _FUNCTIONS.items():
         try:
             function = getattr(library, f"commy_{function_name}")
         except AttributeError:
-            raise CommyLibraryError(
-                f"{name} has no commy_{function_name}(): it is older than this package; {_HOW_TO_INSTALL}"
-            ) from None
+            setattr(library, f"commy_{function_name}", _lacking(name, function_name))
+            continue
         function.restype = result
         function.argtypes = arguments
     # No argtypes: ctypes then takes bytes, c_uint64 and byref() as they are, which is twice as fast.
@@ -195,7 +242,7 @@ def error_of(code: int) -> CommyError:
 
 
 def check(code: int) -> None:
-    if code != SUCCESS:
+    if code != 0:
         raise error_of(code)
 
 
@@ -230,6 +277,10 @@ def integer(what: str, value: int, low: int, high: int) -> int:
     return value
 
 
+def int32(what: str, value: int) -> int:
+    return integer(what, value, -(2**31), INT32_MAX)
+
+
 def uint32(what: str, value: int) -> int:
     return integer(what, value, 0, 2**32 - 1)
 
@@ -242,13 +293,29 @@ def text(value: bytes) -> str:
     return value.decode("utf-8", "replace")
 
 
+def milliseconds(timeout: float | None) -> int:
+    """Seconds as the library has them; None: for ever."""
+    if timeout is None:
+        return -1
+    if not 0 <= timeout <= INT32_MAX / 1000:
+        raise InvalidArgument(f"timeout is {timeout!r} s; it is 0 to {INT32_MAX // 1000}, or None for ever")
+    return int(timeout * 1000 + 0.999999)
+
+
+def status_string(code: int) -> str:
+    """A few words for a code of the library."""
+    words: bytes = lib.commy_status_string(int32("code", code))
+    return text(words)
+
+
 # What the contract says of 64-bit machines.
 if sizeof(c_void_p) == 8:
-    assert [sizeof(s) for s in (OpenOptions, ServiceConfig, NativeStats, NativeTarget, NativeBalancer, NativeInfo)] == [
+    assert [sizeof(s) for s in (OpenOptions, ServiceConfig, NativeStats, NativeTarget, NativeBalancer, NativeHealth, NativeInfo)] == [
         56,
         88,
         48,
         280,
+        24,
         24,
         1200,
     ]

@@ -6,7 +6,7 @@ from dataclasses import FrozenInstanceError, dataclass
 from enum import IntEnum, IntFlag
 from typing import Any
 
-from ._native import NativeInfo, NativeStats, NativeTarget, text
+from ._native import NativeBalancer, NativeHealth, NativeInfo, NativeStats, NativeTarget, int32, text, uint32, uint64
 
 
 class Health(IntEnum):
@@ -35,6 +35,22 @@ class Policy(IntEnum):
     PERFORMANCE = 3
     RANDOM = 4
     CONSISTENT_HASH = 5
+
+
+class BreakerState(IntEnum):
+    """How the circuit breaker of a service stands."""
+
+    CLOSED = 0
+    OPEN = 1
+    HALF_OPEN = 2
+
+
+class Event(IntEnum):
+    """What became of a service."""
+
+    REGISTERED = 1
+    GONE = 2
+    CHANGED = 3
 
 
 class OpenFlag(IntFlag):
@@ -130,6 +146,80 @@ class MeshStatistics:
     successful_requests: int
     failed_requests: int
     average_response_time_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class HealthStatus:
+    """A service's health."""
+
+    status: Health
+    response_time_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerStatus:
+    """A service's circuit breaker, and the failures in a row that it has counted."""
+
+    state: BreakerState
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class BalancerStatistics:
+    """Requests to all live instances of a name, and their mean latency."""
+
+    total: int
+    successful: int
+    failed: int
+    average_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class HealthConfig:
+    """How a service's health is checked; none of it is 0."""
+
+    check_interval_ms: int = 5000
+    timeout_ms: int = 1000
+    max_failures: int = 3
+    """In a row, which make a service unhealthy."""
+    recovery_checks: int = 2
+    """Successes in a row that make it healthy again."""
+
+    def native(self) -> NativeHealth:
+        return NativeHealth(
+            uint64("check interval in ms", self.check_interval_ms),
+            uint64("timeout in ms", self.timeout_ms),
+            uint32("max_failures", self.max_failures),
+            uint32("recovery_checks", self.recovery_checks),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class LoadBalancerConfig:
+    """How a mesh object selects."""
+
+    policy: Policy | int = Policy.ROUND_ROBIN
+    circuit_breaker: bool = False
+    circuit_breaker_threshold: int = 0
+    circuit_breaker_timeout_ms: int = 0
+
+    def native(self) -> NativeBalancer:
+        return NativeBalancer(
+            int32("policy", self.policy),
+            int(self.circuit_breaker),
+            uint32("circuit breaker threshold", self.circuit_breaker_threshold),
+            uint64("circuit breaker timeout in ms", self.circuit_breaker_timeout_ms),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a watch gives: the state after something changed."""
+
+    name: str | None
+    """What is watched; None: the whole mesh."""
+    version: int
+    services: tuple[ServiceInfo, ...]
 
 
 def info_of(native: NativeInfo) -> ServiceInfo:
