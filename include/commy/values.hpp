@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <commy/ffi.h>
+#include <commy/json.hpp>
 
 #if defined(__cpp_exceptions)
 #define COMMY_EXCEPTIONS 1
@@ -22,25 +23,36 @@
 #define COMMY_EXCEPTIONS 0
 #endif
 
-namespace commy {
+namespace commy
+{
 
 /* ------------------------------------------------------------------ results */
 
 #if COMMY_EXCEPTIONS
 /* A call failed: the library's code and its sentence, which names the value and the way out. */
-class error : public std::exception {
-public:
-    error(commy_status_t code, std::string message) : code_(code), message_(std::move(message)) {}
-    commy_status_t code() const noexcept { return code_; }
-    const char *what() const noexcept override { return message_.c_str(); }
+class error : public std::exception
+{
+  public:
+    error(commy_status_t code, std::string message) : code_(code), message_(std::move(message))
+    {
+    }
+    commy_status_t code() const noexcept
+    {
+        return code_;
+    }
+    const char *what() const noexcept override
+    {
+        return message_.c_str();
+    }
 
-private:
+  private:
     commy_status_t code_;
     std::string message_;
 };
 #endif
 
-namespace detail {
+namespace detail
+{
 
 struct failure {
     commy_status_t code = COMMY_STATUS_SUCCESS;
@@ -64,22 +76,54 @@ inline failure invalid(std::string message)
  * A value, or the code and the sentence of why there is none. Every call has a form that gives one, try_...(), and, with
  * exceptions, one that throws instead.
  */
-template <class T> class [[nodiscard]] result {
-public:
-    result(T value) : value_(std::move(value)) {}
-    result(detail::failure failure) : failure_(std::move(failure)) {}
+template <class T> class [[nodiscard]] result
+{
+  public:
+    result(T value) : value_(std::move(value))
+    {
+    }
+    result(detail::failure failure) : failure_(std::move(failure))
+    {
+    }
 
-    bool has_value() const noexcept { return failure_.code == COMMY_STATUS_SUCCESS; }
-    explicit operator bool() const noexcept { return has_value(); }
-    commy_status_t code() const noexcept { return failure_.code; }
-    const std::string &message() const noexcept { return failure_.message; }
+    bool has_value() const noexcept
+    {
+        return failure_.code == COMMY_STATUS_SUCCESS;
+    }
+    explicit operator bool() const noexcept
+    {
+        return has_value();
+    }
+    commy_status_t code() const noexcept
+    {
+        return failure_.code;
+    }
+    const std::string &message() const noexcept
+    {
+        return failure_.message;
+    }
 
     /* Only where has_value(). */
-    T &operator*() & noexcept { return value_; }
-    const T &operator*() const & noexcept { return value_; }
-    T &&operator*() && noexcept { return std::move(value_); }
-    T *operator->() noexcept { return &value_; }
-    const T *operator->() const noexcept { return &value_; }
+    T &operator*() &noexcept
+    {
+        return value_;
+    }
+    const T &operator*() const &noexcept
+    {
+        return value_;
+    }
+    T &&operator*() &&noexcept
+    {
+        return std::move(value_);
+    }
+    T *operator->() noexcept
+    {
+        return &value_;
+    }
+    const T *operator->() const noexcept
+    {
+        return &value_;
+    }
 
 #if COMMY_EXCEPTIONS
     T value() &&
@@ -90,20 +134,35 @@ public:
     }
 #endif
 
-private:
+  private:
     T value_{};
     detail::failure failure_;
 };
 
-template <> class [[nodiscard]] result<void> {
-public:
+template <> class [[nodiscard]] result<void>
+{
+  public:
     result() = default;
-    result(detail::failure failure) : failure_(std::move(failure)) {}
+    result(detail::failure failure) : failure_(std::move(failure))
+    {
+    }
 
-    bool has_value() const noexcept { return failure_.code == COMMY_STATUS_SUCCESS; }
-    explicit operator bool() const noexcept { return has_value(); }
-    commy_status_t code() const noexcept { return failure_.code; }
-    const std::string &message() const noexcept { return failure_.message; }
+    bool has_value() const noexcept
+    {
+        return failure_.code == COMMY_STATUS_SUCCESS;
+    }
+    explicit operator bool() const noexcept
+    {
+        return has_value();
+    }
+    commy_status_t code() const noexcept
+    {
+        return failure_.code;
+    }
+    const std::string &message() const noexcept
+    {
+        return failure_.message;
+    }
 
 #if COMMY_EXCEPTIONS
     void value() &&
@@ -113,7 +172,7 @@ public:
     }
 #endif
 
-private:
+  private:
     detail::failure failure_;
 };
 
@@ -123,11 +182,18 @@ private:
  * A string on its way to the library, which wants a NUL at its end and none before. A parameter only: made of whatever the
  * caller has, and gone when the call is back. Only what has no NUL at its end is copied.
  */
-class text {
-public:
-    text(const char *string) noexcept : string_(string) {}
-    text(std::nullptr_t) noexcept : string_(nullptr) {}
-    text(const std::string &string) noexcept : string_(string.c_str()), bad_(holds_nul(string)) {}
+class text
+{
+  public:
+    text(const char *string) noexcept : string_(string)
+    {
+    }
+    text(std::nullptr_t) noexcept : string_(nullptr)
+    {
+    }
+    text(const std::string &string) noexcept : string_(string.c_str()), bad_(holds_nul(string))
+    {
+    }
     text(std::string_view view) : bad_(holds_nul(view))
     {
         char *copy = small_;
@@ -143,10 +209,16 @@ public:
     text(const text &) = delete;
     text &operator=(const text &) = delete;
 
-    const char *c_str() const noexcept { return string_; }
-    bool bad() const noexcept { return bad_; }
+    const char *c_str() const noexcept
+    {
+        return string_;
+    }
+    bool bad() const noexcept
+    {
+        return bad_;
+    }
 
-private:
+  private:
     static bool holds_nul(std::string_view view) noexcept
     {
         return !view.empty() && std::memchr(view.data(), 0, view.size()) != nullptr;
@@ -157,126 +229,6 @@ private:
     char small_[264]; /* any text within its limit, but for metadata */
     std::unique_ptr<char[]> large_;
 };
-
-namespace detail {
-
-/* Whether a text is one JSON value (RFC 8259). One pass, with the open brackets on a stack. */
-class json_reader {
-public:
-    explicit json_reader(std::string_view text) : at_(text.data()), end_(text.data() + text.size()) {}
-
-    bool accepts()
-    {
-        std::string open; /* brackets that wait for their end */
-        for (;;) {
-            skip_spaces();
-            if (take('[')) {
-                skip_spaces();
-                if (!take(']')) {
-                    open.push_back('[');
-                    continue;
-                }
-            } else if (take('{')) {
-                skip_spaces();
-                if (!take('}')) {
-                    open.push_back('{');
-                    if (!key())
-                        return false;
-                    continue;
-                }
-            } else if (!scalar()) {
-                return false;
-            }
-            /* Behind a value: the end of what it is in, or the next one. */
-            for (;;) {
-                skip_spaces();
-                if (open.empty())
-                    return at_ == end_;
-                if (take(open.back() == '[' ? ']' : '}')) {
-                    open.pop_back();
-                    continue;
-                }
-                if (!take(',') || (open.back() == '{' && !key()))
-                    return false;
-                break;
-            }
-        }
-    }
-
-private:
-    bool take(char c) { return at_ < end_ && *at_ == c ? (++at_, true) : false; }
-    void skip_spaces()
-    {
-        while (at_ < end_ && (*at_ == ' ' || *at_ == '\t' || *at_ == '\n' || *at_ == '\r'))
-            ++at_;
-    }
-    bool key()
-    {
-        skip_spaces();
-        if (!string())
-            return false;
-        skip_spaces();
-        return take(':');
-    }
-    bool scalar() { return string() || number() || word("true") || word("false") || word("null"); }
-    bool word(std::string_view expected)
-    {
-        if (static_cast<std::size_t>(end_ - at_) < expected.size() || std::string_view(at_, expected.size()) != expected)
-            return false;
-        at_ += expected.size();
-        return true;
-    }
-    bool string()
-    {
-        if (!take('"'))
-            return false;
-        while (at_ < end_ && *at_ != '"') {
-            if (static_cast<unsigned char>(*at_) < 0x20)
-                return false;
-            if (*at_++ == '\\' && !escape())
-                return false;
-        }
-        return take('"');
-    }
-    bool escape()
-    {
-        if (at_ == end_)
-            return false;
-        char c = *at_++;
-        if (c != 'u')
-            return std::strchr("\"\\/bfnrt", c) != nullptr && c != '\0';
-        for (int i = 0; i < 4; i++, ++at_)
-            if (at_ == end_ || !std::strchr("0123456789abcdefABCDEF", *at_) || *at_ == '\0')
-                return false;
-        return true;
-    }
-    bool digits()
-    {
-        const char *begin = at_;
-        while (at_ < end_ && *at_ >= '0' && *at_ <= '9')
-            ++at_;
-        return at_ != begin;
-    }
-    bool number()
-    {
-        const char *begin = at_;
-        take('-');
-        if (!take('0') && !digits())
-            return at_ = begin, false;
-        if (take('.') && !digits())
-            return false;
-        if (take('e') || take('E')) {
-            if (!take('+'))
-                take('-');
-            return digits();
-        }
-        return true;
-    }
-
-    const char *at_, *end_;
-};
-
-} // namespace detail
 
 /* ------------------------------------------------------------------- values */
 
@@ -303,23 +255,49 @@ enum class policy : std::int32_t {
 };
 
 /* What a client needs to connect to a service and to report on it. The library's own structure: a lookup fills it in place. */
-class target {
-public:
-    target() noexcept { clear(); }
+class target
+{
+  public:
+    target() noexcept
+    {
+        clear();
+    }
 
-    std::uint64_t reference() const noexcept { return target_.reference; }
-    std::uint32_t weight() const noexcept { return target_.weight; }
-    commy::health status() const noexcept { return static_cast<commy::health>(target_.status); }
-    std::uint16_t port() const noexcept { return target_.port; }
+    std::uint64_t reference() const noexcept
+    {
+        return target_.reference;
+    }
+    std::uint32_t weight() const noexcept
+    {
+        return target_.weight;
+    }
+    commy::health status() const noexcept
+    {
+        return static_cast<commy::health>(target_.status);
+    }
+    std::uint16_t port() const noexcept
+    {
+        return target_.port;
+    }
     /* Good for as long as this target is. */
-    std::string_view endpoint() const noexcept { return target_.endpoint; }
+    std::string_view endpoint() const noexcept
+    {
+        return target_.endpoint;
+    }
 
-    commy_target_t *native() noexcept { return &target_; }
+    commy_target_t *native() noexcept
+    {
+        return &target_;
+    }
 
-private:
+  private:
+    friend class calls;
     friend class mesh;
-    struct unset {};
-    explicit target(unset) noexcept {}
+    struct unset {
+    };
+    explicit target(unset) noexcept
+    {
+    }
     void clear() noexcept
     {
         target_.reference = 0;
@@ -351,7 +329,10 @@ using statistics = commy_mesh_stats_t;
 struct found {
     commy_status_t code = COMMY_STATUS_NOT_FOUND;
     commy::target target;
-    explicit operator bool() const noexcept { return code == COMMY_STATUS_SUCCESS; }
+    explicit operator bool() const noexcept
+    {
+        return code == COMMY_STATUS_SUCCESS;
+    }
 };
 
 /* What a service is registered with. Numbers are checked, not cut. */
@@ -372,12 +353,39 @@ struct options {
     bool read_only = false, must_exist = false, must_not_exist = false;
 };
 
-/* How a mesh object selects. */
+/* How a mesh object selects. Circuit breakers are those of the whole mesh. */
 struct balancing {
     commy::policy policy = policy::round_robin;
     bool circuit_breaker = false;
     std::int64_t circuit_breaker_threshold = 0;
     std::chrono::milliseconds circuit_breaker_timeout{0};
+};
+
+/* How a service's health is checked; none of it is 0. */
+struct checking {
+    std::chrono::milliseconds interval{5000}, timeout{1000};
+    std::int64_t max_failures = 3;    /* in a row, which make a service unhealthy */
+    std::int64_t recovery_checks = 2; /* successes in a row that make it healthy again */
+};
+
+/* A service's health, and how long its last check took; 0 before the first. */
+struct health_status {
+    commy::health status = health::unknown;
+    double response_time_ms = 0;
+};
+
+enum class breaker_state : std::int32_t { closed = 0, open = 1, half_open = 2 };
+
+/* A service's circuit breaker, and the failures in a row that it has counted. */
+struct breaker_status {
+    breaker_state state = breaker_state::closed;
+    std::uint32_t failures = 0;
+};
+
+/* Requests to all live instances of a name, and their mean latency. */
+struct balancer_statistics {
+    std::uint64_t total = 0, successful = 0, failed = 0;
+    double average_ms = 0;
 };
 
 } // namespace commy

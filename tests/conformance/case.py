@@ -56,7 +56,7 @@ CHECKS = {
 def judge(answer, expect):
     """None, or what is wrong with an answer."""
     code = expect.get("code", 0)
-    if answer["code"] != code:
+    if answer["code"] not in (code if isinstance(code, list) else [code]):
         return f"code {answer['code']} ({answer.get('message', 'success')}), not {code}"
     for words in expect.get("message", []):
         if words not in answer["message"]:

@@ -1,8 +1,11 @@
 /* The calls of the driver, each made through commy.hpp. */
+#include <poll.h>
+
 #include "json.hpp"
 
 static std::map<std::string, commy::mesh> meshes;
 static std::map<std::string, std::uint64_t> tokens;
+static std::map<std::string, commy::watch> watches;
 
 static commy::mesh &mesh_of(const arguments &args)
 {
@@ -25,13 +28,17 @@ static json_t *json_of(const commy::service_info &info)
     json_t *tags = json_array();
     for (const std::string &tag : info.tags)
         json_array_append_new(tags, text_of(tag));
-    json_t *object = json_pack("{s:o, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:f}", "tags", tags, "weight", info.weight,
-                               "owner_pid", info.owner_pid, "status", static_cast<int>(info.status), "admin",
-                               static_cast<int>(info.admin), "port", info.port, "registered_at_ns",
-                               decimal(info.registered_at_ns), "metadata_bytes", decimal(info.metadata_bytes),
-                               "response_time_ms", info.response_time_ms);
-    for (auto [name, text] : {std::pair{"name", &info.name}, {"id", &info.id}, {"endpoint", &info.endpoint},
-                              {"version", &info.version}, {"zone", &info.zone}, {"node_id", &info.node_id}})
+    json_t *object =
+        json_pack("{s:o, s:i, s:i, s:i, s:i, s:i, s:o, s:o, s:f}", "tags", tags, "weight", info.weight, "owner_pid",
+                  info.owner_pid, "status", static_cast<int>(info.status), "admin", static_cast<int>(info.admin),
+                  "port", info.port, "registered_at_ns", decimal(info.registered_at_ns), "metadata_bytes",
+                  decimal(info.metadata_bytes), "response_time_ms", info.response_time_ms);
+    for (auto [name, text] : {std::pair{"name", &info.name},
+                              {"id", &info.id},
+                              {"endpoint", &info.endpoint},
+                              {"version", &info.version},
+                              {"zone", &info.zone},
+                              {"node_id", &info.node_id}})
         json_object_set_new(object, name, text_of(*text));
     return object;
 }
@@ -114,7 +121,7 @@ static value find_many(const arguments &args)
     return list;
 }
 
-static value configure_load_balancer(const arguments &args)
+static commy::balancing balancing_of(const arguments &args)
 {
     commy::balancing balancing;
     if (args.number("algorithm") > INT32_MAX || args.number("algorithm") < INT32_MIN)
@@ -123,8 +130,101 @@ static value configure_load_balancer(const arguments &args)
     balancing.circuit_breaker = args.boolean("enable_circuit_breaker");
     balancing.circuit_breaker_threshold = args.number("circuit_breaker_threshold");
     balancing.circuit_breaker_timeout = args.duration<std::chrono::milliseconds>("circuit_breaker_timeout_ms");
-    mesh_of(args).configure_load_balancer(balancing);
+    return balancing;
+}
+
+static commy::checking checking_of(const arguments &args)
+{
+    commy::checking checking;
+    checking.interval = args.duration<std::chrono::milliseconds>("check_interval_ms");
+    checking.timeout = args.duration<std::chrono::milliseconds>("timeout_ms");
+    checking.max_failures = args.number("max_failures");
+    checking.recovery_checks = args.number("recovery_checks");
+    return checking;
+}
+
+static value configure_mesh(const arguments &args)
+{
+    commy::checking checking;
+    commy::balancing balancing;
+    if (args.has("health"))
+        checking = checking_of(args.object("health"));
+    if (args.has("load_balancer"))
+        balancing = balancing_of(args.object("load_balancer"));
+    mesh_of(args).configure_mesh(args.has("health") ? &checking : nullptr,
+                                 args.has("load_balancer") ? &balancing : nullptr);
     return {};
+}
+
+static value start_health_monitoring(const arguments &args)
+{
+    commy::checking checking;
+    if (args.has("check_interval_ms"))
+        checking = checking_of(args);
+    mesh_of(args).start_health_monitoring(args.string("id"), args.has("check_interval_ms") ? &checking : nullptr);
+    return {};
+}
+
+static json_t *json_of(const commy::health_status &health)
+{
+    return json_pack("{s:i, s:f}", "status", static_cast<int>(health.status), "response_time_ms",
+                     health.response_time_ms);
+}
+
+static value get_load_balancer_stats(const arguments &args)
+{
+    commy::balancer_statistics stats = mesh_of(args).get_load_balancer_stats(args.string("name"));
+    return json_pack("{s:o, s:o, s:o, s:f}", "total", decimal(stats.total), "successful", decimal(stats.successful),
+                     "failed", decimal(stats.failed), "average_ms", stats.average_ms);
+}
+
+static value get_circuit_breaker_status(const arguments &args)
+{
+    commy::breaker_status status = mesh_of(args).get_circuit_breaker_status(args.string("id"));
+    return json_pack("{s:i, s:i}", "state", static_cast<int>(status.state), "failures", status.failures);
+}
+
+/* An enumeration has the values of its type, so that any number of 32 bits can be written as one. */
+template <class Enumeration> static Enumeration enumeration(const arguments &args, const char *name)
+{
+    std::int64_t number = args.number(name);
+    if (number > INT32_MAX || number < INT32_MIN)
+        throw unwritable(std::string(name) + " does not fit in 32 bits");
+    return static_cast<Enumeration>(number);
+}
+
+/* ------------------------------------------------------------------ watches */
+
+static commy::watch &watch_of(const arguments &args)
+{
+    static commy::watch none;
+    auto found = watches.find(args.string("watch"));
+    return found == watches.end() ? none : found->second;
+}
+
+static commy::watch watch_at(const arguments &args)
+{
+    std::string name = args.string("name");
+    return args.has("name") ? mesh_of(args).watch(name) : mesh_of(args).watch(nullptr);
+}
+
+static value watch_fd(const arguments &args)
+{
+    pollfd poller = {watch_of(args).fd(), POLLIN, 0};
+    return json_boolean(poll(&poller, 1, 0) == 1);
+}
+
+/* By a loop over the watch; what comes too late is waited for until the harness loses its patience. */
+static value watch_changes(const arguments &args)
+{
+    json_t *versions = json_array();
+    commy::watch watch = watch_at(args);
+    for (std::uint64_t version : watch) {
+        json_array_append_new(versions, decimal(version));
+        if (json_array_size(versions) == static_cast<std::size_t>(args.number("count")))
+            break;
+    }
+    return versions;
 }
 
 static value select_service(const arguments &args)
@@ -172,8 +272,17 @@ static value end_request(const arguments &args)
 using args_t = const arguments &;
 
 /* Calls without a value, and those of one line. */
-#define DO(expression) [](args_t args) -> value { (void)args; expression; return {}; }
-#define GIVE(expression) [](args_t args) -> value { (void)args; return expression; }
+#define DO(expression)                                                                                                 \
+    [](args_t args) -> value {                                                                                         \
+        (void)args;                                                                                                    \
+        expression;                                                                                                    \
+        return {};                                                                                                     \
+    }
+#define GIVE(expression)                                                                                               \
+    [](args_t args) -> value {                                                                                         \
+        (void)args;                                                                                                    \
+        return expression;                                                                                             \
+    }
 
 const std::map<std::string, call> &calls()
 {
@@ -209,15 +318,31 @@ const std::map<std::string, call> &calls()
          DO(mesh_of(args).update_service_metadata(args.string("id"), args.string("metadata")))},
         {"set_service_weight", DO(mesh_of(args).set_service_weight(args.string("id"), args.number("weight")))},
         {"report_service_performance",
-         DO(mesh_of(args).report_service_performance(
-             args.string("id"), args.duration<std::chrono::milliseconds>("response_time_ms"),
-             args.boolean("success")))},
+         DO(mesh_of(args).report_service_performance(args.string("id"),
+                                                     args.duration<std::chrono::milliseconds>("response_time_ms"),
+                                                     args.boolean("success")))},
         {"report", report},
         {"begin_request", DO(tokens[args.string("token")] = mesh_of(args).begin_request(args.uint64("reference")))},
         {"end_request", end_request},
         {"get_latency", get_latency},
-        {"configure_load_balancer", configure_load_balancer},
+        {"configure_load_balancer", DO(mesh_of(args).configure_load_balancer(balancing_of(args)))},
         {"select_service", select_service},
+        {"set_health", DO(mesh_of(args).set_health(args.string("id"), enumeration<commy::health>(args, "status")))},
+        {"set_admin", DO(mesh_of(args).set_admin(args.string("id"), enumeration<commy::admin>(args, "admin")))},
+        {"get_load_balancer_stats", get_load_balancer_stats},
+        {"get_circuit_breaker_status", get_circuit_breaker_status},
+        {"reset_circuit_breaker", DO(mesh_of(args).reset_circuit_breaker(args.string("id")))},
+        {"configure_mesh", configure_mesh},
+        {"start_health_monitoring", start_health_monitoring},
+        {"stop_health_monitoring", DO(mesh_of(args).stop_health_monitoring(args.string("id")))},
+        {"get_service_health", GIVE(json_of(mesh_of(args).get_service_health(args.string("id"))))},
+        {"manual_health_check", GIVE(json_of(mesh_of(args).manual_health_check(args.string("id"))))},
+        {"watch_open", DO(watches[args.string("watch")] = watch_at(args))},
+        {"watch_fd", watch_fd},
+        {"watch_wait", GIVE(decimal(watch_of(args).wait(std::chrono::milliseconds(args.number("timeout_ms")))))},
+        {"watch_wake", DO(watch_of(args).wake())},
+        {"watch_close", DO(watch_of(args).close())},
+        {"watch_changes", watch_changes},
         {"wait", wait},
     };
     return all;

@@ -16,12 +16,18 @@
 #include <commy/commy.hpp>
 
 /* What a call comes to in JSON. Null: a call without a value. */
-class value {
-public:
-    value(json_t *json = nullptr) : json_(json) {}
-    json_t *take() { return json_ ? json_ : json_null(); }
+class value
+{
+  public:
+    value(json_t *json = nullptr) : json_(json)
+    {
+    }
+    json_t *take()
+    {
+        return json_ ? json_ : json_null();
+    }
 
-private:
+  private:
     json_t *json_;
 };
 
@@ -31,19 +37,34 @@ struct unwritable : std::runtime_error {
 };
 
 /* The arguments of one request. */
-class arguments {
-public:
-    explicit arguments(json_t *object) : object_(object) {}
+class arguments
+{
+  public:
+    explicit arguments(json_t *object) : object_(object)
+    {
+    }
 
     bool has(const char *name) const
     {
         json_t *one = json_object_get(object_, name);
         return one && !json_is_null(one);
     }
-    std::string string(const char *name) const { return of(json_object_get(object_, name)); }
-    std::int64_t number(const char *name) const { return json_integer_value(json_object_get(object_, name)); }
-    double real(const char *name) const { return json_number_value(json_object_get(object_, name)); }
-    bool boolean(const char *name) const { return json_is_true(json_object_get(object_, name)); }
+    std::string string(const char *name) const
+    {
+        return of(json_object_get(object_, name));
+    }
+    std::int64_t number(const char *name) const
+    {
+        return json_integer_value(json_object_get(object_, name));
+    }
+    double real(const char *name) const
+    {
+        return json_number_value(json_object_get(object_, name));
+    }
+    bool boolean(const char *name) const
+    {
+        return json_is_true(json_object_get(object_, name));
+    }
 
     /* 64 bits come as decimal strings. */
     std::uint64_t uint64(const char *name) const
@@ -72,9 +93,12 @@ public:
         json_array_foreach(json_object_get(object_, name), i, one) all.push_back(of(one));
         return all;
     }
-    arguments object(const char *name) const { return arguments(json_object_get(object_, name)); }
+    arguments object(const char *name) const
+    {
+        return arguments(json_object_get(object_, name));
+    }
 
-private:
+  private:
     static std::string of(json_t *one)
     {
         return json_is_string(one) ? std::string(json_string_value(one), json_string_length(one)) : std::string();

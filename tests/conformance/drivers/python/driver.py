@@ -1,7 +1,9 @@
 """The driver of the Python SDK: what it does is in ../../README.md. It calls the package `commy` and nothing below it."""
 
+import asyncio
 import dataclasses
 import json
+import select
 import sys
 
 import commy
@@ -9,6 +11,7 @@ import commy
 STRINGS = {"registered_at_ns", "metadata_bytes", "total_requests", "successful_requests", "failed_requests"}
 meshes = {}
 tokens = {}
+watches = {}
 
 
 def mesh_of(args):
@@ -72,6 +75,56 @@ def configure_load_balancer(args):
                                           circuit_breaker_timeout_ms=number(args, "circuit_breaker_timeout_ms"))
 
 
+def balancer_of(args):
+    return commy.LoadBalancerConfig(args["algorithm"], args["enable_circuit_breaker"], args["circuit_breaker_threshold"],
+                                    number(args, "circuit_breaker_timeout_ms"))
+
+
+def health_of(args):
+    return commy.HealthConfig(number(args, "check_interval_ms"), number(args, "timeout_ms"), args["max_failures"],
+                              args["recovery_checks"])
+
+
+def configure_mesh(args):
+    health, balancer = args.get("health"), args.get("load_balancer")
+    mesh_of(args).configure_mesh(health and health_of(health), balancer and balancer_of(balancer))
+
+
+def breaker(args):
+    status = mesh_of(args).get_circuit_breaker_status(args["id"])
+    return {"state": status.state, "failures": status.failures}
+
+
+def balancer_stats(args):
+    stats = dataclasses.asdict(mesh_of(args).get_load_balancer_stats(args["name"]))
+    return {name: value if name == "average_ms" else str(value) for name, value in stats.items()}
+
+
+def watch_of(args):
+    if args["watch"] not in watches:
+        raise commy.InvalidHandle(f"no watch was opened as {args['watch']!r}")
+    return watches[args["watch"]]
+
+
+def watch_open(args):
+    watches[args["watch"]] = mesh_of(args).watch(args.get("name"))
+
+
+def watch_changes(args):
+    async def follow():
+        versions = []
+        async for change in mesh_of(args).watch(args.get("name")):
+            versions.append(str(change.version))
+            if len(versions) == args["count"]:
+                break
+        return versions
+
+    try:
+        return asyncio.run(asyncio.wait_for(follow(), seconds(args)))
+    except asyncio.TimeoutError:
+        raise commy.TimedOut("fewer changes came than were asked for") from None
+
+
 def seconds(args):
     return None if args["timeout_ms"] < 0 else args["timeout_ms"] / 1000
 
@@ -113,6 +166,23 @@ CALLS = {
     "get_latency": lambda a: str(mesh_of(a).get_latency(a.get("id"), a["quantile"])),
     "configure_load_balancer": configure_load_balancer,
     "select_service": lambda a: target(mesh_of(a).select_service(a["name"], a.get("client_id"))),
+    "set_health": lambda a: mesh_of(a).set_health(a["id"], a["status"]),
+    "set_admin": lambda a: mesh_of(a).set_admin(a["id"], a["admin"]),
+    "get_load_balancer_stats": balancer_stats,
+    "get_circuit_breaker_status": breaker,
+    "reset_circuit_breaker": lambda a: mesh_of(a).reset_circuit_breaker(a["id"]),
+    "configure_mesh": configure_mesh,
+    "start_health_monitoring": lambda a: mesh_of(a).start_health_monitoring(
+        a["id"], health_of(a) if "check_interval_ms" in a else None),
+    "stop_health_monitoring": lambda a: mesh_of(a).stop_health_monitoring(a["id"]),
+    "get_service_health": lambda a: structure(mesh_of(a).get_service_health(a["id"])),
+    "manual_health_check": lambda a: structure(mesh_of(a).manual_health_check(a["id"])),
+    "watch_open": watch_open,
+    "watch_fd": lambda a: bool(select.select([watch_of(a)], [], [], 0)[0]),
+    "watch_wait": lambda a: str(watch_of(a).wait(seconds(a))),
+    "watch_wake": lambda a: watch_of(a).wake(),
+    "watch_close": lambda a: watch_of(a).close(),
+    "watch_changes": watch_changes,
     "wait": lambda a: str(mesh_of(a).wait(a.get("name"), number(a, "version"), seconds(a))),
 }
 
