@@ -200,7 +200,9 @@ class mesh : public calls
 {
   public:
     /* Attached to nothing: every call gives COMMY_STATUS_NO_HANDLE. */
-    mesh() noexcept {}
+    mesh() noexcept
+    {
+    }
 
     /* Attaches to the default mesh, made where it is missing. node_id 1-63 of A-Z a-z 0-9 . _ -, listen_port 1-65535. */
     static result<mesh> try_create(std::string_view node_id, std::int64_t listen_port)

@@ -32,7 +32,8 @@ class Language:
             self.environment[key] = os.environ[key]
         packages = os.environ.get("PKG_CONFIG_PATH")
         self.environment.update(
-            PREFIX=str(prefix), BUILD=str(self.build_dir), COMMY_LIBRARY_DIR=library, PYTHON=sys.executable, LD_LIBRARY_PATH=library,
+            PREFIX=str(prefix), BUILD=str(self.build_dir), PYTHON=sys.executable,
+            COMMY_LIBRARY_DIR=library, LD_LIBRARY_PATH=library,
             PKG_CONFIG_PATH=f"{library}/pkgconfig" + (f":{packages}" if packages else ""))
 
     def build(self):
