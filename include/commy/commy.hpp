@@ -310,7 +310,7 @@ class mesh : public calls
         target found{target::unset()};
         std::int32_t code = id.bad() ? COMMY_STATUS_INVALID : commy_find(handle_, id.c_str(), &found.target_);
         if (code != COMMY_STATUS_SUCCESS)
-            refuse(id, code);
+            refuse(id.bad(), "service id", code);
         return found;
     }
     std::vector<found> find_many(const std::vector<std::string> &ids) const
@@ -344,7 +344,13 @@ class mesh : public calls
     }
     target select_service(const text &name, const text &client_id = nullptr) const
     {
-        return try_select_service(name, client_id).value();
+        target found{target::unset()};
+        bool bad = name.bad() || client_id.bad();
+        std::int32_t code =
+            bad ? COMMY_STATUS_INVALID : commy_select_service(handle_, name.c_str(), client_id.c_str(), &found.target_);
+        if (code != COMMY_STATUS_SUCCESS)
+            refuse(bad, name.bad() ? "service name" : "client id", code);
+        return found;
     }
     std::uint64_t begin_request(std::uint64_t reference)
     {
@@ -410,9 +416,9 @@ class mesh : public calls
 
 #if COMMY_EXCEPTIONS
   private:
-    [[noreturn]] static void refuse(const text &id, std::int32_t code)
+    [[noreturn]] static void refuse(bool bad, const char *what, std::int32_t code)
     {
-        detail::failure why = id.bad() ? detail::nul_in("service id") : detail::last(code);
+        detail::failure why = bad ? detail::nul_in(what) : detail::last(code);
         throw error(why.code, std::move(why.message));
     }
 #endif
