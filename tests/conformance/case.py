@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -74,7 +75,7 @@ class Case:
         self.language, self.description, self.commy, self.record = language, description, commy, record
         self.directory = tempfile.mkdtemp(prefix="commy-conformance-", dir="/dev/shm")
         self.variables = {"DIR": self.directory}
-        self.drivers, self.all_drivers, self.pending = {}, [], {}
+        self.drivers, self.all_drivers, self.pending, self.listeners = {}, [], {}, {}
 
     def run(self):
         """None, or what went wrong."""
@@ -89,6 +90,8 @@ class Case:
         except (Unexpected, DriverError) as problem:
             return str(problem)
         finally:
+            for listener in self.listeners.values():
+                listener.close()
             for driver in self.all_drivers:
                 driver.kill()
             shutil.rmtree(self.directory, ignore_errors=True)
@@ -210,12 +213,25 @@ class Case:
             shutil.copyfile(*value)
         elif what == "chmod":
             os.chmod(value[0], int(value[1], 8))
+        elif what == "listen":
+            self.listen(value)
+        elif what == "hang up":
+            self.listeners.pop(value).close()
         elif what == "sleep_ms":
             time.sleep(value / 1000)
         elif what == "limit":
             self.limit(self.process(step.get("who", "main")), value)
         else:
             raise Unexpected(f"cases.json has a step {what!r}, which nobody knows")
+
+    def listen(self, variable):
+        """Accepts connections at a port of its own; at the same again, where the variable has one."""
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(("127.0.0.1", self.variables.get(variable, 0)))
+        listener.listen(64)
+        self.variables[variable] = listener.getsockname()[1]
+        self.listeners[variable] = listener
 
     def limit(self, driver, limits):
         driver.ask("capabilities")  # it has started, and holds what it needs
