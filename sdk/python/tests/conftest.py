@@ -32,8 +32,9 @@ def program() -> Callable[..., subprocess.CompletedProcess[str]]:
     """Runs a program of its own, which imports the package that is tested."""
 
     def run(text: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        # Python warns of any fork beside a thread, such as the library's, which its fork handlers know of.
         return subprocess.run(
-            [sys.executable, "-c", text], env={**os.environ, **environment}, capture_output=True, text=True, timeout=60
+            [sys.executable, "-W", "ignore:This process:DeprecationWarning", "-c", text], env={**os.environ, **environment}, capture_output=True, text=True, timeout=60
         )
 
     return run

@@ -6,6 +6,7 @@ import os
 import select
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -194,16 +195,21 @@ def test_callbacks_run_in_dispatch(mesh: CommyMesh) -> None:
     mesh.on_service(lambda event, name, id: seen.append((threading.get_ident(), event, name, id)))
     mesh.on_health(lambda name, id, old, new: seen.append((id, old, new)))
 
-    def dispatch_until(expected: object) -> None:
+    def dispatch_until(expected: object, again: Callable[[], None] = lambda: None) -> None:
         end = time.monotonic() + 10
         while expected not in seen and time.monotonic() < end:
+            again()
             mesh.dispatch(0.1)
         assert expected in seen, seen
 
+    def fall_ill() -> None:  # what health is told from is what it was when the callback's thread first looked
+        mesh.set_health("db-1", Health.HEALTHY)
+        mesh.dispatch(0.1)
+        mesh.set_health("db-1", Health.UNHEALTHY)
+
     me = threading.get_ident()
     dispatch_until((me, Event.REGISTERED, "db", "db-1"))
-    mesh.set_health("db-1", Health.UNHEALTHY)
-    dispatch_until(("db-1", Health.HEALTHY, Health.UNHEALTHY))
+    dispatch_until(("db-1", Health.HEALTHY, Health.UNHEALTHY), fall_ill)
     mesh.unregister_service("db-1")
     dispatch_until((me, Event.GONE, "db", "db-1"))
     mesh.on_service(None)
