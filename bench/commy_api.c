@@ -35,9 +35,31 @@ static void fill_in(void *user, const bench_name_t *name, const bench_instance_t
     commy_must(commy_service_register(user, &config, NULL), "registering");
 }
 
+static const unsigned selected_from[] = {10, 10000};
+#define SELECTED_FROM (sizeof selected_from / sizeof selected_from[0])
+
+/* Instances that are selected from by what is in flight have had requests, and a fourth of them one in flight. */
+static void use_instances(const bench_name_t *name)
+{
+    commy_iterator_t iterator;
+    commy_view_t view;
+    uint64_t token, number = 0;
+
+    commy_must(commy_iterate_name(filler, name->text, &iterator), "walking");
+    while (commy_iterate_next(filler, &iterator, &view)) {
+        commy_must(commy_service_begin(filler, view.reference, &token), "beginning a request");
+        if (++number % 4 > 0)
+            commy_must(commy_service_end(filler, token, 1000000 + number, true), "ending a request");
+    }
+}
+
 static void fill(const bench_place_t *place)
 {
     bench_each_instance(place, fill_in, filler);
+    for (unsigned i = 0; place->profile == PROFILE_NAMES && i < SELECTED_FROM; i++) {
+        const bench_name_t name = bench_hot_name(selected_from[i]);
+        use_instances(&name);
+    }
 }
 
 static uint64_t bytes(const bench_place_t *place)
@@ -59,13 +81,12 @@ static void close_mesh(const bench_place_t *place)
  * figures, as filling is none. */
 static void meet_names(const bench_place_t *place, commy_mesh_t *mesh)
 {
-    static const unsigned hot[] = {10, 10000};
-    static const int32_t policies[] = {COMMY_POLICY_ROUND_ROBIN, COMMY_POLICY_WEIGHTED_ROUND_ROBIN, COMMY_POLICY_RANDOM,
-                                       COMMY_POLICY_CONSISTENT_HASH};
+    const unsigned policies = COMMY_POLICY_CONSISTENT_HASH + 1;
 
-    for (unsigned i = 0; place->profile == PROFILE_NAMES && i < 8; i++) {
-        const bench_name_t name = bench_hot_name(hot[i / 4]);
-        const commy_select_options_t how = {.size = sizeof how, .policy = policies[i % 4], .client_id = "anybody"};
+    for (unsigned i = 0; place->profile == PROFILE_NAMES && i < SELECTED_FROM * policies; i++) {
+        const bench_name_t name = bench_hot_name(selected_from[i / policies]);
+        const commy_select_options_t how = {
+            .size = sizeof how, .policy = (int32_t)(i % policies), .client_id = "anybody"};
         commy_target_t target;
         commy_must(commy_service_select(mesh, name.text, &how, &target), "selecting");
     }
@@ -287,6 +308,16 @@ static inline uint64_t select_by(void *self, const bench_job_t *job, uint64_t fi
     return sum;
 }
 
+static uint64_t select_least(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
+{
+    return select_by(self, job, first, count, COMMY_POLICY_LEAST_CONNECTIONS);
+}
+
+static uint64_t select_fastest(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
+{
+    return select_by(self, job, first, count, COMMY_POLICY_PERFORMANCE);
+}
+
 static uint64_t select_weighted(void *self, const bench_job_t *job, uint64_t first, uint64_t count)
 {
     return select_by(self, job, first, count, COMMY_POLICY_WEIGHTED_ROUND_ROBIN);
@@ -459,7 +490,9 @@ const bench_contender_t bench_commy = {
             [OP_ITERATE] = iterate,
             [OP_DISCOVER_SPREAD] = iterate_spread,
             [OP_SELECT] = select_one,
+            [OP_SELECT_LEAST] = select_least,
             [OP_SELECT_WEIGHTED] = select_weighted,
+            [OP_SELECT_FASTEST] = select_fastest,
             [OP_SELECT_RANDOM] = select_random,
             [OP_SELECT_CLIENT] = select_client,
             [OP_ALL] = iterate_all,

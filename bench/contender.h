@@ -33,7 +33,9 @@ typedef enum bench_op {
     OP_ITERATE,         /* the instances of a name, read in place */
     OP_DISCOVER_SPREAD, /* the instances of a name out of many names, read in place */
     OP_SELECT,          /* one instance of a name, in turn, copied */
+    OP_SELECT_LEAST,    /* the same, by requests in flight */
     OP_SELECT_WEIGHTED, /* the same, in turn by weight */
+    OP_SELECT_FASTEST,  /* the same, by latency and requests in flight */
     OP_SELECT_RANDOM,   /* the same, at random by weight */
     OP_SELECT_CLIENT,   /* the same, by the hash of a client's id, which is one of the stream */
     OP_ALL,             /* all services, read in place */

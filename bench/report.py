@@ -156,11 +156,22 @@ def judge_names(run, verdicts):
         ),
         1.25,
     )
-    verdicts.at_most(
-        "select one of 10,000 instances vs one of 10",
-        ratio(run.ns("select", "commy", MIDDLE, instances=10_000), run.ns("select", "commy", MIDDLE, instances=10)),
-        1.3,
-    )
+    for row, policy in SELECTS.items():
+        verdicts.at_most(
+            f"select one of 10,000 instances vs one of 10, {policy}",
+            ratio(run.ns(row, "commy", MIDDLE, instances=10_000), run.ns(row, "commy", MIDDLE, instances=10)),
+            1.3,
+        )
+
+
+SELECTS = {
+    "select": "in turn",
+    "select-least": "least connections",
+    "select-weighted": "in turn by weight",
+    "select-fastest": "performance",
+    "select-random": "at random",
+    "select-client": "by client",
+}
 
 
 def judge_changes(run, verdicts):

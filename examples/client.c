@@ -1,10 +1,11 @@
 /*
  * client.c - spreads real HTTP requests over the instances of a service and counts what came of them.
  *
- *     client web 300
+ *     client web 300        in turn
+ *     client web 300 1      by policy 1, least connections; the numbers are those of commy_policy_t
  *
- * Takes the instances in turn, asks each for "/" over TCP, and reports every outcome with its latency to the mesh, where
- * `commy stat` shows it. Ends with 0 when every request was answered.
+ * Asks whatever instance is selected for "/" over TCP. The request is in flight in the mesh meanwhile, and counted there with
+ * its latency when it ends, where `commy stat` shows it. Ends with 0 when every request was answered.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -22,10 +23,12 @@
 
 #define REQUEST_TIMEOUT_MS 2000
 #define INSTANCE_TIMEOUT_MS 5000
+#define LOOK_AGAIN_MS 100 /* an instance may become fit without a change, as time passes */
 
 /* What one instance did for us. */
 typedef struct tally {
-    char id[COMMY_LIMIT_ID_BYTES + 1];
+    uint64_t reference;
+    char address[COMMY_LIMIT_ENDPOINT_BYTES + 8];
     uint64_t answered, failed, latency_ns;
 } tally_t;
 
@@ -144,91 +147,68 @@ static bool http_get(const commy_target_t *target)
 
 /* --------------------------------------------------------------- instances */
 
-/*
- * Picks the instance whose turn it is. Instances come and go meanwhile: where a walk ends before it got there, the last
- * one that it met will do. False when there is none.
- */
-static bool pick(const commy_mesh_t *mesh, const char *name, size_t turn, char *id, commy_target_t *target)
+/* Selects an instance, waiting for one to appear where there is none. False when none comes in time. */
+static bool select_or_wait(commy_mesh_t *mesh, const char *name, int32_t policy, commy_target_t *target)
 {
-    size_t count;
-    commy_iterator_t walk;
-    if (commy_name_count(mesh, name, &count) != COMMY_STATUS_SUCCESS || count == 0 ||
-        commy_iterate_name(mesh, name, &walk) != COMMY_STATUS_SUCCESS)
-        return false;
-
-    bool picked = false;
-    size_t skip = turn % count;
-    commy_view_t view;
-    while (commy_iterate_next(mesh, &walk, &view)) {
-        char its_id[COMMY_LIMIT_ID_BYTES + 1];
-        commy_target_t its_target;
-        snprintf(its_id, sizeof its_id, "%.*s", view.id_bytes, view.id);
-        /* Success means that the view held until now, so that what was copied above is good, too. */
-        if (commy_view_target(mesh, &view, &its_target) != COMMY_STATUS_SUCCESS)
-            continue;
-        strcpy(id, its_id);
-        *target = its_target;
-        picked = true;
-        if (skip-- == 0)
-            break;
-    }
-    return picked;
-}
-
-/* The same, waiting for an instance to appear where there is none. */
-static bool pick_or_wait(const commy_mesh_t *mesh, const char *name, size_t turn, char *id, commy_target_t *target)
-{
+    char client[32];
+    snprintf(client, sizeof client, "client-%d", (int)getpid());
+    const commy_select_options_t options = {.size = sizeof options, .policy = policy, .client_id = client};
     int64_t deadline_ns = now_ns() + (int64_t)INSTANCE_TIMEOUT_MS * 1000000;
     for (;;) {
         /* The version first: what changes after the look below changes it, and ends the wait. */
         uint64_t version;
         if (commy_mesh_wait(mesh, name, 0, 0, &version) != COMMY_STATUS_SUCCESS)
             return false;
-        if (pick(mesh, name, turn, id, target))
+        commy_status_t status = commy_service_select(mesh, name, &options, target);
+        if (status == COMMY_STATUS_SUCCESS)
             return true;
         int64_t left_ms = (deadline_ns - now_ns()) / 1000000;
-        if (left_ms <= 0)
+        if (status == COMMY_STATUS_INVALID || left_ms <= 0)
             return false;
-        commy_mesh_wait(mesh, name, version, (int32_t)left_ms, &version);
+        commy_mesh_wait(mesh, name, version, left_ms < LOOK_AGAIN_MS ? (int32_t)left_ms : LOOK_AGAIN_MS, &version);
     }
 }
 
-static tally_t *tally_of(tallies_t *tallies, const char *id)
+static tally_t *tally_of(tallies_t *tallies, const commy_target_t *target)
 {
     for (size_t i = 0; i < tallies->count; i++)
-        if (strcmp(tallies->list[i].id, id) == 0)
+        if (tallies->list[i].reference == target->reference)
             return &tallies->list[i];
     tally_t *list = realloc(tallies->list, (tallies->count + 1) * sizeof *list);
     if (!list)
         return NULL;
     tallies->list = list;
     tally_t *tally = &list[tallies->count++];
-    memset(tally, 0, sizeof *tally);
-    strcpy(tally->id, id);
+    *tally = (tally_t){.reference = target->reference};
+    snprintf(tally->address, sizeof tally->address, "%s:%" PRIu16, target->endpoint, target->port);
     return tally;
 }
 
-/* Sends one request to whoever's turn it is and says what came of it, here and to the mesh. */
-static bool request(commy_mesh_t *mesh, const char *name, size_t turn, tallies_t *tallies)
+/* Sends one request to whoever is selected and says what came of it, here and to the mesh. */
+static bool request(commy_mesh_t *mesh, const char *name, int32_t policy, tallies_t *tallies)
 {
-    char id[COMMY_LIMIT_ID_BYTES + 1];
     commy_target_t target;
-    if (!pick_or_wait(mesh, name, turn, id, &target)) {
-        fprintf(stderr, "client: nobody offers %s\n", name);
-        return false;
-    }
+    uint64_t token;
+    commy_status_t status;
+    do {
+        if (!select_or_wait(mesh, name, policy, &target)) {
+            fprintf(stderr, "client: cannot select: %s\n", commy_last_error_message());
+            return false;
+        }
+        status = commy_service_begin(mesh, target.reference, &token);
+    } while (status == COMMY_STATUS_NOT_FOUND); /* it left meanwhile */
 
     int64_t started_ns = now_ns();
-    bool answered = http_get(&target);
+    bool answered = status == COMMY_STATUS_SUCCESS && http_get(&target);
     uint64_t latency_ns = (uint64_t)(now_ns() - started_ns);
-
-    commy_status_t status = commy_service_report(mesh, target.reference, latency_ns, answered);
-    if (status != COMMY_STATUS_SUCCESS && status != COMMY_STATUS_NOT_FOUND) { /* not found: it left meanwhile */
-        fprintf(stderr, "client: cannot report: %s\n", commy_last_error_message());
+    if (status == COMMY_STATUS_SUCCESS)
+        status = commy_service_end(mesh, token, latency_ns, answered);
+    if (status != COMMY_STATUS_SUCCESS) {
+        fprintf(stderr, "client: cannot count a request: %s\n", commy_last_error_message());
         return false;
     }
 
-    tally_t *tally = tally_of(tallies, id);
+    tally_t *tally = tally_of(tallies, &target);
     if (!tally) {
         fprintf(stderr, "client: out of memory\n");
         return false;
@@ -247,7 +227,7 @@ static uint64_t print_tallies(const tallies_t *tallies)
     for (size_t i = 0; i < tallies->count; i++) {
         const tally_t *tally = &tallies->list[i];
         uint64_t requests = tally->answered + tally->failed;
-        printf("%s: %" PRIu64 " answered, %" PRIu64 " failed, %.2f ms on average\n", tally->id, tally->answered,
+        printf("%s: %" PRIu64 " answered, %" PRIu64 " failed, %.2f ms on average\n", tally->address, tally->answered,
                tally->failed, (double)tally->latency_ns / (double)requests / 1e6);
         failed += tally->failed;
     }
@@ -256,11 +236,12 @@ static uint64_t print_tallies(const tallies_t *tallies)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3) {
-        fprintf(stderr, "usage: client NAME REQUESTS\n");
+    if (argc != 3 && argc != 4) {
+        fprintf(stderr, "usage: client NAME REQUESTS [POLICY]\n");
         return EXIT_FAILURE;
     }
     size_t requests = strtoul(argv[2], NULL, 10);
+    int32_t policy = argc == 4 ? (int32_t)strtol(argv[3], NULL, 10) : COMMY_POLICY_ROUND_ROBIN;
 
     commy_open_options_t options = {.size = sizeof options, .flags = COMMY_OPEN_MUST_EXIST};
     commy_mesh_t *mesh;
@@ -271,7 +252,7 @@ int main(int argc, char **argv)
 
     tallies_t tallies = {0};
     size_t done = 0;
-    while (done < requests && request(mesh, argv[1], done, &tallies))
+    while (done < requests && request(mesh, argv[1], policy, &tallies))
         done++;
     uint64_t failed = print_tallies(&tallies);
 

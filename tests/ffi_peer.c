@@ -221,6 +221,16 @@ static int32_t configure(void)
     return commy_configure_load_balancer(h, &config);
 }
 
+static void do_breaker(void)
+{
+    int32_t state = -1;
+    uint32_t failures = 0;
+    begin(commy_get_circuit_breaker_status(h, given(1), &state, &failures));
+    put_number("state", (uint64_t)(int64_t)state);
+    put_number("failures", failures);
+    end();
+}
+
 static void do_find_many(void)
 {
     commy_target_t targets[WORDS] = {{0}};
@@ -264,6 +274,18 @@ static void do_latency(void)
     int32_t code = commy_get_latency(h, given(1), given(2) ? strtod(given(2), NULL) : -1, &ns);
     begin(code);
     put_number("ns", ns);
+    end();
+}
+
+static void do_balancer_stats(void)
+{
+    uint64_t total = 0, successful = 0, failed = 0;
+    double average_ms = 0;
+    begin(commy_get_load_balancer_stats(h, given(1), &total, &successful, &failed, &average_ms));
+    put_number("total", total);
+    put_number("successful", successful);
+    put_number("failed", failed);
+    put_number("average_us", (uint64_t)(average_ms * 1000 + 0.5));
     end();
 }
 
@@ -345,12 +367,22 @@ static bool obey(void)
         answer(configure());
     else if (is("select", 2))
         do_select();
+    else if (is("breaker", 1))
+        do_breaker();
+    else if (is("reset_breaker", 1))
+        answer(commy_reset_circuit_breaker(h, given(1)));
     else if (is("metadata", 2))
         do_metadata();
     else if (is("set_metadata", 2))
         answer(commy_update_service_metadata(h, word[1], word[2]));
     else if (is("weight", 2))
         answer(commy_set_service_weight(h, word[1], (uint32_t)number(2)));
+    else if (is("set_health", 2))
+        answer(commy_set_health(h, word[1], (int32_t)number(2)));
+    else if (is("set_admin", 2))
+        answer(commy_set_admin(h, word[1], (int32_t)number(2)));
+    else if (is("balancer_stats", 1))
+        do_balancer_stats();
     else if (is("heartbeat", 1))
         answer(commy_heartbeat(h, word[1]));
     else if (is("report_id", 3))

@@ -151,6 +151,14 @@ class Python:
         code = lib.commy_select_service(self.h, raw(name), raw(client), ctypes.byref(target))
         return {"code": code, **structure(target)}
 
+    def do_breaker(self, service):
+        state, failures = ctypes.c_int32(-1), ctypes.c_uint32()
+        code = lib.commy_get_circuit_breaker_status(self.h, raw(service), ctypes.byref(state), ctypes.byref(failures))
+        return {"code": code, "state": ctypes.c_uint64(state.value).value, "failures": failures.value}
+
+    def do_reset_breaker(self, service):
+        return {"code": lib.commy_reset_circuit_breaker(self.h, raw(service))}
+
     def do_find_many(self, *services):
         n = len(services)
         targets, codes = (cm.Target * n)(), (ctypes.c_int32 * n)()
@@ -169,6 +177,20 @@ class Python:
 
     def do_weight(self, service, weight):
         return {"code": lib.commy_set_service_weight(self.h, raw(service), int(weight))}
+
+    def do_set_health(self, service, status):
+        return {"code": lib.commy_set_health(self.h, raw(service), int(status))}
+
+    def do_set_admin(self, service, admin):
+        return {"code": lib.commy_set_admin(self.h, raw(service), int(admin))}
+
+    def do_balancer_stats(self, name):
+        total, successful, failed = ctypes.c_uint64(), ctypes.c_uint64(), ctypes.c_uint64()
+        average = ctypes.c_double()
+        code = lib.commy_get_load_balancer_stats(self.h, raw(name), ctypes.byref(total), ctypes.byref(successful),
+                                                 ctypes.byref(failed), ctypes.byref(average))
+        return {"code": code, "total": total.value, "successful": successful.value, "failed": failed.value,
+                "average_us": int(average.value * 1000 + 0.5)}
 
     def do_heartbeat(self, service):
         return {"code": lib.commy_heartbeat(self.h, raw(service))}
@@ -408,6 +430,10 @@ def count(python, peer, everybody):
         check("of the mesh", abs(code(asker, 0, "latency", None, 0)["ns"] - 2000000) < 140000)
         code(asker, cm.NOT_FOUND, "latency", "nobody", 0.5)
         code(asker, cm.INVALID, "latency", "web", "nan")
+        came = code(asker, 0, "balancer_stats", "web")
+        equal("what came of a name", [came[key] for key in ("total", "successful", "failed")], [22, 16, 6])
+        check("its mean", abs(came["average_us"] - (2000 * 12 + 4000 * 10) / 22) <= 1, came)
+        code(asker, cm.NOT_FOUND, "balancer_stats", "nobody")
     check("a service's own average", abs(python.ask("get", "py-1")["response_time_ms"] - 2) < 0.01)
     alike("counted", everybody, ["c-1", "py-1"], ["web"])
 
@@ -427,7 +453,17 @@ def balance(python, peer, everybody):
     for client in ("anna", "bert", "çelik"):
         answers = [who.ask("select", "web", client) for who in everybody]
         check(f"one instance for {client}", all(a == answers[0] and a["code"] == 0 for a in answers), answers)
-    for words in [("configure", 1, 0, 0, 0), ("configure", 3, 0, 0, 0), ("configure", -1, 0, 0, 0),
+    reference = peer.ask("find", "c-1")["reference"]
+    token = code(python, 0, "begin", reference)["token"]
+    for who in everybody:
+        code(who, 0, "configure", cm.LEAST_CONNECTIONS, 0, 0, 0)
+        endpoints = {code(who, 0, "select", "web", None)["reference"] for _ in range(20)}
+        check("not where a request is in flight, whoever's", reference not in endpoints, endpoints)
+        code(who, 0, "configure", cm.PERFORMANCE, 0, 0, 0)
+        code(who, 0, "select", "web", None)
+        code(who, 0, "configure", cm.CONSISTENT_HASH, 0, 0, 0)
+    code(python, 0, "end", token, 4000000, 1)
+    for words in [("configure", -1, 0, 0, 0),
                   ("configure", 6, 0, 0, 0), ("configure", 0, 2, 5, 1000), ("configure", 0, 1, 0, 1000),
                   ("configure", 0, 1, 5, 0), ("select", "", "me"), ("select", "web", ""),
                   ("select", "web", "x" * 256)]:
@@ -436,6 +472,51 @@ def balance(python, peer, everybody):
         equal(f"one sentence for {words[0]}", python.ask("error"), peer.ask("error"))
     for who in everybody:
         code(who, cm.NOT_FOUND, "select", "nobody", "anna")
+    code(peer, 0, "set_health", "py-1", 2)
+    code(python, 0, "set_admin", "c-1", 1)
+    for who in everybody:
+        equal("as it was set", [who.ask("get", "py-1")["status"], who.ask("get", "c-1")["admin"]], [2, 1])
+        code(who, cm.NO_HEALTHY, "select", "web", "anna")
+    code(python, 0, "set_health", "py-1", 1)
+    code(peer, 0, "set_admin", "c-1", 0)
+
+
+def breaker(python, peer, readers, everybody):
+    """Circuit breakers are the mesh's: failures come together, all see what came of them, and obey."""
+    code(python, 0, "configure", cm.ROUND_ROBIN, 1, 3, 60000)
+    for reader in readers:
+        code(reader, 0, "configure", cm.ROUND_ROBIN, 0, 0, 0)
+        code(reader, cm.READ_ONLY, "configure", cm.ROUND_ROBIN, 1, 3, 60000)
+        code(reader, cm.READ_ONLY, "reset_breaker", "c-1")
+    code(peer, 0, "configure", cm.ROUND_ROBIN, 0, 0, 0)
+    for who in (python, peer):
+        code(who, cm.INVALID, "configure", cm.ROUND_ROBIN, 1, 10001, 1000)
+        code(who, cm.INVALID, "configure", cm.ROUND_ROBIN, 1, 3, 3600001)
+        code(who, cm.NOT_FOUND, "breaker", "nobody")
+        code(who, cm.NOT_FOUND, "reset_breaker", "nobody")
+        code(who, 0, "report_id", "c-1", 1, 0)
+    for who in everybody:
+        equal("two failures", who.ask("breaker", "c-1"), {"code": 0, "state": 0, "failures": 2})
+    code(peer, 0, "report_id", "c-1", 1, 0)
+    for who in everybody:
+        equal("open for all", who.ask("breaker", "c-1"), {"code": 0, "state": 1, "failures": 3})
+        endpoints = {who.ask("select", "web", None)["endpoint"] for _ in range(6)}
+        check("nobody selects it", len(endpoints) == 1, endpoints)
+    code(python, 0, "reset_breaker", "c-1")
+    for who in everybody:
+        equal("closed for all", who.ask("breaker", "c-1"), {"code": 0, "state": 0, "failures": 0})
+        endpoints = {who.ask("select", "web", None)["endpoint"] for _ in range(6)}
+        check("everybody selects it", len(endpoints) == 2, endpoints)
+    for service in ("c-1", "py-1"):
+        for _ in range(3):
+            code(python, 0, "report_id", service, 1, 0)
+    for who in everybody:
+        code(who, cm.CIRCUIT_OPEN, "select", "web", None)
+    code(peer, 0, "configure", cm.ROUND_ROBIN, 0, 0, 0)
+    code(python, cm.CIRCUIT_OPEN, "select", "web", None)
+    code(python, 0, "configure", cm.ROUND_ROBIN, 0, 0, 0)
+    for who in everybody:
+        code(who, 0, "select", "web", None)
 
 
 def refuse(python, peer, readers):
@@ -443,18 +524,21 @@ def refuse(python, peer, readers):
     bad = [("register_simple", "web", "", "127.0.0.1", 80), ("register_simple", "x" * 64, "a", "127.0.0.1", 80),
            ("register_simple", "web", "a", "127.0.0.1", 0), ("register_simple", None, "a", "127.0.0.1", 80),
            ("find", ""), ("find", "x" * 128), ("get", None), ("weight", "c-1", 65536), ("unregister", None),
+           ("set_health", "c-1", 4), ("set_admin", "c-1", -1), ("balancer_stats", ""),
            ("set_metadata", "c-1", "x" * 4097), ("register", "web", "a\tb", "e", 80, None, None, 0, 0, None)]
     for words in bad:
         code(python, cm.INVALID, *words)
         code(peer, cm.INVALID, *words)
         equal(f"one sentence for {words[0]}", python.ask("error"), peer.ask("error"))
     for words in [("find", "nobody"), ("get", "nobody"), ("unregister", "nobody"), ("heartbeat", "nobody"),
-                  ("metadata", "nobody", 10), ("set_metadata", "nobody", "{}"), ("weight", "nobody", 1)]:
+                  ("metadata", "nobody", 10), ("set_metadata", "nobody", "{}"), ("weight", "nobody", 1),
+                  ("set_health", "nobody", 1), ("set_admin", "nobody", 1)]:
         code(python, cm.NOT_FOUND, *words)
         code(peer, cm.NOT_FOUND, *words)
     for reader in readers:
         for words in [("start",), ("register_simple", "web", "r-1", "127.0.0.1", 80), ("unregister", "c-1"),
                       ("heartbeat", "c-1"), ("weight", "c-1", 1), ("set_metadata", "c-1", "{}"),
+                      ("set_health", "c-1", 1), ("set_admin", "c-1", 1),
                       ("report_id", "c-1", 1, 1), ("report", 1, 1, 1), ("begin", 1), ("end", 1, 1, 1)]:
             code(reader, cm.READ_ONLY, *words)
         code(reader, 0, "running")
@@ -514,6 +598,7 @@ def main():
         change(python, peer, everybody)
         count(python, peer, everybody)
         balance(python, peer, everybody)
+        breaker(python, peer, readers, everybody)
         refuse(python, peer, readers)
         leave(python, peer, readers, everybody)
     except (RuntimeError, OSError, ValueError) as problem:

@@ -176,6 +176,13 @@ static bool participants(queried_t *on)
     return commy_mesh_participants(on->mesh, list, 4, &members) == 0 && members >= 1;
 }
 
+static bool events(queried_t *on)
+{
+    static commy_event_t list[COMMY_LIMIT_EVENTS];
+    size_t told;
+    return commy_mesh_events(on->mesh, list, COMMY_LIMIT_EVENTS, &told) == 0 && told >= INSTANCES;
+}
+
 static bool info(queried_t *on)
 {
     commy_mesh_info_t about;
@@ -222,9 +229,28 @@ static bool select_by_client(queried_t *on)
     return selected(on, COMMY_POLICY_CONSISTENT_HASH);
 }
 
+static bool select_by_load(queried_t *on)
+{
+    return selected(on, COMMY_POLICY_LEAST_CONNECTIONS);
+}
+
+static bool select_by_latency(queried_t *on)
+{
+    return selected(on, COMMY_POLICY_PERFORMANCE);
+}
+
+static bool select_in_a_zone(queried_t *on)
+{
+    commy_target_t target;
+    const commy_select_options_t how = {
+        .size = sizeof how, .flags = COMMY_SELECT_PREFER_ZONE, .zone = "anywhere", .client_id = "me"};
+    return commy_service_select(on->mesh, "many", &how, &target) == 0 && target.port == 8080;
+}
+
 static bool make_pickers(queried_t *on)
 {
-    return select_in_turn(on) && select_in_turn_by_weight(on) && select_at_random(on) && select_by_client(on);
+    return select_in_turn(on) && select_in_turn_by_weight(on) && select_at_random(on) && select_by_client(on) &&
+           select_by_load(on) && select_by_latency(on) && select_in_a_zone(on);
 }
 
 static bool only_the_clock(queried_t *on)
@@ -259,6 +285,7 @@ static const struct {
     {service_stats, "statistics of a service", 1, false},
     {mesh_stats, "statistics of the mesh", 10, false},
     {participants, "participants", 10, false},
+    {events, "events", 100, false},
     {info, "info", 1, false},
     {version_of_name, "version of a name", 1, false},
     {version_of_mesh, "version of the mesh", 1, false},
@@ -266,6 +293,9 @@ static const struct {
     {select_in_turn_by_weight, "select in turn by weight", 1, true},
     {select_at_random, "select at random", 1, false},
     {select_by_client, "select by a client", 1, false},
+    {select_by_load, "select by least connections", 1, false},
+    {select_by_latency, "select by latency", 1, false},
+    {select_in_a_zone, "select, a zone preferred", 1, false},
 };
 enum { QUERIES = sizeof queries / sizeof queries[0] };
 

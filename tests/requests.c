@@ -7,7 +7,8 @@
  * In each round ten clients come, of which some are busy: they begin and end requests at random until they are killed,
  * at a random moment, before they have joined, in the middle of a call or between two. Others are steady: they begin a
  * hundred requests, tell at which services, and wait to be killed. Once the busy ones are dead the counts are exactly
- * those of the steady ones that live, after every further death too; then all are 0. Meanwhile a service is registered
+ * those of the steady ones that live, after every further death too; then all are 0. Who selects by least connections sees
+ * them so: the most loaded service is never selected, by the judge or by a reader. Meanwhile a service is registered
  * anew now and then. More clients than a block has cells for, so that further cells are linked, too.
  */
 #include "acceptance.h"
@@ -35,6 +36,7 @@ static struct board {
 
 static property_t exact = {"what the living have in flight is counted, and nothing else, after every death", 0, 0};
 static property_t none = {"with nothing in flight every count is 0", 0, 0};
+static property_t seen = {"least connections never selects the most loaded service, whoever died before", 0, 0};
 static property_t settled = {"once the dead are reaped no cell is left of them", 0, 0};
 static property_t counted = {"every end that was acknowledged is counted once, and at most those that were called", 0,
                              0};
@@ -109,8 +111,11 @@ static void register_service(commy_mesh_t *mesh, uint32_t service)
 {
     char id[16];
     name_of(service, id);
-    const commy_service_config_t config = {
-        .size = sizeof config, .service_name = "services", .service_id = id, .endpoint = "127.0.0.1", .port = 8080};
+    const commy_service_config_t config = {.size = sizeof config,
+                                           .service_name = "services",
+                                           .service_id = id,
+                                           .endpoint = "127.0.0.1",
+                                           .port = (uint16_t)(8080 + service)};
     (void)commy_service_unregister(mesh, id);
     if (commy_service_register(mesh, &config, NULL) != COMMY_STATUS_SUCCESS) {
         printf("register: %s\n", commy_last_error_message());
@@ -127,16 +132,43 @@ static uint64_t in_flight(const commy_mesh_t *mesh, uint32_t service)
     return stats.in_flight;
 }
 
-/* Nobody is busy: the counts are those of the steady that live. anew: a service whose former life they were of. */
-static void judge(const commy_mesh_t *mesh, const client_t *clients, uint32_t anew, uint32_t kills)
+/* The service with more in flight than any other; SERVICES: there is none. */
+static uint32_t most_loaded(const uint64_t *should)
 {
-    for (uint32_t service = 0; service < SERVICES; service++) {
-        uint64_t should = 0, is = in_flight(mesh, service);
-        for (uint32_t i = 0; i < CLIENTS && service != anew; i++)
-            should += clients[i].busy || clients[i].dead ? 0 : atomic_load(&board->in_flight[i][service]);
-        hold(&exact, is == should, "after %u kills %" PRIu64 " requests to service %u are in flight, not %" PRIu64,
-             kills, is, service, should);
+    uint32_t most = 0, as_many = 0;
+    for (uint32_t service = 1; service < SERVICES; service++)
+        most = should[service] > should[most] ? service : most;
+    for (uint32_t service = 0; service < SERVICES; service++)
+        as_many += should[service] == should[most];
+    return as_many == 1 ? most : SERVICES;
+}
+
+static void judge_selection(commy_mesh_t *mesh, const uint64_t *should, uint32_t kills)
+{
+    const commy_select_options_t how = {.size = sizeof how, .policy = COMMY_POLICY_LEAST_CONNECTIONS};
+    uint32_t most = most_loaded(should);
+    for (int i = 0; i < 30; i++) {
+        commy_target_t target = {0};
+        commy_status_t status = commy_service_select(mesh, "services", &how, &target);
+        hold(&seen, status == COMMY_STATUS_SUCCESS && target.port != 8080 + most,
+             "after %u kills: code %d, service %u of %u", kills, (int)status, target.port - 8080u, most);
     }
+}
+
+/* Nobody is busy: the counts are those of the steady that live. anew: a service whose former life they were of. */
+static void judge(commy_mesh_t *own, commy_mesh_t *reader, const client_t *clients, uint32_t anew, uint32_t kills)
+{
+    uint64_t should[SERVICES] = {0};
+    for (uint32_t service = 0; service < SERVICES; service++) {
+        uint64_t is = in_flight(reader, service);
+        for (uint32_t i = 0; i < CLIENTS && service != anew; i++)
+            should[service] += clients[i].busy || clients[i].dead ? 0 : atomic_load(&board->in_flight[i][service]);
+        hold(&exact, is == should[service],
+             "after %u kills %" PRIu64 " requests to service %u are in flight, not %" PRIu64, kills, is, service,
+             should[service]);
+    }
+    judge_selection(own, should, kills);
+    judge_selection(reader, should, kills);
 }
 
 static void kill_one(client_t *client, uint32_t *kills)
@@ -173,7 +205,7 @@ static void start_all(client_t *clients, uint64_t *random)
     }
 }
 
-static void play(commy_mesh_t *mesh, const commy_mesh_t *reader, uint32_t round, uint32_t *kills, uint64_t *random)
+static void play(commy_mesh_t *mesh, commy_mesh_t *reader, uint32_t round, uint32_t *kills, uint64_t *random)
 {
     client_t clients[CLIENTS];
     uint32_t anew = SERVICES;
@@ -191,12 +223,12 @@ static void play(commy_mesh_t *mesh, const commy_mesh_t *reader, uint32_t round,
         anew = below(random, SERVICES);
         register_service(mesh, anew);
     }
-    judge(reader, clients, anew, *kills);
+    judge(mesh, reader, clients, anew, *kills);
     for (uint32_t i = 0; i < CLIENTS; i++) {
         if (clients[i].busy)
             continue;
         kill_one(&clients[i], kills);
-        judge(reader, clients, anew, *kills);
+        judge(mesh, reader, clients, anew, *kills);
     }
     for (uint32_t service = 0; service < SERVICES; service++)
         hold(&none, in_flight(reader, service) == 0, "after %u kills", *kills);
@@ -233,6 +265,6 @@ int main(int argc, char **argv)
            (double)(now_ns() - began) / 1e9, numbers.total_requests);
     commy_mesh_detach(&reader);
     commy_mesh_detach(&mesh);
-    const property_t all[] = {exact, none, settled, counted, sound, worked};
+    const property_t all[] = {exact, seen, none, settled, counted, sound, worked};
     return verdict(all, sizeof all / sizeof all[0]);
 }

@@ -56,6 +56,8 @@ static void register_and_report(commy_handle_t h, unsigned *seed, int worker)
     expect("register", commy_register_service_simple(h, "tsan", id, "127.0.0.1", 80), " 3 6 12 ");
     expect("report by id", commy_report_service_performance(h, id, 3, rand_r(seed) & 1), " 3 5 12 ");
     expect("weight", commy_set_service_weight(h, id, 7), " 3 5 12 ");
+    expect("health", commy_set_health(h, id, COMMY_HEALTH_HEALTHY), " 3 5 12 ");
+    expect("admin", commy_set_admin(h, id, COMMY_ADMIN_ENABLED), " 3 5 12 ");
     expect("heartbeat", commy_heartbeat(h, id), " 3 5 12 ");
     if (rand_r(seed) & 1)
         expect("unregister", commy_unregister_service(h, id), " 3 5 12 ");
@@ -78,6 +80,8 @@ static void look_up(commy_handle_t h, unsigned *seed)
     }
     uint64_t ns;
     expect("latency", commy_get_latency(h, rand_r(seed) & 1 ? "tsan" : NULL, 0.5, &ns), " 3 5 12 ");
+    uint64_t total;
+    expect("balancer stats", commy_get_load_balancer_stats(h, "tsan", &total, NULL, NULL, NULL), " 3 5 12 ");
     commy_mesh_stats_t stats;
     expect("stats", commy_get_mesh_stats(h, &stats), " 3 12 ");
     int32_t count = commy_discover_services_count(h, "tsan");

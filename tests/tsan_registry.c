@@ -159,6 +159,7 @@ static void walk(const commy_mesh_t *mesh, uint64_t *random)
     commy_target_t target;
     commy_service_info_t list[8];
     commy_mesh_stats_t stats;
+    commy_event_t events[16];
     snprintf(name, sizeof name, "name-%u", below(random, NAMES));
     expect("discover", commy_name_discover(mesh, name, list, 8, &count), " ");
     expect("walk", below(random, 2) ? commy_iterate_name(mesh, name, &iterator) : commy_iterate_all(mesh, &iterator),
@@ -168,6 +169,7 @@ static void walk(const commy_mesh_t *mesh, uint64_t *random)
             expect("target", commy_view_target(mesh, &view, &target), " 5 ");
     expect("mesh statistics", commy_mesh_stats(mesh, &stats), " ");
     expect("participants", commy_mesh_participants(mesh, NULL, 0, &count), " ");
+    expect("events", commy_mesh_events(mesh, events, 16, &count), " ");
 }
 
 static void wait_a_little(const commy_mesh_t *mesh, uint64_t *random)

@@ -1,6 +1,7 @@
 /*
  * Seven threads that select through one handle that writes and one that reads, by every policy, while instances come,
- * go, and change under them, and more names are asked for than there are pickers. A plain program, made to be run under
+ * go, and change under them, and more names are asked for than there are pickers. What they get they report on, so that
+ * circuit breakers open and close all the time. A plain program, made to be run under
  * the thread sanitizer; by itself it holds what was selected against what the instances say of themselves. Ends with an
  * audit.
  *
@@ -40,22 +41,28 @@ static void __attribute__((format(printf, 3, 4))) judge(int property, bool holds
 
 static commy_status_t select_from(commy_mesh_t *from, const char *name, uint64_t *random, commy_target_t *target)
 {
-    static const int32_t policies[] = {COMMY_POLICY_ROUND_ROBIN, COMMY_POLICY_WEIGHTED_ROUND_ROBIN, COMMY_POLICY_RANDOM,
-                                       COMMY_POLICY_CONSISTENT_HASH};
+    static const int32_t policies[] = {COMMY_POLICY_ROUND_ROBIN, COMMY_POLICY_WEIGHTED_ROUND_ROBIN,
+                                       COMMY_POLICY_RANDOM,      COMMY_POLICY_LEAST_CONNECTIONS,
+                                       COMMY_POLICY_PERFORMANCE, COMMY_POLICY_CONSISTENT_HASH};
     char client[16];
     snprintf(client, sizeof client, "%u", below(random, 1000));
     /* A table of places takes a while to make under the sanitizer. */
     const commy_select_options_t options = {
         .size = sizeof options,
-        .policy = policies[below(random, below(random, 16) ? 3 : 4)],
+        .policy = policies[below(random, below(random, 16) ? 5 : 6)],
         .client_id = client,
+        .tag = below(random, 4) ? NULL : "all", /* which all have */
     };
     atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed);
     commy_status_t status = commy_service_select(from, name, &options, target);
     judge(ALLOWED,
           status == COMMY_STATUS_SUCCESS || status == COMMY_STATUS_NOT_FOUND || status == COMMY_STATUS_NO_HEALTHY ||
-              status == COMMY_STATUS_BUSY,
+              status == COMMY_STATUS_BUSY || status == COMMY_STATUS_CIRCUIT_OPEN,
           "%d: %s", (int)status, commy_last_error_message());
+    uint64_t token;
+    if (status == COMMY_STATUS_SUCCESS && from == mesh && below(random, 2) &&
+        commy_service_begin(from, target->reference, &token) == COMMY_STATUS_SUCCESS)
+        commy_service_end(from, token, below(random, 1000), below(random, 8) > 0);
     if (status == COMMY_STATUS_SUCCESS)
         judge(RIGHT,
               (target->status == COMMY_HEALTH_HEALTHY || target->status == COMMY_HEALTH_DEGRADED) &&
@@ -67,8 +74,14 @@ static commy_status_t select_from(commy_mesh_t *from, const char *name, uint64_t
 /* An instance's endpoint is its name. */
 static commy_status_t enroll(const char *name, const char *id, uint64_t *reference)
 {
-    const commy_service_config_t config = {
-        .size = sizeof config, .service_name = name, .service_id = id, .endpoint = name, .port = 80};
+    static const char *const tags[] = {"all"};
+    const commy_service_config_t config = {.size = sizeof config,
+                                           .service_name = name,
+                                           .service_id = id,
+                                           .endpoint = name,
+                                           .tags = tags,
+                                           .tag_count = 1,
+                                           .port = 80};
     return commy_service_register(mesh, &config, reference);
 }
 
@@ -77,7 +90,10 @@ static void change(uint64_t *random)
     char id[32], name[16];
     snprintf(id, sizeof id, "id-%u", below(random, IDS));
     snprintf(name, sizeof name, "name-%u", below(random, NAMES));
-    switch (below(random, 6)) {
+    switch (below(random, 7)) {
+    case 6:
+        commy_service_reset_breaker(mesh, id);
+        break;
     case 0:
         commy_service_unregister(mesh, id);
         break;
@@ -93,6 +109,17 @@ static void change(uint64_t *random)
     default:
         enroll(name, id, NULL);
     }
+}
+
+/* A third of the requests fail. */
+static void report(const commy_target_t *target, uint64_t *random)
+{
+    uint64_t token;
+    if (below(random, 2))
+        commy_service_report(mesh, target->reference, 1000, below(random, 3) != 0);
+    else if (commy_service_begin(mesh, target->reference, &token) == COMMY_STATUS_SUCCESS)
+        judge(ALLOWED, commy_service_end(mesh, token, 1000, below(random, 3) != 0) == COMMY_STATUS_SUCCESS, "%s",
+              commy_last_error_message());
 }
 
 /* Whether one instance is among those that are selected now. */
@@ -177,7 +204,8 @@ static void *work(void *argument)
             break;
         default:
             snprintf(name, sizeof name, "name-%u", below(&random, NAMES));
-            select_from(from, name, &random, &target);
+            if (select_from(from, name, &random, &target) == COMMY_STATUS_SUCCESS)
+                report(&target, &random);
         }
     }
     return NULL;
@@ -191,6 +219,16 @@ int main(int argc, char **argv)
     test_begin((unsigned)seconds + 100);
     mesh = attach_or_exit(4096, COMMY_OPEN_MUST_NOT_EXIST, "mesh");
     reader = attach_or_exit(0, COMMY_OPEN_READ_ONLY, "reader");
+    const commy_breaker_config_t config = {.size = sizeof config,
+                                           .enabled = 1,
+                                           .consecutive_failures = 3,
+                                           .failure_percent = 60,
+                                           .minimum_requests = 5,
+                                           .most_ejected_percent = 70,
+                                           .open_ms = 1,
+                                           .longest_open_ms = 100};
+    if (commy_mesh_set_breaker(mesh, &config) != COMMY_STATUS_SUCCESS)
+        return 2;
     for (uint32_t i = 0; i < LONERS; i++) {
         snprintf(name, sizeof name, "loner-%u", i);
         if (enroll(name, name, NULL) != COMMY_STATUS_SUCCESS)

@@ -41,7 +41,7 @@ void child_signals_prepare(struct child_signals *signals)
 }
 
 /* In the child. */
-static void become(char **command, const struct child_signals *signals, pid_t parent, int report)
+static void become(char **command, const struct child_signals *signals, pid_t parent, int input, int report)
 {
     int error;
 
@@ -49,6 +49,8 @@ static void become(char **command, const struct child_signals *signals, pid_t pa
     if (getppid() != parent) /* it died before the line above */
         _exit(EXIT_OWN_FAILURE);
     sigaction(SIGCHLD, &signals->chld, NULL);
+    if (input >= 0)
+        dup2(input, STDIN_FILENO);
     sigprocmask(SIG_SETMASK, &signals->before, NULL);
     execvp(command[0], command);
     error = errno;
@@ -71,6 +73,11 @@ static int read_report(int pipe)
 
 int child_start(char **command, const struct child_signals *signals, pid_t *pid, bool *from_exec)
 {
+    return child_start_on(command, signals, -1, pid, from_exec);
+}
+
+int child_start_on(char **command, const struct child_signals *signals, int input, pid_t *pid, bool *from_exec)
+{
     int ends[2];
     pid_t parent = getpid();
 
@@ -79,7 +86,7 @@ int child_start(char **command, const struct child_signals *signals, pid_t *pid,
         return errno;
     *pid = fork();
     if (*pid == 0)
-        become(command, signals, parent, ends[1]);
+        become(command, signals, parent, input, ends[1]);
     int error = *pid < 0 ? errno : 0;
     close(ends[1]);
     if (*pid > 0) {

@@ -1,5 +1,5 @@
 /*
- * child.h - the program that `commy run` runs.
+ * child.h - the programs that `commy run` and `commy watch` run.
  */
 #ifndef COMMY_TOOL_CHILD_H
 #define COMMY_TOOL_CHILD_H
@@ -25,6 +25,9 @@ void child_signals_prepare(struct child_signals *signals);
  * behind; *from_exec says whether exec refused, rather than fork or pipe.
  */
 int child_start(char **command, const struct child_signals *signals, pid_t *pid, bool *from_exec);
+
+/* The same with a descriptor for its standard input; -1: this process's. */
+int child_start_on(char **command, const struct child_signals *signals, int input, pid_t *pid, bool *from_exec);
 
 /*
  * Waits for at most `pause_ns` for signals and passes them on. Returns true with the exit code as sh has it (128 +

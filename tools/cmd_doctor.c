@@ -21,7 +21,7 @@ static const char doc[] = "Tell what on this host would hurt commy, and what to 
 static void (*const checks[])(struct doctor *) = {
     doctor_directory,  doctor_file_system, doctor_free_space,     doctor_unnamed_files, doctor_regions,
     doctor_container,  doctor_remove_ipc,  doctor_kernel_release, doctor_robust_list,   doctor_futex_waitv,
-    doctor_membarrier, doctor_boot_id,     doctor_limits,
+    doctor_membarrier, doctor_boot_id,     doctor_limits,         doctor_libcurl,
 };
 
 void diagnose(struct doctor *doctor, const char *check, enum verdict verdict, const char *fix, const char *format, ...)

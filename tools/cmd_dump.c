@@ -65,6 +65,7 @@ static int show(struct image *image, const struct arguments *wanted)
         dump_slabs(image);
         dump_indexes(image);
         dump_counters(image);
+        dump_events(image);
         if (wanted->records)
             dump_records(image);
         if (wanted->check)

@@ -123,7 +123,7 @@ static void listing_open(struct listing *listing)
 static void listing_add(struct listing *listing, const struct service *service)
 {
     const commy_service_info_t *info = &service->info;
-    char address[ADDRESS_TEXT_BYTES], state[STATE_TEXT_BYTES], weight[16], in_flight[24];
+    char address[ADDRESS_TEXT_BYTES], state[STATE_TEXT_BYTES], shown[STATE_TEXT_BYTES + 16], weight[16], in_flight[24];
 
     listing->count++;
     if (tool.json) {
@@ -132,10 +132,14 @@ static void listing_add(struct listing *listing, const struct service *service)
     }
     snprintf(weight, sizeof(weight), "%u", info->weight);
     snprintf(in_flight, sizeof(in_flight), "%ju", (uintmax_t)service->in_flight);
-    table_row(listing->table,
-              (const char *[]){info->name, info->id, address_text(info->endpoint, info->port, address),
-                               state_text(info, state), weight, info->version, info->zone, info->node_id, in_flight});
-    table_paint(listing->table, 3, state_color(info));
+    state_text(info, state);
+    if (service->breaker.state != COMMY_BREAKER_CLOSED)
+        snprintf(shown, sizeof(shown), "%s, %s", state, breaker_name(service->breaker.state));
+    else
+        snprintf(shown, sizeof(shown), "%s", state);
+    table_row(listing->table, (const char *[]){info->name, info->id, address_text(info->endpoint, info->port, address),
+                                               shown, weight, info->version, info->zone, info->node_id, in_flight});
+    table_paint(listing->table, 3, service->breaker.state == COMMY_BREAKER_OPEN ? "red" : state_color(info));
 }
 
 static void listing_close(struct listing *listing)

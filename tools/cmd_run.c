@@ -8,16 +8,30 @@
  */
 #include <string.h>
 
-#include "child.h"
+#include "check_command.h"
 #include "commands.h"
 #include "common.h"
 #include "holding.h"
 #include "service_options.h"
 
+enum { KEY_CHECK_CMD = KEY_FIRST, KEY_CHECK_INTERVAL, KEY_CHECK_TIMEOUT };
+
+#define CHECK_INTERVAL_MS 5000u
+#define CHECK_TIMEOUT_MS 1000u
+
 struct arguments {
     struct service_options service;
+    struct check_command check;
     char **command;
     char id[COMMY_LIMIT_NAME_BYTES + 16];
+};
+
+static const struct argp_option options[] = {
+    {"check-cmd", KEY_CHECK_CMD, "CMD", 0,
+     "Run CMD with sh now and then: exit 0 is healthy, 1 degraded, anything else unhealthy", 2},
+    {"check-interval", KEY_CHECK_INTERVAL, "MS", 0, "From one start of it to the next (default: 5000)", 2},
+    {"check-timeout", KEY_CHECK_TIMEOUT, "MS", 0, "Kill it, as unhealthy, when it takes longer (default: 1000)", 2},
+    {0},
 };
 
 static const char doc[] =
@@ -26,7 +40,8 @@ static const char doc[] =
     "command (128 + the signal that killed it). A wrapper that is killed takes its program along: the program gets "
     "SIGKILL as parent-death signal.\v"
     "Example:\n"
-    "  commy run --name web --port 8080 -- python3 -m http.server 8080\n\n"
+    "  commy run --name web --port 8080 -- python3 -m http.server 8080\n"
+    "  commy run --name db --port 5432 --check-cmd 'pg_isready -q' -- postgres\n\n"
     "Exits with the program's code; 125 where commy itself failed, 126 where the program cannot be run, 127 where it "
     "is not found.";
 
@@ -39,6 +54,13 @@ static void complete(const struct argp_state *state, struct arguments *given)
     service_options_complete(state, &given->service);
     if (given->command == NULL)
         refuse(state, "which program? put it behind --, as in `commy run --name web --port 80 -- nginx'");
+    if (given->check.command == NULL && (given->check.interval_ms != 0 || given->check.timeout_ms != 0))
+        refuse(state, "--check-%s goes with --check-cmd: what is to be run?",
+               given->check.interval_ms != 0 ? "interval" : "timeout");
+    if (given->check.interval_ms == 0)
+        given->check.interval_ms = CHECK_INTERVAL_MS;
+    if (given->check.timeout_ms == 0)
+        given->check.timeout_ms = CHECK_TIMEOUT_MS;
 }
 
 /* The first word that is no option starts the program's command line, `--` or not. */
@@ -46,10 +68,20 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct arguments *to = state->input;
 
-    (void)arg;
     switch (key) {
     case ARGP_KEY_INIT:
         state->child_inputs[0] = &to->service;
+        return 0;
+    case KEY_CHECK_CMD:
+        if (*arg == '\0')
+            refuse(state, "--check-cmd is empty: what is to be run?");
+        to->check.command = arg;
+        return 0;
+    case KEY_CHECK_INTERVAL:
+        to->check.interval_ms = parse_number(state, "--check-interval", arg, 1, COMMY_LIMIT_CHECK_INTERVAL_MS);
+        return 0;
+    case KEY_CHECK_TIMEOUT:
+        to->check.timeout_ms = parse_number(state, "--check-timeout", arg, 1, COMMY_LIMIT_CHECK_INTERVAL_MS);
         return 0;
     case ARGP_KEY_ARG:
         to->command = &state->argv[state->next - 1];
@@ -84,7 +116,7 @@ static bool is_welcome(const commy_mesh_t *mesh, const commy_service_config_t *c
     return false;
 }
 
-static int accompany(commy_mesh_t *mesh, const struct arguments *given, const struct child_signals *signals, pid_t pid,
+static int accompany(commy_mesh_t *mesh, struct arguments *given, const struct child_signals *signals, pid_t pid,
                      uint64_t reference)
 {
     const commy_service_config_t *config = &given->service.config;
@@ -93,13 +125,17 @@ static int accompany(commy_mesh_t *mesh, const struct arguments *given, const st
     bool held = true;
 
     holding_start(&holding, mesh, config->service_id, reference, config->ttl_ms);
-    while (!child_await(pid, signals, holding_pause_ns(&holding), &code)) {
+    check_command_start(&given->check, mesh, config->service_id, signals);
+    while (!child_await(pid, signals, check_command_pause_ns(&given->check, holding_pause_ns(&holding)), &code)) {
+        check_command_look(&given->check);
         if (!held || holding_look(&holding))
             continue;
+        check_command_end(&given->check);
         complain("service %s is no longer registered: %s; %s goes on running", config->service_id,
                  holding_lost(&holding), given->command[0]);
         held = false;
     }
+    check_command_end(&given->check);
     holding_end(&holding);
     return code;
 }
@@ -136,7 +172,7 @@ static int run(commy_mesh_t *mesh, struct arguments *given, const struct child_s
 int cmd_run(int argc, char **argv)
 {
     static const struct argp_child children[] = {SERVICE_CHILD, COMMON_CHILD, {0}};
-    struct argp argp = {NULL, parse, "-- COMMAND [ARGUMENT...]", doc, children, NULL, NULL};
+    struct argp argp = {options, parse, "-- COMMAND [ARGUMENT...]", doc, children, NULL, NULL};
     struct arguments given = {0};
     struct child_signals signals;
     commy_mesh_t *mesh;

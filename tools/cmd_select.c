@@ -9,19 +9,25 @@
 #include "service.h"
 #include "text.h"
 
-enum { KEY_POLICY = KEY_FIRST, KEY_CLIENT };
+enum { KEY_POLICY = KEY_FIRST, KEY_CLIENT, KEY_TAG, KEY_VERSION, KEY_ZONE, KEY_PREFER_ZONE };
 
 #define MOST_SELECTIONS 1000000
 
 struct arguments {
-    const char *name, *client;
+    const char *name, *client, *tag, *version, *zone;
+    bool prefer_zone;
     int32_t policy; /* commy_policy_t; -1: not given */
     uint64_t count; /* 0: not given */
 };
 
 static const struct argp_option options[] = {
-    {"policy", KEY_POLICY, "POLICY", 0, "round-robin (default), weighted, random or hash", 0},
+    {"policy", KEY_POLICY, "POLICY", 0,
+     "round-robin (default), least-connections, weighted, performance, random or hash", 0},
     {"client", KEY_CLIENT, "ID", 0, "Whom the request is for: the same instance each time; means --policy hash", 0},
+    {"tag", KEY_TAG, "TAG", 0, "Only from those with this tag", 0},
+    {"version", KEY_VERSION, "VERSION", 0, "Only from those of this version", 0},
+    {"zone", KEY_ZONE, "ZONE", 0, "Only from those of this zone", 0},
+    {"prefer-zone", KEY_PREFER_ZONE, "ZONE", 0, "From this zone where one of it may be selected, else from any", 0},
     {"count", 'n', "N", 0, "Select so often", 0},
     {0},
 };
@@ -29,7 +35,8 @@ static const struct argp_option options[] = {
 static const char doc[] = "Select one instance of a service that is enabled and healthy, and print where it is.\v"
                           "Example:\n"
                           "  curl \"http://$(commy select web)/\"\n"
-                          "  commy select web --client \"$USER\" --json | jq -r .endpoint\n\n"
+                          "  commy select web --client \"$USER\" --json | jq -r .endpoint\n"
+                          "  commy select web --policy least-connections --version 2 --prefer-zone eu-1\n\n"
                           "Exits with 1 where there is no such service, or none that may be selected.";
 
 static int32_t policy_number(const struct argp_state *state, const char *word)
@@ -39,7 +46,9 @@ static int32_t policy_number(const struct argp_state *state, const char *word)
         int32_t policy;
     } policies[] = {
         {"round-robin", COMMY_POLICY_ROUND_ROBIN},
+        {"least-connections", COMMY_POLICY_LEAST_CONNECTIONS},
         {"weighted", COMMY_POLICY_WEIGHTED_ROUND_ROBIN},
+        {"performance", COMMY_POLICY_PERFORMANCE},
         {"random", COMMY_POLICY_RANDOM},
         {"hash", COMMY_POLICY_CONSISTENT_HASH},
     };
@@ -47,7 +56,8 @@ static int32_t policy_number(const struct argp_state *state, const char *word)
     for (size_t i = 0; i < sizeof(policies) / sizeof(policies[0]); i++)
         if (strcmp(policies[i].word, word) == 0)
             return policies[i].policy;
-    refuse(state, "--policy '%s' is none of round-robin, weighted, random and hash", word);
+    refuse(state, "--policy '%s' is none of round-robin, least-connections, weighted, performance, random and hash",
+           word);
 }
 
 static void complete(const struct argp_state *state, struct arguments *given)
@@ -62,6 +72,15 @@ static void complete(const struct argp_state *state, struct arguments *given)
         refuse(state, "--client goes with --policy hash, which alone looks at it");
 }
 
+/* A condition, which the library knows only one of. */
+static error_t take_condition(const struct argp_state *state, const char *option, const char **slot, const char *text)
+{
+    if (*slot != NULL)
+        refuse(state, "%s '%s' is one too many: '%s' was given", option, text, *slot);
+    *slot = text;
+    return 0;
+}
+
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
     struct arguments *to = state->input;
@@ -73,6 +92,15 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_CLIENT:
         to->client = arg;
         return 0;
+    case KEY_TAG:
+        return take_condition(state, "--tag", &to->tag, arg);
+    case KEY_VERSION:
+        return take_condition(state, "--version", &to->version, arg);
+    case KEY_PREFER_ZONE:
+        to->prefer_zone = true;
+        return take_condition(state, "--prefer-zone", &to->zone, arg);
+    case KEY_ZONE:
+        return take_condition(state, "--zone", &to->zone, arg);
     case 'n':
         to->count = parse_number(state, "-n", arg, 1, MOST_SELECTIONS);
         return 0;
@@ -108,7 +136,13 @@ static void print_address(const commy_target_t *target)
 
 static commy_status_t select_all(commy_mesh_t *mesh, const struct arguments *given)
 {
-    const commy_select_options_t how = {.size = sizeof(how), .policy = given->policy, .client_id = given->client};
+    const commy_select_options_t how = {.size = sizeof(how),
+                                        .flags = given->prefer_zone ? COMMY_SELECT_PREFER_ZONE : 0,
+                                        .policy = given->policy,
+                                        .client_id = given->client,
+                                        .tag = given->tag,
+                                        .version = given->version,
+                                        .zone = given->zone};
     commy_status_t status = COMMY_STATUS_SUCCESS;
     bool listed = tool.json && given->count > 0;
     struct json_list list;

@@ -9,7 +9,10 @@
 #include "service.h"
 #include "service_options.h"
 
-enum { KEY_WEIGHT = KEY_FIRST, KEY_META, KEY_HEALTH, KEY_ADMIN };
+enum { KEY_WEIGHT = KEY_FIRST, KEY_META, KEY_HEALTH, KEY_ADMIN, KEY_ENABLED, KEY_DRAINING, KEY_MAINTENANCE };
+
+_Static_assert(COMMY_ADMIN_DRAINING == COMMY_ADMIN_ENABLED + 1 && COMMY_ADMIN_MAINTENANCE == COMMY_ADMIN_ENABLED + 2,
+               "keys in their order");
 
 struct arguments {
     const char *id, *metadata;
@@ -22,13 +25,16 @@ static const struct argp_option options[] = {
     {"meta", KEY_META, "JSON", 0, "Metadata; an empty text takes it away", 0},
     {"health", KEY_HEALTH, "HEALTH", 0, "unknown, healthy, unhealthy or degraded", 0},
     {"admin", KEY_ADMIN, "STATE", 0, "enabled, draining or maintenance", 0},
+    {"enabled", KEY_ENABLED, NULL, 0, "The same as --admin enabled", 0},
+    {"draining", KEY_DRAINING, NULL, 0, "The same as --admin draining; see `commy drain', which can wait", 0},
+    {"maintenance", KEY_MAINTENANCE, NULL, 0, "The same as --admin maintenance", 0},
     {0},
 };
 
 static const char doc[] = "Change what may change about a service while it is registered.\v"
                           "Example:\n"
                           "  commy set web-1 --weight 10 --meta '{\"build\": 42}'\n"
-                          "  commy set web-1 --admin draining\n\n"
+                          "  commy set web-1 --maintenance\n\n"
                           "Exits with 1 where there is no such service.";
 
 static int32_t parse_word(const struct argp_state *state, const char *option, const char *words, int32_t number,
@@ -44,7 +50,8 @@ static void require_a_change(const struct argp_state *state, const struct argume
     if (given->id == NULL)
         refuse(state, "which service? give its id");
     if (given->weight < 0 && given->metadata == NULL && given->health < 0 && given->admin < 0)
-        refuse(state, "nothing to set: give --weight, --meta, --health or --admin");
+        refuse(state,
+               "nothing to set: give --weight, --meta, --health, --admin, --enabled, --draining or --maintenance");
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -63,6 +70,11 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_ADMIN:
         to->admin = parse_word(state, "--admin", "enabled, draining and maintenance", admin_number(arg), arg);
+        return 0;
+    case KEY_ENABLED:
+    case KEY_DRAINING:
+    case KEY_MAINTENANCE:
+        to->admin = COMMY_ADMIN_ENABLED + (key - KEY_ENABLED);
         return 0;
     case ARGP_KEY_ARG:
         return take_argument(state, &to->id, arg);

@@ -54,6 +54,7 @@ static const struct {
 struct sum {
     commy_mesh_stats_t mesh;
     uint64_t in_flight, latency_ns[SHARES];
+    uint32_t ejected; /* their breakers are open, or half-open */
 };
 
 static void add_requests(struct sum *sum, const commy_service_stats_t *more)
@@ -70,6 +71,13 @@ static void add_requests(struct sum *sum, const commy_service_stats_t *more)
     sum->in_flight += more->in_flight;
 }
 
+static bool is_ejected(const commy_mesh_t *mesh, const char *id)
+{
+    commy_breaker_status_t breaker;
+
+    return commy_service_breaker(mesh, id, &breaker) == COMMY_STATUS_SUCCESS && breaker.state != COMMY_BREAKER_CLOSED;
+}
+
 /* One service more in the sum. A service that goes while it is being read counts for nothing. */
 static commy_status_t add_service(const commy_mesh_t *mesh, const commy_service_info_t *info, struct sum *sum)
 {
@@ -81,6 +89,7 @@ static commy_status_t add_service(const commy_mesh_t *mesh, const commy_service_
     sum->mesh.total_services++;
     sum->mesh.healthy_services += is_healthy(info);
     sum->mesh.unhealthy_services += info->status == COMMY_HEALTH_UNHEALTHY;
+    sum->ejected += is_ejected(mesh, info->id);
     add_requests(sum, &counters);
     return COMMY_STATUS_SUCCESS;
 }
@@ -127,8 +136,10 @@ static commy_status_t sum_of_mesh(const commy_mesh_t *mesh, struct sum *sum)
         status = commy_iterate_all(mesh, &iterator);
     while (status == COMMY_STATUS_SUCCESS && commy_iterate_next(mesh, &iterator, &view)) {
         if (commy_view_info(mesh, &view, &info) == COMMY_STATUS_SUCCESS &&
-            commy_service_stats(mesh, info.id, &counters) == COMMY_STATUS_SUCCESS)
+            commy_service_stats(mesh, info.id, &counters) == COMMY_STATUS_SUCCESS) {
             sum->in_flight += counters.in_flight;
+            sum->ejected += is_ejected(mesh, info.id);
+        }
     }
     return status;
 }
@@ -169,6 +180,7 @@ static void print_json(const struct sum *sum, const commy_mesh_info_t *about, co
     json_put_number(object, "total_services", sum->mesh.total_services);
     json_put_number(object, "healthy_services", sum->mesh.healthy_services);
     json_put_number(object, "unhealthy_services", sum->mesh.unhealthy_services);
+    json_put_number(object, "ejected_services", sum->ejected);
     json_put_number(object, "total_requests", sum->mesh.total_requests);
     json_put_number(object, "successful_requests", sum->mesh.successful_requests);
     json_put_number(object, "failed_requests", sum->mesh.failed_requests);
@@ -196,6 +208,7 @@ static void print_table(const struct sum *sum, const commy_mesh_info_t *about, c
 
     table_pair(table, "services", "%u (%u healthy, %u unhealthy, %u unknown)", sum->mesh.total_services,
                sum->mesh.healthy_services, sum->mesh.unhealthy_services, unknown);
+    table_pair(table, "ejected", "%u", sum->ejected);
     table_pair(table, "requests", "%ju (%ju succeeded, %ju failed)", (uintmax_t)sum->mesh.total_requests,
                (uintmax_t)sum->mesh.successful_requests, (uintmax_t)sum->mesh.failed_requests);
     table_pair(table, "average response", "%.3f ms", sum->mesh.average_response_time_ms);

@@ -1,17 +1,18 @@
 /*
- * cmd_wait.c - `commy wait`: until so many instances of a name are up, and then, if asked to, runs a command.
+ * cmd_wait.c - `commy wait`: until a name has so many instances, and then, if asked to, runs a command.
  *
  * The mesh need not be there yet, and may be removed and made again meanwhile: a missing region is waited for through
  * its directory, a present one through its own versions.
  */
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "commands.h"
 #include "common.h"
+#include "condition.h"
 #include "dirwatch.h"
 #include "regions.h"
-#include "service.h"
 #include "text.h"
 
 #define LOOK_AGAIN_MS 100
@@ -20,10 +21,11 @@
 enum { KEY_HEALTHY = KEY_FIRST, KEY_TIMEOUT };
 
 struct arguments {
-    const char *name;
+    const char *text; /* a name, or a whole condition */
     char **command;
-    uint64_t count;
+    uint64_t count; /* 0: not given */
     bool healthy;
+    struct condition condition;
     uint64_t deadline_ns, timeout_ms; /* deadline UINT64_MAX: none */
     uint64_t seen;                    /* instances at the last look */
     uint64_t removed_since_ns;
@@ -39,19 +41,46 @@ static const struct argp_option options[] = {
 };
 
 static const char doc[] =
-    "Wait until instances of a name are up; the mesh need not exist yet. Then run a command, if there is one.\v"
+    "Wait until a name has so many instances; the mesh need not exist yet, and has none of any name then. Then run a "
+    "command, if there is one. What to wait for: a NAME, with -n and --healthy, or a condition in one word, such as "
+    "'web>=2 healthy': one of >= > <= < = !=, a count, and one of healthy, degraded, unhealthy, unknown, or nothing "
+    "(degraded ones count as healthy, too).\v"
     "Example:\n"
     "  commy wait db --healthy --timeout 5000 && ./migrate\n"
-    "  commy wait web -n 2 -- ./load-test\n\n"
+    "  commy wait 'web>=2 healthy' -- ./load-test\n"
+    "  commy wait worker=0 && ./upgrade\n\n"
     "Exits with 0, or with the command's code; 124 where the time has passed. With a command, 125 where commy itself "
     "failed, 126 where the command cannot be run, 127 where it is not found.";
 
 static error_t take_word(const struct argp_state *state, struct arguments *to, char *arg)
 {
     if (!behind_dashes(state))
-        return take_argument(state, &to->name, arg);
+        return take_argument(state, &to->text, arg);
     to->command = &state->argv[state->next - 1];
     return 0;
+}
+
+/* With -n or --healthy the argument is a name, whatever is in it. */
+static void complete(const struct argp_state *state, struct arguments *to)
+{
+    struct condition *condition = &to->condition;
+
+    if (to->text == NULL)
+        refuse(state, "which name? give it before the --, as in `commy wait web -- ./client'");
+    enum condition_error error = to->count != 0 || to->healthy ? CONDITION_NONE : condition_parse(to->text, condition);
+    if (error == CONDITION_COUNT)
+        refuse(state, "condition '%s' has no count from 0 to %u behind the comparison, as in 'web>=2'", to->text,
+               COMMY_LIMIT_SERVICES_MAX);
+    if (error == CONDITION_HEALTH)
+        refuse(state, "condition '%s' ends with none of healthy, degraded, unhealthy and unknown", to->text);
+    if (error == CONDITION_FINE)
+        return;
+    if (strlen(to->text) > COMMY_LIMIT_NAME_BYTES)
+        refuse(state, "name '%s' has more than %u bytes", to->text, COMMY_LIMIT_NAME_BYTES);
+    *condition = (struct condition){.comparison = AT_LEAST,
+                                    .count = to->count != 0 ? to->count : 1,
+                                    .health = to->healthy ? COMMY_HEALTH_HEALTHY : -1};
+    strcpy(condition->name, to->text);
 }
 
 static error_t parse(int key, char *arg, struct argp_state *state)
@@ -75,8 +104,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
             state->next = state->argc;
         return 0;
     case ARGP_KEY_END:
-        if (to->name == NULL)
-            refuse(state, "which name? give it before the --, as in `commy wait web -- ./client'");
+        complete(state, to);
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -94,53 +122,25 @@ static int pause_ms(const struct arguments *given)
     return left_ms < LOOK_AGAIN_MS ? (int)left_ms : LOOK_AGAIN_MS;
 }
 
-static commy_status_t count_healthy(const commy_mesh_t *mesh, const char *name, uint64_t *count)
-{
-    commy_iterator_t iterator;
-    commy_view_t view;
-    commy_service_info_t info;
-    commy_status_t status = commy_iterate_name(mesh, name, &iterator);
-
-    *count = 0;
-    while (status == COMMY_STATUS_SUCCESS && commy_iterate_next(mesh, &iterator, &view)) {
-        status = commy_view_info(mesh, &view, &info);
-        if (status == COMMY_STATUS_SUCCESS)
-            *count += is_healthy(&info);
-        if (status == COMMY_STATUS_NOT_FOUND)
-            status = COMMY_STATUS_SUCCESS;
-    }
-    return status;
-}
-
-static commy_status_t count_instances(const commy_mesh_t *mesh, struct arguments *given)
-{
-    size_t count = 0;
-
-    if (given->healthy)
-        return count_healthy(mesh, given->name, &given->seen);
-    commy_status_t status = commy_name_count(mesh, given->name, &count);
-    given->seen = count;
-    return status;
-}
-
 /* In a mesh that is there. */
 static enum outcome wait_inside(const commy_mesh_t *mesh, struct arguments *given)
 {
     struct region_file file;
     uint64_t version = 0;
-    commy_status_t status = commy_mesh_wait(mesh, given->name, 0, 0, &version);
+    const char *name = given->condition.name;
+    commy_status_t status = commy_mesh_wait(mesh, name, 0, 0, &version);
 
     region_file_note(&file, mesh);
     while (may_wait_again(status)) {
-        status = count_instances(mesh, given);
+        status = condition_count(mesh, &given->condition, &given->seen);
         if (status != COMMY_STATUS_SUCCESS)
             break;
-        if (given->seen >= given->count)
+        if (condition_holds(&given->condition, given->seen))
             return ENOUGH;
         int pause = pause_ms(given);
         if (pause == 0)
             return TIMED_OUT;
-        status = commy_mesh_wait(mesh, given->name, version, pause, &version);
+        status = commy_mesh_wait(mesh, name, version, pause, &version);
         if (!region_file_same(&file))
             return GONE;
     }
@@ -195,6 +195,10 @@ static enum outcome wait_for_all(struct arguments *given)
         if (outcome != GONE)
             break;
         given->seen = 0;
+        if (condition_holds(&given->condition, 0)) {
+            outcome = ENOUGH;
+            break;
+        }
         int pause = pause_ms(given);
         if (pause == 0) {
             outcome = TIMED_OUT;
@@ -208,11 +212,19 @@ static enum outcome wait_for_all(struct arguments *given)
 
 static int finish(const struct arguments *given, enum outcome outcome)
 {
+    const struct condition *condition = &given->condition;
+    char text[CONDITION_TEXT_BYTES];
+
     if (outcome == FAILED)
         return given->command != NULL ? EXIT_OWN_FAILURE : EXIT_ERROR;
     if (outcome == TIMED_OUT) {
-        complain("%ju of %ju instances of %s are up in mesh %s after %ju ms", (uintmax_t)given->seen,
-                 (uintmax_t)given->count, given->name, mesh_name(), (uintmax_t)given->timeout_ms);
+        if (condition->comparison == AT_LEAST && condition->health < 0)
+            complain("%ju of %ju instances of %s are up in mesh %s after %ju ms", (uintmax_t)given->seen,
+                     (uintmax_t)condition->count, condition->name, mesh_name(), (uintmax_t)given->timeout_ms);
+        else
+            complain("%s has %ju instances in mesh %s after %ju ms, and not %s", condition->name,
+                     (uintmax_t)given->seen, mesh_name(), (uintmax_t)given->timeout_ms,
+                     condition_text(condition, text));
         return EXIT_TIMED_OUT;
     }
     if (given->command == NULL)
@@ -223,8 +235,8 @@ static int finish(const struct arguments *given, enum outcome outcome)
 
 int cmd_wait(int argc, char **argv)
 {
-    struct argp argp = {options, parse, "NAME [-- COMMAND [ARGUMENT...]]", doc, common_children, NULL, NULL};
-    struct arguments given = {.count = 1, .deadline_ns = UINT64_MAX};
+    struct argp argp = {options, parse, "NAME|CONDITION [-- COMMAND [ARGUMENT...]]", doc, common_children, NULL, NULL};
+    struct arguments given = {.deadline_ns = UINT64_MAX};
 
     argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &given);
     return finish(&given, wait_for_all(&given));

@@ -1,5 +1,5 @@
 /*
- * cmd_watch.c - `commy watch`: a line for each change, until told to stop.
+ * cmd_watch.c - `commy watch`: a line for each change, or a run of a command (watch_command.c), until told to stop.
  *
  * Driven by the region's versions. Some changes happen without anybody writing: a lease runs out, an owner dies while
  * no other participant is there to reap. So it looks again without being woken, too: every 100 ms, or so seldom that
@@ -14,22 +14,42 @@
 #include "snapshot.h"
 #include "stopping.h"
 #include "text.h"
+#include "watch_command.h"
 
 #define LOOK_AGAIN_MS 100
 #define SHARE_OF_TIME 20
 
 static const char doc[] =
     "Print a line for each change: added, removed, changed. Services that are there already come first, as added. A "
-    "service that is registered anew under its id is removed and added.\v"
+    "service that is registered anew under its id is removed and added. With a command: run it now and after each "
+    "change, with the services as a JSON array on its standard input; one run at a time, after which the next one gets "
+    "the last state.\v"
     "Example:\n"
     "  commy watch web\n"
-    "  commy watch --json | jq -r 'select(.event == \"removed\") | .id'\n\n"
-    "Exits with 0 when it is told to stop (SIGINT, SIGTERM, SIGHUP) or nobody reads its output any more, with 2 when "
-    "the mesh is removed.";
+    "  commy watch --json | jq -r 'select(.event == \"removed\") | .id'\n"
+    "  commy watch web -- sh -c 'jq -r \".[].port\" > ports && nginx -s reload'\n\n"
+    "Exits with 0 when it is told to stop (SIGINT, SIGTERM, SIGHUP; the command is told, too, and killed by a second "
+    "signal) or nobody reads its output any more, with 2 when the mesh is removed; 126 where the command cannot be "
+    "run, "
+    "127 where it is not found. What the command ends with is said where it is not 0, and ends nothing.";
+
+struct arguments {
+    const char *name;
+    char **command;
+};
+
+static error_t take_word(struct argp_state *state, struct arguments *to, char *arg)
+{
+    if (!behind_dashes(state))
+        return take_argument(state, &to->name, arg);
+    to->command = &state->argv[state->next - 1];
+    state->next = state->argc;
+    return 0;
+}
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-    return key == ARGP_KEY_ARG ? take_argument(state, state->input, arg) : ARGP_ERR_UNKNOWN;
+    return key == ARGP_KEY_ARG ? take_word(state, state->input, arg) : ARGP_ERR_UNKNOWN;
 }
 
 static void print_change(const char *event, const char *when, const char *text)
@@ -121,23 +141,29 @@ static int watch_changes(struct watch *watch)
     return EXIT_ERROR;
 }
 
-int cmd_watch(int argc, char **argv)
+static int watch_lines(const commy_mesh_t *mesh, const char *name)
 {
-    struct argp argp = {NULL, parse, "[NAME]", doc, common_children, NULL, NULL};
-    struct watch watch = {0};
-    commy_mesh_t *mesh;
-
-    argp_parse(&argp, argc, argv, 0, NULL, &watch.name);
-    commy_status_t status = attach_as_allowed(&mesh);
-    if (status != COMMY_STATUS_SUCCESS)
-        return complain_status(status);
+    struct watch watch = {.mesh = mesh, .name = name};
 
     stopping_prepare();
     signal(SIGPIPE, SIG_IGN);
-    watch.mesh = mesh;
     region_file_note(&watch.file, mesh);
     int code = watch_changes(&watch);
     snapshot_free(&watch.seen);
+    return code;
+}
+
+int cmd_watch(int argc, char **argv)
+{
+    struct argp argp = {NULL, parse, "[NAME] [-- COMMAND [ARGUMENT...]]", doc, common_children, NULL, NULL};
+    struct arguments given = {0};
+    commy_mesh_t *mesh;
+
+    argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &given);
+    commy_status_t status = attach_as_allowed(&mesh);
+    if (status != COMMY_STATUS_SUCCESS)
+        return complain_status(status);
+    int code = given.command != NULL ? watch_command(mesh, given.name, given.command) : watch_lines(mesh, given.name);
     commy_mesh_detach(&mesh);
     return code;
 }

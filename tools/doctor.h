@@ -46,5 +46,6 @@ void doctor_limits(struct doctor *doctor);
 /* doctor_host.c: what else lives on this host */
 void doctor_container(struct doctor *doctor);
 void doctor_remove_ipc(struct doctor *doctor);
+void doctor_libcurl(struct doctor *doctor);
 
 #endif /* COMMY_TOOL_DOCTOR_H */

@@ -3,6 +3,7 @@
  * manager that clears up after its users.
  */
 #include <dirent.h>
+#include <dlfcn.h>
 #include <errno.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -189,4 +190,23 @@ void doctor_remove_ipc(struct doctor *doctor)
         diagnose(doctor, "RemoveIPC", WARN,
                  "RemoveIPC=no in /etc/systemd/logind.conf, or loginctl enable-linger, or run as a system user",
                  "systemd-logind deletes the meshes of user %u when the last session ends", (unsigned)geteuid());
+}
+
+/* Needed by those who check the health of services, and by nobody else. */
+void doctor_libcurl(struct doctor *doctor)
+{
+    void *library = dlopen("libcurl.so.4", RTLD_LAZY | RTLD_LOCAL);
+    char *(*version)(void) = NULL;
+
+    if (library != NULL)
+        *(void **)&version = dlsym(library, "curl_version");
+    if (version != NULL)
+        diagnose(doctor, "libcurl", WELL, NULL, "%.*s: services can be checked", (int)strcspn(version(), " "),
+                 version());
+    else
+        diagnose(doctor, "libcurl", WARN,
+                 "install libcurl4 (Debian) or libcurl (Fedora, Alpine), where services are monitored",
+                 "libcurl.so.4 cannot be opened: the health of services cannot be checked from here");
+    if (library != NULL)
+        dlclose(library);
 }

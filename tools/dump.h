@@ -82,6 +82,7 @@ void dump_wrong(const struct image *image);
 void dump_participants(struct image *image);
 void dump_slabs(struct image *image);
 void dump_counters(struct image *image);
+void dump_events(const struct image *image);
 void dump_indexes(const struct image *image);
 void dump_records(struct image *image);
 uint64_t dump_findings(struct image *image); /* audits; returns how many there are */

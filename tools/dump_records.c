@@ -9,7 +9,9 @@
 #include "dump.h"
 #include "group/group.h"
 #include "registry/check.h"
+#include "service/checker.h"
 #include "service/service.h"
+#include "stat/breaker.h"
 #include "text.h"
 
 #define NUMBER_BYTES 24
@@ -70,6 +72,16 @@ static const char *link_text(uint64_t link, char text[NUMBER_BYTES])
 
 /* ------------------------------------------------------------------- services */
 
+/* The newest result of a health check, and how many like it came in a row; empty: there was none. */
+static const char *checked_text(uint64_t checked, char text[64])
+{
+    text[0] = '\0';
+    if (cmy_checked_run(checked) > 0)
+        snprintf(text, 64, "%u %s, %.3f ms", cmy_checked_run(checked), cmy_checked_failed(checked) ? "failed" : "well",
+                 cmy_checked_latency_us(checked) / 1000.0);
+    return text;
+}
+
 static void service(void *user, const struct image *image, uint32_t number)
 {
     static const char *const healths[] = {"unknown", "healthy", "unhealthy", "degraded"};
@@ -80,6 +92,7 @@ static void service(void *user, const struct image *image, uint32_t number)
     commy_service_info_t info;
     char address[ADDRESS_TEXT_BYTES], weight[NUMBER_BYTES], lease[NUMBER_BYTES] = "", group[NUMBER_BYTES], place[64];
     char container[NUMBER_BYTES], stats[NUMBER_BYTES], text[NUMBER_BYTES], metadata[64] = "", hash[NUMBER_BYTES];
+    char checker[OWNER_TEXT_BYTES] = "", checked[64];
 
     (void)user;
     if (!start_record(image, CMY_SERVICES, number, &start))
@@ -95,11 +108,15 @@ static void service(void *user, const struct image *image, uint32_t number)
              cmy_position_cell(position));
     if (cmy_link_names_block(link))
         snprintf(metadata, sizeof(metadata), "%s %s", cmy_link_large(link) ? "large" : "small", link_text(link, text));
+    if (cmy_state_owner(cmy_load64_relaxed(&cold->checker)) != CMY_NOBODY)
+        owner_text(image, cmy_state_owner(cmy_load64_relaxed(&cold->checker)), checker);
     snprintf(hash, sizeof(hash), "%016" PRIx64, cmy_load64_relaxed(&hot->hash));
     dump_row((const char *[]){start.number, start.phase, start.version, start.owner, info.id, info.name,
                               address_text(info.endpoint, info.port, address), weight,
-                              healths[cmy_condition_health(condition)], admins[cmy_condition_admin(condition)], lease,
-                              group, place, link_text(cmy_load64_relaxed(&hot->stats), stats), metadata, hash});
+                              healths[cmy_condition_health(condition)], admins[cmy_condition_admin(condition)],
+                              condition & CMY_CONDITION_OPEN ? "open" : "closed", lease, group, place,
+                              link_text(cmy_load64_relaxed(&hot->stats), stats), metadata, checker,
+                              checked_text(cmy_load64_relaxed(&cold->checked), checked), hash});
 }
 
 static void print_services(struct image *image)
@@ -115,11 +132,14 @@ static void print_services(struct image *image)
         {"weight", "WEIGHT", COLUMN_EXTRA_NUMBER},
         {"health", "HEALTH", COLUMN_EXTRA_TEXT},
         {"admin", "ADMIN", COLUMN_EXTRA_TEXT},
+        {"breaker", "BREAKER", COLUMN_EXTRA_TEXT},
         {"lease_end_ms", "LEASE END, MS", COLUMN_EXTRA_NUMBER},
         {"group", "GROUP", COLUMN_EXTRA_NUMBER},
         {"place", "PLACE", COLUMN_EXTRA_TEXT},
         {"statistics", "STATISTICS", COLUMN_EXTRA_NUMBER},
         {"metadata", "METADATA", COLUMN_EXTRA_TEXT},
+        {"checker", "CHECKER", COLUMN_EXTRA_TEXT},
+        {"checked", "CHECKED", COLUMN_EXTRA_TEXT},
         {"hash", "HASH", COLUMN_EXTRA_TEXT},
     };
 
@@ -209,7 +229,8 @@ static void block(void *user, const struct image *image, uint32_t number)
     const cmy_block_shm_t *record = cmy_record_at(&image->region, *kind, number);
     struct start start;
     char home[NUMBER_BYTES], bytes[NUMBER_BYTES] = "", successes[NUMBER_BYTES] = "", failures[NUMBER_BYTES] = "";
-    char in_flight[NUMBER_BYTES] = "", p50[NUMBER_BYTES] = "";
+    char in_flight[NUMBER_BYTES] = "", p50[NUMBER_BYTES] = "", streak[NUMBER_BYTES] = "", turn[NUMBER_BYTES] = "";
+    char tries[OWNER_TEXT_BYTES] = "";
 
     if (!start_record(image, *kind, number, &start))
         return;
@@ -229,12 +250,16 @@ static void block(void *user, const struct image *image, uint32_t number)
         snprintf(in_flight, sizeof(in_flight), "%u",
                  cmy_flight_count_block(&image->region, stat, cmy_load64_relaxed(&record->state)));
         snprintf(p50, sizeof(p50), "%" PRIu64, cmy_latency_quantile(&latencies, 0.5));
+        uint64_t word = cmy_load64_relaxed(&stat->breaker.turn);
+        snprintf(streak, sizeof(streak), "%" PRIu64, cmy_load64_relaxed(&stat->breaker.streak));
+        snprintf(turn, sizeof(turn), "%" PRIu64, (cmy_turn_tick(word) << CMY_TICK_SHIFT) / 1000000);
+        owner_text(image, cmy_turn_owner(word), tries);
     } else {
         snprintf(bytes, sizeof(bytes), "%u", cmy_load32_relaxed(&record->bytes));
     }
     const char *name = *kind == CMY_STATS ? "statistics" : *kind == CMY_SMALL_TEXTS ? "small text" : "large text";
     dump_row((const char *[]){name, start.number, start.phase, start.version, start.owner, home, bytes, successes,
-                              failures, in_flight, p50});
+                              failures, in_flight, p50, streak, turn, tries});
 }
 
 static void print_blocks(struct image *image)
@@ -251,6 +276,9 @@ static void print_blocks(struct image *image)
         {"failures", "FAILURES", COLUMN_NUMBER},
         {"in_flight", "IN FLIGHT", COLUMN_NUMBER},
         {"p50_ns", "P50 NS", COLUMN_EXTRA_NUMBER},
+        {"failures_in_a_row", "IN A ROW", COLUMN_EXTRA_NUMBER},
+        {"turn_ms", "TURN, MS", COLUMN_EXTRA_NUMBER},
+        {"tried_by", "TRIED BY", COLUMN_EXTRA_TEXT},
     };
 
     dump_list_open("blocks", "Blocks", fields, sizeof(fields) / sizeof(fields[0]));

@@ -8,7 +8,10 @@
 #include "base/text.h"
 #include "common.h"
 #include "dump.h"
+#include "event.h"
+#include "event/event.h"
 #include "registry/check.h"
+#include "stat/breaker.h"
 #include "text.h"
 
 void dump_wrong(const struct image *image)
@@ -210,9 +213,50 @@ void dump_counters(struct image *image)
                 cmy_load64_relaxed(&region->header->stray_successes) +
                     cmy_load64_relaxed(&region->header->stray_failures));
     dump_real("average_response_time_ms", "Average response time, ms", cmy_counts_average_ms(&counts));
+    const cmy_rules_t rules = cmy_rules(region);
+    dump_number("breaker_enabled", "Circuit breakers", rules.on);
+    dump_number("breaker_failures", "open after failures", rules.streak);
+    dump_number("breaker_percent", "or percent", rules.share);
+    dump_number("breaker_open_ms", "for ms", rules.open_ms);
+    dump_number("breaker_longest_ms", "to ms", rules.longest_ms);
     dump_number("changes", "Changes announced", versions);
     dump_number("waited_on", "Stripes waited on", waited_on);
     dump_pairs_close();
+}
+
+/* --------------------------------------------------------------------- events */
+
+/* What the flight recorder holds: what reads as whole, and how many were ever written. */
+void dump_events(const struct image *image)
+{
+    static const struct dump_field fields[] = {
+        {"sequence", "SEQUENCE", COLUMN_EXTRA_NUMBER},
+        {"time", "TIME", COLUMN_TEXT},
+        {"event", "EVENT", COLUMN_TEXT},
+        {"id", "ID", COLUMN_TEXT},
+        {"name", "NAME", COLUMN_TEXT},
+        {"detail", "DETAIL", COLUMN_TEXT},
+        {"slot", "SLOT", COLUMN_NUMBER},
+        {"pid", "PID", COLUMN_NUMBER},
+    };
+    static commy_event_t events[COMMY_LIMIT_EVENTS];
+    size_t count = cmy_event_list(&image->region, events, COMMY_LIMIT_EVENTS);
+
+    dump_list_open("events", "Events", fields, sizeof(fields) / sizeof(fields[0]));
+    for (size_t i = 0; i < count; i++) {
+        const commy_event_t *event = &events[i];
+        char sequence[24], when[TIME_TEXT_BYTES], id[EVENT_TEXT_BYTES], name[EVENT_TEXT_BYTES];
+        char detail[EVENT_DETAIL_BYTES], slot[16] = "", pid[16] = "";
+        snprintf(sequence, sizeof(sequence), "%" PRIu64, event->sequence);
+        if (event->slot != UINT32_MAX)
+            snprintf(slot, sizeof(slot), "%u", event->slot);
+        if (event->pid != 0)
+            snprintf(pid, sizeof(pid), "%u", event->pid);
+        dump_row((const char *[]){sequence, time_text(event->time_ns, when), commy_event_kind_name(event->kind),
+                                  event_id(event, id), event_name(event, name), event_detail(event, detail), slot,
+                                  pid});
+    }
+    dump_list_close();
 }
 
 /* --------------------------------------------------------------------- audit */

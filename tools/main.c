@@ -20,15 +20,21 @@ static const struct command {
     {"ls", cmd_ls, "List services"},
     {"get", cmd_get, "Show all about one service"},
     {"select", cmd_select, "Select an instance to send a request to"},
+    {"breaker", cmd_breaker, "Show, close or configure circuit breakers"},
+    {"check-health", cmd_check_health, "Check a service once, as its tag says"},
     {"stat", cmd_stat, "Show counters of the mesh, a name or a service"},
     {"nodes", cmd_nodes, "List the participants"},
     {"register", cmd_register, "Register a service and hold it"},
     {"unregister", cmd_unregister, "Unregister a service"},
     {"heartbeat", cmd_heartbeat, "Renew a service's lease"},
     {"set", cmd_set, "Change weight, metadata, health or admin state"},
+    {"drain", cmd_drain, "Take a service out of selection, and wait for its requests"},
     {"run", cmd_run, "Run a program and register it for as long as it lives"},
     {"wait", cmd_wait, "Wait until instances are up"},
     {"watch", cmd_watch, "Print changes as they happen"},
+    {"timeline", cmd_timeline, "Print what happened last, and to whom"},
+    {"top", cmd_top, "Show services and their load as it changes"},
+    {"monitor", cmd_monitor, "Check the health of services until told to stop"},
     {"dump", cmd_dump, "Show the inside of a region, sound or not"},
     {"reap", cmd_reap, "Give back what the dead left"},
     {"check", cmd_check, "Audit a region"},
@@ -71,7 +77,7 @@ static char *add_commands(int key, const char *text, void *input)
     FILE *out = must_have(open_memstream(&help, &bytes));
     fputs("Commands:\n", out);
     for (size_t i = 0; i < COMMANDS; i++)
-        fprintf(out, "  %-11s %s\n", commands[i].name, commands[i].summary);
+        fprintf(out, "  %-12s %s\n", commands[i].name, commands[i].summary);
     fprintf(out, "\n%s", text);
     fclose(out);
     return help;

@@ -25,6 +25,12 @@ static const char *const admin_names[] = {
     [COMMY_ADMIN_MAINTENANCE] = "maintenance",
 };
 
+static const char *const breaker_names[] = {
+    [COMMY_BREAKER_CLOSED] = "closed",
+    [COMMY_BREAKER_OPEN] = "open",
+    [COMMY_BREAKER_HALF_OPEN] = "half-open",
+};
+
 #define TRIES 1000 /* of reading what others keep replacing */
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -49,6 +55,11 @@ const char *health_name(int32_t health)
 const char *admin_name(int32_t admin)
 {
     return name_of(admin_names, COUNT(admin_names), admin);
+}
+
+const char *breaker_name(int32_t breaker)
+{
+    return name_of(breaker_names, COUNT(breaker_names), breaker);
 }
 
 int32_t health_number(const char *name)
@@ -108,6 +119,8 @@ commy_status_t service_read(const commy_mesh_t *mesh, const commy_view_t *view, 
     service->reference = view->reference;
     service->in_flight =
         commy_service_stats(mesh, service->info.id, &stats) == COMMY_STATUS_SUCCESS ? stats.in_flight : 0;
+    if (commy_service_breaker(mesh, service->info.id, &service->breaker) != COMMY_STATUS_SUCCESS)
+        return COMMY_STATUS_NOT_FOUND;
     read_metadata(mesh, service);
     /* These were read by id: they belong to this registration only if that is there still. */
     if (!commy_view_valid(mesh, view))
@@ -165,10 +178,11 @@ json_t *service_json(const struct service *service)
     json_put(object, "owner_alive", json_boolean(service->owner_alive));
     json_put_time(object, "registered_at", info->registered_at_ns);
     json_put_number(object, "in_flight", service->in_flight);
+    json_put_text(object, "breaker", breaker_name(service->breaker.state));
     return object;
 }
 
-static void join_tags(const commy_service_info_t *info, char *buffer, size_t capacity)
+void service_tags(const commy_service_info_t *info, char *buffer, size_t capacity)
 {
     size_t length = 0;
 
@@ -183,13 +197,14 @@ static void print_table(const struct service *service)
     struct table *table = table_open_pairs();
     char address[ADDRESS_TEXT_BYTES], when[TIME_TEXT_BYTES], tags[COMMY_LIMIT_TAGS * (COMMY_LIMIT_TAG_BYTES + 1) + 1];
 
-    join_tags(info, tags, sizeof(tags));
+    service_tags(info, tags, sizeof(tags));
     table_pair(table, "name", "%s", info->name);
     table_pair(table, "id", "%s", info->id);
     table_pair(table, "address", "%s", address_text(info->endpoint, info->port, address));
     table_pair(table, "status", "%s", health_name(info->status));
     table_paint(table, 1, state_color(info));
     table_pair(table, "admin", "%s", admin_name(info->admin));
+    table_pair(table, "breaker", "%s", breaker_name(service->breaker.state));
     table_pair(table, "weight", "%u", info->weight);
     table_pair(table, "in flight", "%ju", (uintmax_t)service->in_flight);
     table_pair(table, "version", "%s", info->version);

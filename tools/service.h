@@ -13,6 +13,7 @@
 struct service {
     commy_service_info_t info;
     uint64_t reference, in_flight;
+    commy_breaker_status_t breaker;
     bool owner_alive; /* at the end of the copying; false for a detached service, which has no owner */
     char metadata[COMMY_LIMIT_METADATA_BYTES + 1];
 };
@@ -29,9 +30,13 @@ json_t *service_json(const struct service *service);
 /* Prints one service in full: JSON or a table, as the command line says. */
 void service_print(const struct service *service);
 
+/* Its tags, with blanks in between. */
+void service_tags(const commy_service_info_t *info, char *buffer, size_t capacity);
+
 /* Words for numbers; "?" for a number that has none. */
 const char *health_name(int32_t health);
 const char *admin_name(int32_t admin);
+const char *breaker_name(int32_t breaker);
 
 /* Numbers for words; -1 for a word that is none. */
 int32_t health_number(const char *name);

@@ -17,6 +17,7 @@ enum {
     KEY_VERSION,
     KEY_ZONE,
     KEY_TAG,
+    KEY_CHECK,
     KEY_META,
     KEY_TTL,
     KEY_NODE
@@ -31,6 +32,7 @@ static const struct argp_option known_options[] = {
     {"version", KEY_VERSION, "VERSION", 0, "Version of the program", 0},
     {"zone", KEY_ZONE, "ZONE", 0, "Zone it runs in", 0},
     {"tag", KEY_TAG, "TAG", 0, "A tag; may be given up to 16 times", 0},
+    {"check", KEY_CHECK, "HOW", 0, "How monitors check it: tcp, http, http:/path, or none; the tag check=HOW", 0},
     {"meta", KEY_META, "JSON", 0, "Metadata", 0},
     {"ttl", KEY_TTL, "MS", 0, "Lease in milliseconds, up to a year", 0},
     {"node", KEY_NODE, "NODE", 0, "Name of this participant (default: <host name>-<pid>)", 0},
@@ -47,6 +49,20 @@ static void add_tag(const struct argp_state *state, struct service_options *to, 
     if (to->config.tag_count == COMMY_LIMIT_TAGS)
         refuse(state, "--tag '%s' is one too many: a service has up to %u tags", tag, COMMY_LIMIT_TAGS);
     to->tags[to->config.tag_count++] = tag;
+}
+
+static void add_check(const struct argp_state *state, struct service_options *to, const char *how)
+{
+    if (to->check[0] != '\0')
+        refuse(state, "--check '%s' is one too many: a service is checked in one way", how);
+    if (strcmp(how, "none") != 0 && strcmp(how, "tcp") != 0 && strcmp(how, "http") != 0 &&
+        strncmp(how, "http:/", 6) != 0)
+        refuse(state, "--check '%s' is none of tcp, http, http:/path and none", how);
+    if (strlen(how) + strlen("check=") >= sizeof(to->check))
+        refuse(state, "--check '%s' is too long: a tag has up to %u bytes, and this one begins with check=", how,
+               COMMY_LIMIT_TAG_BYTES);
+    snprintf(to->check, sizeof(to->check), "check=%s", how);
+    add_tag(state, to, to->check);
 }
 
 const char *parse_metadata(const struct argp_state *state, const char *text)
@@ -107,6 +123,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         return 0;
     case KEY_TAG:
         add_tag(state, to, arg);
+        return 0;
+    case KEY_CHECK:
+        add_check(state, to, arg);
         return 0;
     case KEY_META:
         config->metadata = parse_metadata(state, arg);

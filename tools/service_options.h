@@ -13,7 +13,8 @@
 struct service_options {
     commy_service_config_t config;
     const char *tags[COMMY_LIMIT_TAGS];
-    const char *node; /* null: the library's default */
+    char check[COMMY_LIMIT_TAG_BYTES + 1]; /* the tag that --check stands for */
+    const char *node;                      /* null: the library's default */
     bool weight_given, port_given;
 };
 

@@ -29,7 +29,7 @@ struct table {
     size_t width[MAX_COLUMNS];        /* of the widest cell or the heading */
 };
 
-static bool colors_wanted(void)
+bool colors_wanted(void)
 {
     const char *no_color = getenv("NO_COLOR");
     const char *terminal = getenv("TERM");

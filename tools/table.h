@@ -5,10 +5,14 @@
 #ifndef COMMY_TOOL_TABLE_H
 #define COMMY_TOOL_TABLE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 struct table;
+
+/* Whether what goes to the output may be in colours. */
+bool colors_wanted(void);
 
 enum column_kind {
     COLUMN_TEXT,

@@ -153,6 +153,77 @@ COMMY_API commy_status_t commy_mesh_stats(const commy_mesh_t *mesh, commy_mesh_s
 COMMY_API commy_status_t commy_mesh_wait(const commy_mesh_t *mesh, const char *name, uint64_t version,
                                          int32_t timeout_ms, uint64_t *new_version);
 
+/* ---------------------------------------------------------------- watchers */
+
+/* Who remembers what it saw last, and tells when there is more. */
+typedef struct commy_watcher commy_watcher_t;
+
+/*
+ * What to watch. `size` is sizeof(commy_watch_options_t); null: any. Either one service by its id, whether or not it is
+ * registered now; or the instances of a name, all of them or those with a tag, a version and a zone; or, without id and
+ * name, everything in the mesh.
+ */
+typedef struct commy_watch_options {
+    uint32_t size, flags;             /* flags: 0 */
+    const char *id, *name;            /* one of them, or none */
+    const char *tag, *version, *zone; /* only with a name; 1-31 bytes each */
+} commy_watch_options_t;
+
+/*
+ * Makes a watcher.
+ *
+ * options: null: the whole mesh. Copied.
+ * watcher: receives it, to be given back with commy_watcher_destroy(); null on failure. It may outlive the attachment,
+ *          and leaving the mesh does not touch it.
+ *
+ * Errors: INVALID (id and name, a filter without a name, a text out of bounds), NO_MEMORY. Does not join the mesh.
+ */
+COMMY_API commy_status_t commy_watcher_create(commy_mesh_t *mesh, const commy_watch_options_t *options,
+                                              commy_watcher_t **watcher);
+
+/*
+ * Waits until what is watched changed since the last wait gave success: an instance came, went or died, its health,
+ * weight, admin state or metadata changed, or its lease ended. The first wait returns at once. Level-triggered: the last
+ * change is never missed, however many came in between; a return without a change is possible, at most about ten times
+ * a second (for the whole mesh: only after a change).
+ *
+ * timeout_ms: 0: do not wait; negative: for ever.
+ * version:    receives a number that grows, that of the state which was waited for; may be null. (It stays the same
+ *             where a lease ended with nobody there who could write that down.)
+ *
+ * Errors: TIMED_OUT; INTERRUPTED (commy_watcher_wake(), or a signal handler ran); REMOVED; NOT_RUNNING (the handle was
+ * detached); CORRUPT. On error what was known stays known.
+ * Blocks; looks again at least every 100 ms, which is all that a read-only attachment needs. Several threads may wait
+ * at once: what ends one of their waits ends all that are under way.
+ * Technique: futex_waitv(2), on the region's word and one of the watcher's; before Linux 5.16 a look every 10 ms.
+ */
+COMMY_API commy_status_t commy_watcher_wait(commy_watcher_t *watcher, int32_t timeout_ms, uint64_t *version);
+
+/*
+ * Ends every wait on the watcher that is under way with INTERRUPTED; where there is none, the next one, once. Its
+ * descriptor becomes readable, too. Any thread may call it, and a signal handler. Errors: none besides INVALID and FORKED.
+ */
+COMMY_API commy_status_t commy_watcher_wake(commy_watcher_t *watcher);
+
+/*
+ * A descriptor for poll(2) and event loops: readable when commy_watcher_wait() would return, and sometimes without need.
+ * A wait with a timeout of 0 is what makes it unreadable; nothing is to be read from it.
+ *
+ * fd: receives one end of a pair of sockets, non-blocking and close-on-exec. The watcher's: not to be closed, and gone with
+ *     it. The same one each time.
+ *
+ * The first descriptor of a handle starts a thread, which lives as long as there is one. It runs no code of the program's
+ * and blocks all signals. Where the region is removed or the handle detached the descriptor stays readable.
+ * Errors: LIMIT (descriptors, threads), NO_MEMORY, REMOVED, NOT_RUNNING.
+ */
+COMMY_API commy_status_t commy_watcher_fd(commy_watcher_t *watcher, int *fd);
+
+/*
+ * Gives a watcher back and clears *watcher. No other call on it may be running or follow. Waits for the thread behind its
+ * descriptor, if it was the last. In a forked child only memory is given back. Null is ignored.
+ */
+COMMY_API void commy_watcher_destroy(commy_watcher_t **watcher);
+
 /* What a reap gave back. */
 typedef struct commy_reap_report {
     uint32_t participants, services, groups, blocks;
@@ -164,6 +235,77 @@ typedef struct commy_reap_report {
  * report: may be null.
  */
 COMMY_API commy_status_t commy_mesh_reap(commy_mesh_t *mesh, commy_reap_report_t *report);
+
+/* What an event of the flight recorder is about: first the participant that it names, then a service. */
+typedef enum commy_event_kind {
+    COMMY_EVENT_JOINED = 1,
+    COMMY_EVENT_LEFT = 2,
+    COMMY_EVENT_DIED = 3, /* its process died; told when it was reaped */
+    COMMY_EVENT_REGISTERED = 4,
+    COMMY_EVENT_UNREGISTERED = 5, /* reason: by its owner, by another, or since its owner left */
+    COMMY_EVENT_OWNER_DIED = 6,   /* it went with its owner; told when it was taken away */
+    COMMY_EVENT_EXPIRED = 7,      /* a detached one, whose lease ended */
+    COMMY_EVENT_TTL_MISSED = 8,   /* unhealthy from here on; told when somebody who may write noticed */
+    COMMY_EVENT_TTL_RENEWED = 9,  /* by a heartbeat after that */
+    COMMY_EVENT_HEALTH = 10,      /* was set: from, to */
+    COMMY_EVENT_ADMIN = 11,       /* was set: from, to */
+    COMMY_EVENT_CHECK = 12,       /* a health check came to another result: from, to */
+    COMMY_EVENT_BREAKER_OPENED = 13,
+    COMMY_EVENT_BREAKER_HALF_OPENED = 14,
+    COMMY_EVENT_BREAKER_CLOSED = 15
+} commy_event_kind_t;
+
+/* Why. */
+typedef enum commy_event_reason {
+    COMMY_REASON_NONE = 0,
+    COMMY_REASON_OWNER = 1,           /* its owner wanted it so */
+    COMMY_REASON_ANOTHER = 2,         /* somebody else did */
+    COMMY_REASON_OWNER_LEFT = 3,      /* its owner left the mesh */
+    COMMY_REASON_FAILURES = 4,        /* so many failures in a row */
+    COMMY_REASON_FAILURE_RATE = 5,    /* too large a share of failures */
+    COMMY_REASON_PROBE_FAILED = 6,    /* the request that was let through */
+    COMMY_REASON_PROBE_SUCCEEDED = 7, /* the same */
+    COMMY_REASON_TIME = 8,            /* enough time has passed */
+    COMMY_REASON_RESET = 9            /* somebody said so */
+} commy_event_reason_t;
+
+#define COMMY_EVENT_TEXT_BYTES 48u
+
+/* One event; 144 bytes. A later library may tell of kinds and reasons that are not listed above. */
+typedef struct commy_event {
+    uint64_t sequence; /* above 0; of this event alone, in this region. Says nothing about which came first */
+    uint64_t time_ns;  /* Unix time. A registration's is its registered_at_ns */
+    int32_t kind;      /* commy_event_kind_t */
+    int32_t reason;    /* commy_event_reason_t */
+    int32_t from, to;  /* of COMMY_EVENT_HEALTH and _CHECK (commy_health_t) and _ADMIN (commy_admin_t); else 0 */
+    uint32_t slot;     /* of the participant that did it, or that it happened to; UINT32_MAX: nobody */
+    uint32_t pid;      /* of the same, in its own PID namespace; 0: nobody, or not known any more */
+    bool id_cut;       /* the id is longer, and was cut at the border of a character */
+    bool name_cut;     /* the same of the name */
+    uint8_t reserved[6];
+    char id[COMMY_EVENT_TEXT_BYTES];   /* of the service; empty for a participant's event */
+    char name[COMMY_EVENT_TEXT_BYTES]; /* of the service; a participant's event has its node id here */
+} commy_event_t;
+
+/*
+ * Reads the flight recorder: what happened last in the mesh, by whom and why. It is bounded and lossy: 8 rings, one of
+ * which a writer takes by its processor, keep 128 events each; an event of a process that was killed before it could
+ * write it is missing, and so may be one whose writer was stopped meanwhile. What is there was written so, whoever has
+ * died since. An event is written after the change that it tells of and before waiters are woken.
+ *
+ * out, capacity: room for the newest of them, in the order of their time, oldest first; null and 0 to count only. All
+ *                fit in COMMY_LIMIT_EVENTS. `sequence` tells events of one call from those of the next.
+ * count:         receives how many were put there; with capacity 0, how many there are.
+ *
+ * Takes 24 KiB of stack and no memory. Technique: a sequence lock for each entry, in which writers do not wait.
+ */
+COMMY_API commy_status_t commy_mesh_events(const commy_mesh_t *mesh, commy_event_t *out, size_t capacity,
+                                           size_t *count);
+
+/* A word for a kind ("registered"), and for a reason ("owner-left", "" for none); "unknown" for any other number. Static
+ * texts, which are the same for text and JSON. */
+COMMY_API const char *commy_event_kind_name(int32_t kind);
+COMMY_API const char *commy_event_reason_name(int32_t reason);
 
 /* Called by commy_mesh_check() for each thing that is wrong: where, and what. */
 typedef void commy_finding_fn(void *user, const char *where, const char *what);
@@ -262,6 +404,12 @@ typedef struct commy_service_stats {
 COMMY_API commy_status_t commy_service_stats(const commy_mesh_t *mesh, const char *id, commy_service_stats_t *stats);
 
 /*
+ * The same, added up over all live instances of a name; an instance that has gone takes what it counted out of the sum.
+ * stats: in_flight too; left alone on failure. Errors: NOT_FOUND (it has none). Cost: grows with the instances.
+ */
+COMMY_API commy_status_t commy_name_stats(const commy_mesh_t *mesh, const char *name, commy_service_stats_t *stats);
+
+/*
  * Counts one request to a service.
  *
  * reference:  from commy_target_t, a view, or the registration.
@@ -318,19 +466,90 @@ COMMY_API commy_status_t commy_service_latency(const commy_mesh_t *mesh, const c
 /* The same over all live instances of a name. Errors: NOT_FOUND (it has none). */
 COMMY_API commy_status_t commy_name_latency(const commy_mesh_t *mesh, const char *name, double quantile, uint64_t *ns);
 
+/* --------------------------------------------------------- circuit breakers */
+
+/*
+ * What opens the circuit breakers of a mesh, and for how long. `size` is sizeof(commy_breaker_config_t); zero means the
+ * default. There is one configuration a mesh, which every process obeys from its next report or selection on.
+ */
+typedef struct commy_breaker_config {
+    uint32_t size, enabled;        /* enabled: 0 or 1 */
+    uint32_t consecutive_failures; /* in a row, over all processes: 1 to 10,000; default 5 */
+    uint32_t failure_percent;      /* or that share of the requests of a window: 1 to 100; default: no share opens */
+    uint32_t minimum_requests;     /* that the share is judged by: 1 to 10,000; default 20 */
+    uint32_t most_ejected_percent; /* of a name's instances, rounded down: 1 to 100; default 100 */
+    uint64_t window_ms;            /* from the first failure on: 1 to 1,800,000; default 10,000 */
+    uint64_t open_ms;              /* until it is tried, twice as long after each try that fails: 1 to 3,600,000;
+                                      default 5,000 */
+    uint64_t longest_open_ms;      /* and at most: 1 to 86,400,000; default 300,000, or open_ms if that is more */
+} commy_breaker_config_t;
+
+/*
+ * Configures the circuit breakers of a mesh; as a mesh is made there are none.
+ *
+ * A breaker belongs to a service and is shared by all processes: what any of them reports (commy_service_report(), _end())
+ * counts. Once as many failures in a row came together, or their share of a window's requests, it opens, and nobody
+ * selects the service. When the time has passed it is half-open: one selection of one joined participant of the host gets
+ * the service, and that participant's next report on it decides: a success closes it for all, a failure leaves it open for
+ * twice the time. A participant that dies or leaves meanwhile is replaced at once; one that does not report, when that time
+ * has passed again. Reports by others change nothing while it is open. Finding a service, and beginning a request, do not
+ * look at the breaker.
+ *
+ * most_ejected_percent: of n instances of a name floor(n * percent / 100) may be open; a failing one beyond that stays
+ *                       selected. Where processes are stopped or killed while they open one, it may be one more for each.
+ *
+ * config: null, or not enabled: no breakers any more. Instances that were open can be selected at once; enabled again, they
+ *         are tried first, unless they were reported to succeed meanwhile.
+ *
+ * Errors: INVALID (names the field and its bounds). Crash: killed inside, what opens is configured and how long is not, or
+ * neither. Two who configure at once may leave what opens of the one and how long of the other.
+ * Technique: Nygard, "Release It!" (2007).
+ */
+COMMY_API commy_status_t commy_mesh_set_breaker(commy_mesh_t *mesh, const commy_breaker_config_t *config);
+
+/* Reads the configuration; what was given as default says what it is. config->size is set. */
+COMMY_API commy_status_t commy_mesh_breaker(const commy_mesh_t *mesh, commy_breaker_config_t *config);
+
+/* How the breaker of a service stands. */
+typedef struct commy_breaker_status {
+    int32_t state;          /* commy_breaker_state_t; closed where breakers are not enabled */
+    uint32_t failures;      /* in a row; counted while it is closed */
+    uint32_t failed_probes; /* since it opened, up to 15: the time is doubled as often */
+    uint32_t prober_pid;    /* who tries it, in its own PID namespace; 0: nobody */
+    char prober[64];        /* its node id */
+    uint64_t probe_in_ms;   /* until it may be tried, or the one who tries is replaced; 0: now, or it is closed */
+    uint64_t openings;      /* of this registration */
+} commy_breaker_status_t;
+
+/* Reads it. Errors: NOT_FOUND. */
+COMMY_API commy_status_t commy_service_breaker(const commy_mesh_t *mesh, const char *id,
+                                               commy_breaker_status_t *status);
+
+/* Closes the breaker of a service, and forgets the failures that were counted. One who tries the service meanwhile decides
+ * nothing any more. Succeeds also if it is closed. Errors: NOT_FOUND. */
+COMMY_API commy_status_t commy_service_reset_breaker(commy_mesh_t *mesh, const char *id);
+
 /* --------------------------------------------------------------- selecting */
+
+/* commy_select_options_t.flags */
+#define COMMY_SELECT_PREFER_ZONE 1u /* from `zone` if an instance there may be selected, else from any zone */
 
 /* How to select. `size` is sizeof(commy_select_options_t); zero and null mean the default. */
 typedef struct commy_select_options {
-    uint32_t size, flags;  /* flags: 0 */
-    int32_t policy;        /* commy_policy_t; default: round robin */
-    const char *client_id; /* consistent hash: who asks, 1 to 255 bytes of any kind but NUL; others ignore it */
+    uint32_t size, flags;             /* flags: COMMY_SELECT_* */
+    int32_t policy;                   /* commy_policy_t; default: round robin */
+    const char *client_id;            /* consistent hash: who asks, 1 to 255 bytes of any kind but NUL; else ignored */
+    const char *tag, *version, *zone; /* only from instances with that tag, of that version, in that zone: 1-31 bytes */
 } commy_select_options_t;
 
 /*
- * Selects one instance of a name. Only instances that are enabled, and healthy or degraded, are selected; by weight
- * only those whose weight is not 0. From the instant of its owner's death an instance is not selected any more, nor
- * once it was drained, was set unhealthy, missed its TTL or was unregistered.
+ * Selects one instance of a name. Only instances that are enabled, and healthy or degraded, and whose circuit breaker is
+ * not open, are selected; by weight, which is by all policies but round robin and consistent hash, only those whose weight
+ * is not 0. From the instant of its owner's death an instance is not selected any more, nor once it was drained, was set
+ * unhealthy, missed its TTL or was unregistered.
+ *
+ * Where a breaker is half-open, the next selection by a joined participant gets that instance, whatever the policy would say,
+ * and has to report on it, by the same handle. A handle that never joined, or is attached read-only, is not given one.
  *
  * name:    of the service, 1-63 bytes.
  * options: null: round robin.
@@ -343,12 +562,24 @@ typedef struct commy_select_options {
  * region; when an instance comes or goes, its own clients move and no others (of more than 1,024 instances: one in as
  * many as there are instances besides).
  *
+ * A tag, a version and a zone narrow the choice down; those that do not fit count as if they were not there. In turn, each
+ * such narrower choice of a handle has a rotation of its own, that begins anywhere.
+ *
+ * Least connections and performance draw two instances by weight and take the better one: that with fewer requests in
+ * flight for its weight, or that with the lower product of mean latest latency and requests in flight and one, for its
+ * weight. Requests in flight and latencies are what all processes of the host have told with commy_service_begin(), _end()
+ * and _report(), this one included; a client's that died are gone at that instant. Performance prefers an instance without
+ * a latency while fewer than four requests are in flight there; a failure makes the mean latency of its instance twice as
+ * long; and one selection in 32 does not compare, so that an instance that recovered is found out. (Mitzenmacher, "The
+ * power of two choices in randomized load balancing", 2001.)
+ *
  * Errors: NOT_FOUND (the name has no instance), NO_HEALTHY (none of its instances may be selected; the sentence counts
- * the reasons), NO_MEMORY (nothing is lost), BUSY (the instances changed all the time), INVALID (also: a policy that is
- * not in this release; the sentence names those that are).
+ * the reasons), CIRCUIT_OPEN (only breakers are in the way; the sentence says when the first may be tried), NO_MEMORY
+ * (nothing is lost), BUSY (the instances changed all the time), INVALID (also: a policy that is none, the sentence names
+ * those that are; a zone that is preferred and not named).
  *
  * Cost: the same for any number of instances, wait-free and without a system call, from a list that the handle keeps of
- * a name's instances, of up to 1,024 names and policies. The first call after an instance changed, or one of another
+ * a name's instances, of up to 1,024 names, policies and filters. The first call after an instance changed, or one of another
  * name whose versions fall on the same stripe (commy_mesh_wait()), makes that list anew: it walks the instances as
  * commy_iterate_name() does, allocates memory, and once in a while waits for calls of other threads to end before it
  * frees former lists. Calls of other threads select from the former list meanwhile, and may miss what came or what was
@@ -358,6 +589,77 @@ typedef struct commy_select_options {
  */
 COMMY_API commy_status_t commy_service_select(commy_mesh_t *mesh, const char *name,
                                               const commy_select_options_t *options, commy_target_t *target);
+
+/* ------------------------------------------------------------------ health */
+
+/*
+ * Has a service's health checked from now on, by this process or by another that asked for the same: of all handles that
+ * monitor a service, one at a time checks it. When that one leaves or dies, another takes over within 100 ms and goes on
+ * from the results there are; when it is stopped, after three intervals and a timeout (a second at least).
+ *
+ * A service says by a tag how it wants to be checked: "check=tcp" (a connection can be made to its endpoint; also without
+ * such a tag), "check=http" or "check=http:/path" (a GET is answered with a status from 200 to 399; redirects are answers
+ * and not followed, 64 KiB of the answer are read at most, no proxy is used), "check=none" (not at all).
+ *
+ * id:     of a registered service. It stays monitored when it is unregistered, or its owner dies: what is registered under
+ *         the id later is checked too.
+ * config: how often, and when it is healthy; null: every 5 s, 1 s of time, 3 failures, 2 successes. Copied. Where the
+ *         handle monitors the service already, it replaces what was said before.
+ *
+ * Status: where it was never checked in this registration, it is unknown until the first result, which decides;
+ * from then on `max_failures` failures in a row make it unhealthy, `recovery_checks` successes healthy. A status that is
+ * set meanwhile (commy_service_set_health()) stays until a result says otherwise; degraded counts as healthy and is
+ * left to who set it. To take a service out by hand, set its admin state. When nobody monitors it any more, the last
+ * status stays.
+ *
+ * Joins the mesh; ends when the handle leaves. The first call of a handle starts a thread, which runs no code of the
+ * caller's, blocks all signals, has file descriptors of its own and drives all checks of the handle, up to 256 at once: a
+ * check that hangs, or a name that resolves slowly, delays no other. Checks that this process cannot make (no descriptors)
+ * count as nothing. Names are resolved on threads of libcurl's.
+ *
+ * Errors: NOT_FOUND, INVALID (a zero or a number out of bounds in config; a tag or an endpoint that cannot be checked),
+ * INIT_FAILED (no libcurl.so.4), NO_MEMORY, LIMIT (no thread), those of commy_mesh_join(). Opens libcurl at the first call
+ * of the process (milliseconds); waits no longer than the thread looks at its services once.
+ * Crash: killed anywhere, another monitor goes on; at most the check under way is lost.
+ */
+COMMY_API commy_status_t commy_service_monitor(commy_mesh_t *mesh, const char *id, const commy_health_config_t *config);
+
+/* Ends that for this handle; others that monitor the service go on. Errors: NOT_FOUND (this handle does not monitor it),
+ * NOT_RUNNING. */
+COMMY_API commy_status_t commy_service_unmonitor(commy_mesh_t *mesh, const char *id);
+
+/* What came of one check. */
+typedef struct commy_check_result {
+    int32_t status;          /* COMMY_HEALTH_HEALTHY or _UNHEALTHY */
+    int32_t http_status;     /* of the answer; 0: none, or not asked for */
+    double response_time_ms; /* until it connected, or answered; or until it was given up */
+    char reason[160];        /* why it is unhealthy, for people; else empty */
+} commy_check_result_t;
+
+/*
+ * Checks a service once, as its tag says (commy_service_monitor()), on the calling thread. Changes nothing in the region and
+ * counts for no monitor; a read-only attachment will do.
+ *
+ * timeout_ms: 1 to 240,000. Blocks that long at most (a system's resolver of names is not waited for).
+ * result:     receives the outcome; a service that does not answer is a result, not an error.
+ *
+ * Errors: NOT_FOUND, INVALID (also: a tag or an endpoint that cannot be checked), INIT_FAILED (no libcurl.so.4), NO_MEMORY,
+ * LIMIT (this process could not make the check; no descriptors).
+ */
+COMMY_API commy_status_t commy_service_check(const commy_mesh_t *mesh, const char *id, uint32_t timeout_ms,
+                                             commy_check_result_t *result);
+
+/*
+ * A service's health as every reader sees it: what was set or found by checks, unhealthy while it misses its TTL.
+ *
+ * status:           receives a commy_health_t.
+ * response_time_ms: receives the time of the last check or, where nobody checked it, the average of the reported requests; 0
+ *                   before the first.
+ *
+ * Errors: NOT_FOUND.
+ */
+COMMY_API commy_status_t commy_service_health(const commy_mesh_t *mesh, const char *id, int32_t *status,
+                                              double *response_time_ms);
 
 /* ------------------------------------------------------------------- views */
 

@@ -92,9 +92,11 @@ COMMY_API int32_t commy_find_many(commy_handle_t h, const char *const *ids, size
 COMMY_API int32_t commy_get_service_metadata(commy_handle_t h, const char *id, char *out, size_t capacity,
                                              size_t *length);
 
-/* commy_service_set_metadata(), _set_weight(), _heartbeat(). */
+/* commy_service_set_metadata(), _set_weight(), _set_health(), _set_admin(), _heartbeat(). */
 COMMY_API int32_t commy_update_service_metadata(commy_handle_t h, const char *id, const char *metadata);
 COMMY_API int32_t commy_set_service_weight(commy_handle_t h, const char *id, uint32_t weight);
+COMMY_API int32_t commy_set_health(commy_handle_t h, const char *id, int32_t status);
+COMMY_API int32_t commy_set_admin(commy_handle_t h, const char *id, int32_t admin);
 COMMY_API int32_t commy_heartbeat(commy_handle_t h, const char *id);
 
 /* Counts one request: by id with milliseconds, or by the reference of a target with nanoseconds. */
@@ -112,10 +114,13 @@ COMMY_API int32_t commy_get_latency(commy_handle_t h, const char *id_or_name, do
 /* --------------------------------------------------------------- selecting */
 
 /*
- * How this handle selects from now on; without it, round robin. Not shared: every process configures its own. No part
- * of it ejects an instance yet: the circuit breaker's numbers are kept for it.
- * Errors: INVALID (an algorithm that is not in this release; the sentence names those that are; zeroes as said with the
- * structure). Allowed before start and after stop.
+ * How this handle selects from now on; without it, round robin. The algorithm is this handle's, and not shared: every process
+ * configures its own. Circuit breakers are the mesh's (commy_mesh_set_breaker()): enable_circuit_breaker 1 switches them on
+ * for all processes, with this threshold and time-out, and leaves the rest of their configuration as it is; 0 switches them
+ * off if this handle had switched them on, and else changes nothing about them.
+ * Errors: INVALID (an algorithm that is none; the sentence names those that are; numbers out of the bounds said with the
+ * structure), READ_ONLY (breakers are to be switched on by a handle that is attached read-only). Nothing is changed then.
+ * Allowed before start and after stop.
  */
 COMMY_API int32_t commy_configure_load_balancer(commy_handle_t h, const commy_load_balancer_config_t *config);
 
@@ -123,9 +128,133 @@ COMMY_API int32_t commy_configure_load_balancer(commy_handle_t h, const commy_lo
 COMMY_API int32_t commy_select_service(commy_handle_t h, const char *name, const char *client_id,
                                        commy_target_t *target);
 
+/*
+ * commy_service_breaker(). state: a commy_breaker_state_t (0 closed, 1 open, 2 half-open); failures: in a row. Either may be
+ * null, not both; neither is written to on failure.
+ */
+COMMY_API int32_t commy_get_circuit_breaker_status(commy_handle_t h, const char *id, int32_t *state,
+                                                   uint32_t *failures);
+
+/* commy_service_reset_breaker(). */
+COMMY_API int32_t commy_reset_circuit_breaker(commy_handle_t h, const char *id);
+
+/*
+ * commy_name_stats(): requests to all live instances of a name, and their mean latency in milliseconds, 0 before the first.
+ * Any of the four may be null, if it is not wanted; they are left alone on failure. Errors: NOT_FOUND (it has no instance).
+ */
+COMMY_API int32_t commy_get_load_balancer_stats(commy_handle_t h, const char *name, uint64_t *total,
+                                                uint64_t *successful, uint64_t *failed, double *average_ms);
+
+/* ------------------------------------------------------------------ health */
+
+/*
+ * How this handle has services checked, and how it selects (commy_configure_load_balancer()), where a call says nothing else.
+ * Null: unchanged. All or nothing. Errors: INVALID (a zero, or a number out of the bounds said with the structures).
+ * Allowed before start and after stop; services that are monitored already keep what they were given.
+ */
+COMMY_API int32_t commy_configure_mesh(commy_handle_t h, const commy_health_config_t *health,
+                                       const commy_load_balancer_config_t *balancer);
+
+/* commy_service_monitor(), _unmonitor(). config: null: the handle's. */
+COMMY_API int32_t commy_start_health_monitoring(commy_handle_t h, const char *id, const commy_health_config_t *config);
+COMMY_API int32_t commy_stop_health_monitoring(commy_handle_t h, const char *id);
+
+/* commy_service_health(). */
+COMMY_API int32_t commy_get_service_health(commy_handle_t h, const char *id, int32_t *status, double *response_time_ms);
+
+/* commy_service_check() with the handle's timeout, on the calling thread. Neither pointer may be null. Errors besides:
+ * NOT_RUNNING (the handle was stopped or destroyed meanwhile). */
+COMMY_API int32_t commy_manual_health_check(commy_handle_t h, const char *id, int32_t *status,
+                                            double *response_time_ms);
+
 /* commy_mesh_wait(): name null for the whole mesh; version 0 gives the current one at once. */
 COMMY_API int32_t commy_wait(commy_handle_t h, const char *name, uint64_t version, int32_t timeout_ms,
                              uint64_t *new_version);
+
+/* ---------------------------------------------------------------- watching */
+
+/*
+ * A watch: commy_wait() with a memory of its own, an interrupt and a descriptor (commy_watcher_create() and its like). It
+ * belongs to the handle it was opened with: while that is stopped its calls fail with code 12, and once it was destroyed,
+ * with 3; the descriptor is readable then. In both cases the watch still has to be closed.
+ *
+ * name:  whose instances to watch; null: the whole mesh.
+ * watch: receives its number, which is never 0, never used again within a process, and no handle's; 0 on failure.
+ *
+ * Errors: NO_HANDLE, NOT_RUNNING, INVALID, NO_MEMORY, LIMIT (1,024 watches of this process).
+ */
+COMMY_API int32_t commy_watch_open(commy_handle_t h, const char *name, uint64_t *watch);
+
+/* A descriptor that is readable when something changed since the last commy_watch_wait(), or a negated code
+ * (commy_watcher_fd()). Not to be closed, nor read from: commy_watch_wait() with a timeout of 0 makes it unreadable. */
+COMMY_API int32_t commy_watch_fd(uint64_t watch);
+
+/* Waits for a change since the last call; the first returns at once (commy_watcher_wait()). version may be null. Errors
+ * besides: INTERRUPTED when the watch is closed, NOT_RUNNING when its handle is stopped or destroyed, during the wait. */
+COMMY_API int32_t commy_watch_wait(uint64_t watch, int32_t timeout_ms, uint64_t *version);
+
+/* Ends the waits that are under way with INTERRUPTED, or the next one (commy_watcher_wake()); works while the handle is
+ * stopped, too. */
+COMMY_API int32_t commy_watch_wake(uint64_t watch);
+
+/* Closes a watch and its descriptor. Waits for its calls in other threads, which end at once. Errors: NO_HANDLE; FORKED (in
+ * a forked child: the number is out of use all the same). */
+COMMY_API int32_t commy_watch_close(uint64_t watch);
+
+/* --------------------------------------------------------------- callbacks */
+
+/*
+ * Callbacks run in commy_dispatch(), on the thread that calls it and on no other. Texts belong to the library and are
+ * good until the callback returns. A callback may call anything, also what unregisters its service, sets callbacks, stops or
+ * destroys the handle, dispatches again, or cleans up; nothing of the library's is locked or held meanwhile.
+ */
+
+/* What became of a service: commy_service_callback_t's event. */
+#define COMMY_CALLBACK_REGISTERED 1 /* it is there */
+#define COMMY_CALLBACK_GONE 2       /* it was unregistered, its owner left or died, or its lease ended */
+#define COMMY_CALLBACK_CHANGED 3    /* its weight, admin state or metadata is another */
+typedef void (*commy_service_callback_t)(void *user, int32_t event, const char *service_name, const char *service_id);
+
+/* A service's health is another; both are a commy_health_t. */
+typedef void (*commy_health_callback_t)(void *user, const char *service_name, const char *service_id,
+                                        int32_t old_status, int32_t new_status);
+
+/* What the library has to say, which never prints. */
+#define COMMY_LOG_ERROR 1   /* something could not be done, and nobody asked for it */
+#define COMMY_LOG_WARNING 2 /* something will not go on as it should */
+#define COMMY_LOG_INFO 3
+typedef void (*commy_log_callback_t)(void *user, int32_t level, const char *text);
+
+/*
+ * Who is told what becomes of services, of the whole mesh, from now on: first of those that are there, as registered. fn
+ * null: nobody. What came and went faster than it was dispatched may never be told; the last state always is, and a service
+ * that was registered anew under its id goes before it comes.
+ *
+ * Events of a former callback are dropped; it may still be running in another thread's dispatch when this returns.
+ * The first callback starts a thread (as commy_watcher_fd() does), which keeps about 100 bytes for each service; the last
+ * one that is taken away ends it. Errors: LIMIT (threads), NO_MEMORY, NOT_RUNNING.
+ */
+COMMY_API int32_t commy_set_service_callback(commy_handle_t h, commy_service_callback_t fn, void *user);
+
+/* The same for health, which a service's registration is no change of. */
+COMMY_API int32_t commy_set_health_callback(commy_handle_t h, commy_health_callback_t fn, void *user);
+
+/*
+ * Who is told what the library's own threads meet; of the process, told in any handle's dispatch. fn null: nobody. The last
+ * 256 lines wait; where more come, the oldest are lost, and their number is told. Not inherited by forked children.
+ * Errors: NO_MEMORY.
+ */
+COMMY_API int32_t commy_set_log_callback(commy_log_callback_t fn, void *user);
+
+/*
+ * Runs callbacks for what has arrived, in order, 1,024 at most; where nothing has, waits for it.
+ *
+ * timeout_ms: 0: do not wait; negative: for ever.
+ *
+ * Returns how many ran, 0 when the time has passed, or a negated code where none ran: NOT_RUNNING (stopped, also during
+ * the wait), NO_HANDLE, FORKED, REMOVED. Several threads may dispatch at once; each event goes to one of them.
+ */
+COMMY_API int32_t commy_dispatch(commy_handle_t h, int32_t timeout_ms);
 
 #ifdef __cplusplus
 }

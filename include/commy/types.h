@@ -68,6 +68,17 @@ typedef enum commy_status {
 #define COMMY_LIMIT_TTL_MS 31536000000ull /* a year */
 
 #define COMMY_LIMIT_CLIENT_BYTES 255u /* a client id */
+#define COMMY_LIMIT_EVENTS 1024u      /* that the flight recorder holds */
+
+#define COMMY_LIMIT_CHECK_INTERVAL_MS 86400000ull /* a day */
+#define COMMY_LIMIT_CHECK_TIMEOUT_MS 240000ull
+#define COMMY_LIMIT_CHECKS 255u /* failures, or successes, in a row that count */
+
+/* commy_health_config_t where none is given */
+#define COMMY_DEFAULT_CHECK_INTERVAL_MS 5000u
+#define COMMY_DEFAULT_CHECK_TIMEOUT_MS 1000u
+#define COMMY_DEFAULT_MAX_FAILURES 3u
+#define COMMY_DEFAULT_RECOVERY_CHECKS 2u
 
 #define COMMY_DEFAULT_CAPACITY 8192u
 #define COMMY_DEFAULT_WEIGHT 100u
@@ -87,12 +98,19 @@ typedef enum commy_admin {
     COMMY_ADMIN_MAINTENANCE = 2
 } commy_admin_t;
 
+/* How the circuit breaker of a service stands. */
+typedef enum commy_breaker_state {
+    COMMY_BREAKER_CLOSED = 0,
+    COMMY_BREAKER_OPEN = 1,     /* not selected */
+    COMMY_BREAKER_HALF_OPEN = 2 /* one participant may try it, or does */
+} commy_breaker_state_t;
+
 /* How one instance of a name is selected. */
 typedef enum commy_policy {
     COMMY_POLICY_ROUND_ROBIN = 0,          /* in turn: one rotation for the whole host */
-    COMMY_POLICY_LEAST_CONNECTIONS = 1,    /* not in this release */
+    COMMY_POLICY_LEAST_CONNECTIONS = 1,    /* of two drawn by weight, that with fewer requests in flight by weight */
     COMMY_POLICY_WEIGHTED_ROUND_ROBIN = 2, /* in turn, by weight, evenly spread: one rotation for the whole host */
-    COMMY_POLICY_PERFORMANCE = 3,          /* not in this release */
+    COMMY_POLICY_PERFORMANCE = 3,          /* of two drawn by weight, that with less latency and less in flight */
     COMMY_POLICY_RANDOM = 4,               /* by weight */
     COMMY_POLICY_CONSISTENT_HASH = 5       /* by client id: the same client, the same instance, while it can be */
 } commy_policy_t;
@@ -156,8 +174,18 @@ typedef struct commy_mesh_stats {
     double average_response_time_ms;
 } commy_mesh_stats_t;
 
-/* How a handle of the language ABI selects. `algorithm` is a commy_policy_t. The circuit breaker's part is checked and
- * kept: with enable_circuit_breaker (0 or 1) neither threshold (failures) nor timeout may be 0. */
+/* How a service's health is checked. All four above 0: an interval of up to a day, a timeout of up to four minutes, 1 to 255
+ * checks. */
+typedef struct commy_health_config {
+    uint64_t
+        check_interval_ms; /* from one check's start to the next, give or take a tenth; not before the former ended */
+    uint64_t timeout_ms;   /* after which a check has failed */
+    uint32_t max_failures; /* failures in a row that make a service unhealthy */
+    uint32_t recovery_checks; /* successes in a row that make it healthy again */
+} commy_health_config_t;
+
+/* How a handle of the language ABI selects. `algorithm` is a commy_policy_t. The circuit breaker's part is the mesh's: with
+ * enable_circuit_breaker (0 or 1) threshold is 1 to 10,000 failures in a row, and timeout 1 ms to an hour. */
 typedef struct commy_load_balancer_config {
     int32_t algorithm;
     uint32_t enable_circuit_breaker, circuit_breaker_threshold;

@@ -67,6 +67,12 @@ AT(commy_service_info_t, metadata_bytes, 1120);
 AT(commy_service_info_t, response_time_ms, 1128);
 AT(commy_service_info_t, reserved, 1136);
 
+SIZE(commy_health_config_t, 24);
+AT(commy_health_config_t, check_interval_ms, 0);
+AT(commy_health_config_t, timeout_ms, 8);
+AT(commy_health_config_t, max_failures, 16);
+AT(commy_health_config_t, recovery_checks, 20);
+
 SIZE(commy_load_balancer_config_t, 24);
 AT(commy_load_balancer_config_t, algorithm, 0);
 AT(commy_load_balancer_config_t, enable_circuit_breaker, 4);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "mesh/lookout.h"
 
 cmy_handle_t *cmy_handle_slots[CMY_HANDLE_SLOTS];
 
@@ -76,6 +77,7 @@ commy_status_t cmy_handle_stop(cmy_handle_t *handle)
     pthread_mutex_lock(&handle->turn);
     /* First the word that turns calls away, then those that came before it are waited for. */
     atomic_store_explicit(&handle->run, CMY_HANDLE_STOPPED, memory_order_relaxed);
+    cmy_lookout_alarm(handle->mesh);
     commy_status_t status = commy_mesh_leave(handle->mesh);
     pthread_mutex_unlock(&handle->turn);
     return status;

@@ -60,6 +60,7 @@ typedef struct cmy_handle {
     bool read_only;
     char node_id[COMMY_LIMIT_MESH_BYTES + 1];
     commy_load_balancer_config_t balancer; /* as configured; changes under `turn` */
+    commy_health_config_t health;          /* the same; zeroes: not configured */
 
     /* Apart from the above, which every call reads. */
     alignas(64) _Atomic uint32_t references; /* and CMY_HANDLE_CLOSING; also the futex that destroy sleeps on */
@@ -137,6 +138,9 @@ static inline bool cmy_handle_closing(const cmy_handle_t *handle)
     return atomic_load_explicit(&handle->references, memory_order_relaxed) & CMY_HANDLE_CLOSING;
 }
 
+/* The upper part of a new number, of a handle or of anything else that has one; never given twice. */
+uint64_t cmy_handle_sequence(void);
+
 /* Whether the process is set up for handles. Errors: INIT_FAILED. */
 commy_status_t cmy_handle_ready(void);
 
@@ -165,6 +169,10 @@ commy_status_t cmy_handle_stop(cmy_handle_t *handle);
  * Errors: NO_HANDLE; FORKED (inherited; the number is out of use all the same).
  */
 commy_status_t cmy_handle_destroy(uint64_t id);
+
+/* How a handle selects: checked, and set (balance.c). The handle is pinned. Errors: INVALID. */
+commy_status_t cmy_handle_check_balancer(const commy_load_balancer_config_t *config);
+commy_status_t cmy_handle_set_balancer(cmy_handle_t *handle, const commy_load_balancer_config_t *config);
 
 /* Destroys them all, inherited ones too. */
 void cmy_handle_destroy_all(void);

@@ -3,6 +3,7 @@
 
 #include "base/version.h"
 #include "ffi/handle.h"
+#include "ffi/watch.h"
 
 int32_t commy_ffi_init(void)
 {
@@ -11,6 +12,7 @@ int32_t commy_ffi_init(void)
 
 int32_t commy_ffi_cleanup(void)
 {
+    cmy_watches_close_all();
     cmy_handle_destroy_all();
     return COMMY_STATUS_SUCCESS;
 }

@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/node.h"
+#include "mesh/lookout.h"
 
 static _Atomic uint64_t last_sequence;
 static _Atomic uint64_t sequence_generation; /* the one that last_sequence has jumped for */
@@ -32,7 +33,7 @@ static uint32_t random_number(void)
  * Never the same twice, and in a child beyond all that its parent may go on to draw, unless both jumps are nearly the
  * same. Threads that meet here in a new process may jump twice, which does no harm; none draws before a jump.
  */
-static uint64_t next_sequence(void)
+uint64_t cmy_handle_sequence(void)
 {
     uint64_t generation = cmy_fork_generation();
     if (atomic_load_explicit(&sequence_generation, memory_order_acquire) != generation) {
@@ -79,6 +80,7 @@ static void take_down(cmy_handle_t *handle)
     cmy_error_save(&error);
     atomic_fetch_or_explicit(&handle->references, CMY_HANDLE_CLOSING, memory_order_relaxed);
     cmy_rcu_synchronize();
+    cmy_lookout_alarm(handle->mesh);
     (void)cmy_handle_stop(handle); /* services go now, not when the last sleeper wakes; detaching leaves in any case */
     drain(handle);
     commy_mesh_detach(&handle->mesh);
@@ -158,7 +160,7 @@ static bool put_in(uint32_t slot, uint64_t sequence, cmy_handle_t *handle)
 /* Puts a handle into a free slot; only where there is none, into one that is a parent's. */
 static commy_status_t publish(cmy_handle_t *handle)
 {
-    uint64_t sequence = next_sequence();
+    uint64_t sequence = cmy_handle_sequence();
     for (uint32_t i = 0; i < CMY_HANDLE_SLOTS; i++)
         if (!cmy_rcu_load(&cmy_handle_slots[i]) && put_in(i, sequence, handle))
             return COMMY_STATUS_SUCCESS;

@@ -2,7 +2,7 @@
  * The language ABI: registering services, changing them, and reporting on them.
  *
  * What may reserve memory or touch many records holds a reference to its handle; what is done after a lookup and an
- * atomic operation or two (heartbeat, weight, reports, requests) runs in a read section (handle.h).
+ * atomic operation or two (heartbeat, weight, health, admin state, reports, requests) runs in a read section (handle.h).
  */
 #include <commy/ffi.h>
 
@@ -57,6 +57,28 @@ int32_t commy_set_service_weight(commy_handle_t h, const char *id, uint32_t weig
     if (status != COMMY_STATUS_SUCCESS)
         return status;
     status = commy_service_set_weight(handle->mesh, id, weight);
+    cmy_handle_exit();
+    return status;
+}
+
+int32_t commy_set_health(commy_handle_t h, const char *id, int32_t health)
+{
+    cmy_handle_t *handle;
+    commy_status_t status = cmy_handle_enter(h.instance_id, CMY_HANDLE_FOR_CHANGE, &handle);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    status = commy_service_set_health(handle->mesh, id, health);
+    cmy_handle_exit();
+    return status;
+}
+
+int32_t commy_set_admin(commy_handle_t h, const char *id, int32_t admin)
+{
+    cmy_handle_t *handle;
+    commy_status_t status = cmy_handle_enter(h.instance_id, CMY_HANDLE_FOR_CHANGE, &handle);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    status = commy_service_set_admin(handle->mesh, id, admin);
     cmy_handle_exit();
     return status;
 }

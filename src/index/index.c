@@ -44,8 +44,11 @@ static cmy_verdict_t judge(cmy_actor_t *actor, const cmy_index_kind_t *kind, con
     }
     if (kind->gone(region, holder->record, state)) {
         uint64_t dying = cmy_state_with(state, actor->owner, CMY_DYING);
-        if (cmy_swap64_acq_rel(word, state, dying))
+        if (cmy_swap64_acq_rel(word, state, dying)) {
+            if (phase == CMY_LIVE && kind->retired)
+                kind->retired(actor, holder->record, state);
             kind->finish(actor, holder->record, dying, phase == CMY_LIVE);
+        }
         return VERDICT_AGAIN;
     }
     if (phase == CMY_CLAIMED) {

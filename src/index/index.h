@@ -116,6 +116,8 @@ typedef struct cmy_index_kind {
     uint64_t (*published)(const cmy_region_t *region, uint32_t record, uint64_t claimed);
     /* Called by a helper that published somebody else's record. */
     void (*helped)(cmy_actor_t *actor, uint32_t record);
+    /* Called by whoever made a LIVE record of the dead DYING(me), before it is finished; may be null. */
+    void (*retired)(cmy_actor_t *actor, uint32_t record, uint64_t state);
     /* Finishes a record that is DYING(me). live: it was LIVE right before. */
     void (*finish)(cmy_actor_t *actor, uint32_t record, uint64_t state, bool live);
 } cmy_index_kind_t;

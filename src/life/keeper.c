@@ -114,6 +114,7 @@ static void fill(const cmy_participant_t *participant, uint64_t namespace_inode)
     cmy_store32_relaxed(&record->pid, (uint32_t)getpid());
     cmy_store32_relaxed(&record->uid, (uint32_t)geteuid());
     cmy_store32_relaxed(&record->listen_port, participant->listen_port);
+    cmy_store32_relaxed(&record->leaves, 0);
 }
 
 /* 4 and 5. The kernel reads the list as this thread has written it up to its death, so only the compiler must keep the
@@ -319,8 +320,11 @@ void cmy_life_leave(cmy_participant_t **participant)
     uint32_t slot = leaving->slot;
     cmy_word64_t *word = &region->life[slot].phase;
     uint64_t phase = cmy_load64_acquire(word);
-    if (cmy_life_phase(phase) == CMY_SLOT_ARMED && cmy_life_incarnation(phase) == cmy_owner_incarnation(leaving->owner))
+    if (cmy_life_phase(phase) == CMY_SLOT_ARMED &&
+        cmy_life_incarnation(phase) == cmy_owner_incarnation(leaving->owner)) {
+        cmy_store32_relaxed(&region->participants[slot].leaves, 1);
         cmy_swap64_acq_rel(word, phase, cmy_life_with_phase(phase, CMY_SLOT_LEAVING));
+    }
     ring(leaving, CMY_BELL_STOP);
 
     int cancel;

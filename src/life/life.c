@@ -156,13 +156,13 @@ bool cmy_life_certify(cmy_region_t *region, uint32_t slot)
     }
 }
 
-void cmy_life_free(cmy_region_t *region, uint32_t slot, uint64_t phase)
+bool cmy_life_free(cmy_region_t *region, uint32_t slot, uint64_t phase)
 {
     if (slot >= COMMY_LIMIT_PARTICIPANTS || cmy_life_phase(phase) != CMY_SLOT_DEAD)
-        return;
+        return false;
     if (cmy_life_tid(phase) != 0 && !marked(&region->life[slot]))
-        return; /* b.: a later sweep settles it */
-    cmy_swap64_acq_rel(&region->life[slot].phase, phase, free_word(phase));
+        return false; /* b.: a later sweep settles it */
+    return cmy_swap64_acq_rel(&region->life[slot].phase, phase, free_word(phase));
 }
 
 static bool alive_now(const cmy_region_t *region, uint32_t slot, uint64_t phase)

@@ -138,9 +138,10 @@ bool cmy_life_certify(cmy_region_t *region, uint32_t slot);
 
 /*
  * DEAD(i) -> FREE(i + 1): nothing of that incarnation is left. phase: the DEAD word that was seen. The slot stays DEAD
- * while the kernel may yet mark its word (a core dump under way); try again at the next sweep.
+ * while the kernel may yet mark its word (a core dump under way); try again at the next sweep. Returns whether the slot
+ * was freed by this call, which is so for one caller alone.
  */
-void cmy_life_free(cmy_region_t *region, uint32_t slot, uint64_t phase);
+bool cmy_life_free(cmy_region_t *region, uint32_t slot, uint64_t phase);
 
 /* Copies a slot's details; false where it has no tenant (FREE, JOINING) or changed while it was read. */
 bool cmy_life_describe(const cmy_region_t *region, uint32_t slot, commy_participant_t *out);

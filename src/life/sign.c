@@ -96,7 +96,7 @@ static bool dumping_core(uint32_t pid)
     return certain;
 }
 
-/* Whether a directory of /proc/self/task is a thread of the program's: neither a keeper nor the ended first thread. */
+/* Whether a directory of /proc/self/task is a thread of the program's: neither one of ours nor the ended first thread. */
 static bool is_programs_thread(int tasks, const char *tid)
 {
     char path[32], name[32] = "";
@@ -106,7 +106,11 @@ static bool is_programs_thread(int tasks, const char *tid)
         return true; /* not certain */
     ssize_t bytes = read(fd, name, sizeof name - 1);
     close(fd);
-    return bytes <= 0 || (strcmp(name, CMY_KEEPER_NAME "\n") != 0 && strtol(tid, NULL, 10) != getpid());
+    if (bytes <= 0)
+        return true;
+    bool ours = strcmp(name, CMY_KEEPER_NAME "\n") == 0 || strcmp(name, CMY_LOOKOUT_NAME "\n") == 0 ||
+                strcmp(name, CMY_MONITOR_NAME "\n") == 0;
+    return !ours && strtol(tid, NULL, 10) != getpid();
 }
 
 bool cmy_life_only_keepers(void)

@@ -5,7 +5,11 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Threads of the library's, by name: the keeper, who feeds descriptors and callbacks (mesh/lookout.c), and
+ * who checks services (mesh/monitor.c). */
 #define CMY_KEEPER_NAME "commy-keeper"
+#define CMY_LOOKOUT_NAME "commy-lookout"
+#define CMY_MONITOR_NAME "commy-monitor"
 
 typedef enum cmy_life_sign {
     CMY_SIGN_NONE,    /* alive, or not certain */
@@ -19,7 +23,7 @@ uint64_t cmy_life_namespace(void);
 /* Looks for a thread of this PID namespace. pid: its process, or 0 where only the thread is known. */
 cmy_life_sign_t cmy_life_sign(uint32_t pid, uint32_t tid);
 
-/* Whether nothing but keepers is left of this process: its first thread has ended, and so has every other of the program's.
+/* Whether nothing but these is left of this process: its first thread has ended, and so has every other of the program's.
  * Not certain: false. */
 bool cmy_life_only_keepers(void);
 

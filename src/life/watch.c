@@ -16,11 +16,10 @@
  * Killed or stopped anywhere here: others watch the same words, and look at all of them by themselves.
  */
 #include <errno.h>
-#include <linux/time_types.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/futex.h"
 #include "life/participant.h"
 #include "life/sign.h"
 
@@ -29,17 +28,6 @@
 #define EXAMINE_NS 1000000000ull
 #define EXAMINED_BEHIND 4u /* participants behind our own slot to ask about, each second */
 #define EXAMINED_IN_TURN 4u
-
-/* linux/futex.h has these since 5.16. */
-#ifndef SYS_futex_waitv
-#define SYS_futex_waitv 449
-#endif
-#define WAITV_32 2u
-typedef struct sleep_on {
-    uint64_t value;
-    uint64_t word;
-    uint32_t flags, reserved;
-} sleep_on_t;
 
 /* Asks about up to `count` participants of our namespace from slot `from` on, and gives the slot to go on from. */
 static uint32_t examine(const cmy_participant_t *participant, uint32_t from, uint32_t count)
@@ -95,10 +83,10 @@ static void survey(cmy_participant_t *participant)
 static bool sleep_on_all(cmy_participant_t *participant, uint32_t bell)
 {
     cmy_watch_t *watch = &participant->watch;
-    sleep_on_t set[1 + CMY_WATCHED];
-    set[0] = (sleep_on_t){bell, (uintptr_t)&participant->bell, WAITV_32 | FUTEX_PRIVATE_FLAG, 0};
+    cmy_sleep_on_t set[1 + CMY_WATCHED];
+    set[0] = (cmy_sleep_on_t){bell, (uintptr_t)&participant->bell, CMY_WAITV_32 | FUTEX_PRIVATE_FLAG, 0};
     for (uint32_t i = 0; i < watch->count; i++)
-        set[1 + i] = (sleep_on_t){watch->value[i], (uintptr_t)watch->word[i], WAITV_32, 0};
+        set[1 + i] = (cmy_sleep_on_t){watch->value[i], (uintptr_t)watch->word[i], CMY_WAITV_32, 0};
     uint64_t until = cmy_clock_monotonic_ns() + SWEEP_NS;
     struct __kernel_timespec deadline = {(long long)(until / 1000000000u), (long long)(until % 1000000000u)};
     if (syscall(SYS_futex_waitv, set, 1 + watch->count, 0, &deadline, CLOCK_MONOTONIC) >= 0)

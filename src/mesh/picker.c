@@ -23,6 +23,7 @@ void cmy_picker_free(cmy_picker_t *picker)
         return;
     let_go(picker->table);
     free(picker->pick);
+    free(picker->open);
     free(picker);
 }
 
@@ -92,6 +93,9 @@ typedef struct found {
     uint32_t *weight;
     uint64_t *hash; /* of the id */
     uint32_t count, room;
+    cmy_pick_t *open; /* what would fit, were its breaker not open */
+    uint32_t open_count, open_room;
+    uint32_t preferred; /* which stand first */
 } found_t;
 
 static bool make_room(found_t *found)
@@ -112,11 +116,36 @@ static bool make_room(found_t *found)
     return true;
 }
 
+/* Notes one that is open. */
+static bool add_open(found_t *found, cmy_pick_t pick)
+{
+    if (found->open_count == found->open_room) {
+        uint32_t room = found->open_room ? 2 * found->open_room : 4;
+        cmy_pick_t *open = realloc(found->open, room * sizeof *open);
+        if (!open)
+            return false;
+        found->open = open;
+        found->open_room = room;
+    }
+    found->open[found->open_count++] = pick;
+    return true;
+}
+
+/* Whether a filter lets a record through. */
+static bool passes(const cmy_filter_t *filter, const cmy_region_t *region, uint32_t record, cmy_unfit_t *unfit)
+{
+    for (cmy_filter_text_t what = 0; filter && what < CMY_FILTER_TEXTS; what++)
+        if (!(what == CMY_FILTER_ZONE && filter->prefer_zone) && !cmy_filter_finds(filter, what, region, record)) {
+            unfit->filtered[what]++;
+            return false;
+        }
+    return true;
+}
+
 /* Counts an instance, and for which reason it is left out, if it is. */
 static bool fits(const cmy_service_shm_t *service, uint64_t condition, int32_t policy, cmy_unfit_t *unfit)
 {
     int32_t health = cmy_service_health(service);
-    unfit->instances++;
     switch (cmy_condition_admin(condition)) {
     case COMMY_ADMIN_ENABLED:
         break;
@@ -150,11 +179,28 @@ static commy_status_t damaged(const cmy_region_t *region, const cmy_key_t *name)
                     region->mesh, (int)name->bytes, name->text);
 }
 
+#define EXCHANGE(array, i, k)                                                                                          \
+    do {                                                                                                               \
+        __typeof__(*(array)) was_ = (array)[i];                                                                        \
+        (array)[i] = (array)[k];                                                                                       \
+        (array)[k] = was_;                                                                                             \
+    } while (0)
+
+/* The last one goes to those that are preferred; who stood there goes to the end. */
+static void put_first(found_t *found)
+{
+    uint32_t last = found->count - 1, to = found->preferred++;
+    EXCHANGE(found->pick, to, last);
+    EXCHANGE(found->weight, to, last);
+    EXCHANGE(found->hash, to, last);
+}
+
 /* One pass over the instances. */
-static commy_status_t walk(const commy_mesh_t *mesh, const cmy_key_t *name, int32_t policy, found_t *found,
-                           cmy_unfit_t *unfit)
+static commy_status_t walk(const commy_mesh_t *mesh, const cmy_key_t *name, int32_t policy, const cmy_filter_t *filter,
+                           found_t *found, cmy_unfit_t *unfit)
 {
     const cmy_region_t *region = mesh->region;
+    const uint64_t open = cmy_rules_on(region) ? CMY_CONDITION_OPEN : 0;
     commy_iterator_t iterator;
     commy_view_t view;
     commy_status_t status = commy_iterate_name(mesh, name->text, &iterator);
@@ -163,14 +209,32 @@ static commy_status_t walk(const commy_mesh_t *mesh, const cmy_key_t *name, int3
     while (commy_iterate_next(mesh, &iterator, &view)) {
         const cmy_service_shm_t *service = cmy_service_at(region, view._index);
         uint64_t condition = cmy_load64_relaxed(&service->condition), hash = cmy_load64_relaxed(&service->hash);
-        if (!cmy_service_same(service, view._state) || !fits(service, condition, policy, unfit))
+        cmy_unfit_t with = *unfit;
+        bool preferred = filter && cmy_filter_prefers(filter, region, view._index);
+        bool fit = passes(filter, region, view._index, &with) && fits(service, condition, policy, &with);
+        if (!cmy_service_same(service, view._state))
             continue;
+        *unfit = with;
+        unfit->instances++;
+        if (!fit)
+            continue;
+        const cmy_pick_t pick = {view._state, view._index, cmy_condition_weight(condition)};
+        if (condition & open) {
+            unfit->open++;
+            if (!add_open(found, pick))
+                return no_memory(name);
+            continue;
+        }
         if (found->count == found->room && !make_room(found))
             return no_memory(name);
-        found->pick[found->count] = (cmy_pick_t){view._state, view._index, cmy_condition_weight(condition)};
+        found->pick[found->count] = pick;
         found->weight[found->count] = cmy_condition_weight(condition);
         found->hash[found->count++] = hash;
+        if (preferred)
+            put_first(found);
     }
+    if (found->preferred > 0)
+        found->count = found->preferred;
     return iterator._endless ? damaged(region, name) : COMMY_STATUS_SUCCESS;
 }
 
@@ -188,14 +252,15 @@ static bool serves(const cmy_picker_t *former, const found_t *found)
     return true;
 }
 
-/* Takes over what stays: where the rotation stands, and the table, if the same instances stand in it still, as they do
+/* Takes over what stays: where the rotation, or the random numbers, stand, and the table, if the same instances stand in it still, as they do
  * where another name's changes made this walk necessary. */
 static void inherit(cmy_pickers_t *pickers, const cmy_key_t *name, cmy_picker_t *picker, const found_t *found)
 {
-    uint64_t stands = cmy_mix(atomic_load_explicit(&pickers->random, memory_order_relaxed));
+    uint64_t stands = cmy_mix(atomic_fetch_add_explicit(&pickers->random, CMY_MIX_STEP, memory_order_relaxed));
     uint32_t used = 0;
     cmy_rcu_read_lock();
-    cmy_picker_t *former = cmy_picker_find(pickers, name, picker->policy);
+    const cmy_filter_t *filter = picker->filter.hash != 0 ? &picker->filter : NULL;
+    cmy_picker_t *former = cmy_picker_find(pickers, name, picker->policy, filter);
     if (former) {
         stands = atomic_load_explicit(&former->own_rotation, memory_order_relaxed);
         used = atomic_load_explicit(&former->used, memory_order_relaxed);
@@ -220,12 +285,12 @@ static cmy_table_t *make_table(int32_t policy, const found_t *found)
     if (policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN) {
         table->memory = cmy_turns_make(found->weight, n, &table->turns);
         table->bytes = table->turns * sizeof(uint32_t);
-    } else if (policy == COMMY_POLICY_RANDOM) {
+    } else if (policy == COMMY_POLICY_CONSISTENT_HASH) {
+        table->memory = cmy_places_make(found->hash, n);
+        table->bytes = cmy_places_bytes(n);
+    } else {
         table->memory = cmy_alias_make(found->weight, n);
         table->bytes = n * sizeof(cmy_alias_t);
-    } else {
-        table->memory = cmy_places_make(found->hash, n);
-        table->bytes = (size_t)cmy_places_tables(n) * CMY_PLACES * sizeof(uint32_t);
     }
     if (table->memory)
         return table;
@@ -237,7 +302,7 @@ static cmy_table_t *make_table(int32_t policy, const found_t *found)
 static bool complete(cmy_pickers_t *pickers, const cmy_key_t *name, cmy_picker_t *picker, const found_t *found)
 {
     picker->count = picker->turns = found->count;
-    picker->bytes = sizeof *picker + found->room * sizeof *found->pick;
+    picker->bytes = sizeof *picker + (found->room + found->open_room) * sizeof *found->pick;
     inherit(pickers, name, picker, found);
     if (found->count == 0 || picker->policy == COMMY_POLICY_ROUND_ROBIN)
         return true;
@@ -263,8 +328,8 @@ static cmy_word64_t *rotation_of(const commy_mesh_t *mesh, const cmy_key_t *name
     return policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN ? &record->weighted_rotation : &record->rotation;
 }
 
-commy_status_t cmy_picker_make(commy_mesh_t *mesh, const cmy_key_t *name, int32_t policy, cmy_picker_t **made,
-                               cmy_unfit_t *unfit)
+commy_status_t cmy_picker_make(commy_mesh_t *mesh, const cmy_key_t *name, int32_t policy, const cmy_filter_t *filter,
+                               cmy_picker_t **made, cmy_unfit_t *unfit)
 {
     cmy_pickers_t *pickers = cmy_pickers_of(mesh);
     found_t found = {0};
@@ -276,15 +341,19 @@ commy_status_t cmy_picker_make(commy_mesh_t *mesh, const cmy_key_t *name, int32_
     *picker = (cmy_picker_t){
         .word = cmy_wait_word(mesh->region, name->hash),
         .epoch = cmy_load64_acquire(&mesh->region->header->death_epoch),
-        .hash = name->hash,
+        .hash = name->hash ^ (filter ? filter->hash : 0),
         .policy = policy,
         .name_bytes = name->bytes,
         .serial = atomic_fetch_add_explicit(&pickers->serial, 1, memory_order_relaxed) + 1,
     };
     picker->version = cmy_load64_acquire(picker->word); /* before the walk: what changes during it is a newer one's */
     memcpy(picker->name, name->text, name->bytes);
-    commy_status_t status = walk(mesh, name, policy, &found, unfit);
+    if (filter)
+        picker->filter = *filter;
+    commy_status_t status = walk(mesh, name, policy, filter, &found, unfit);
     picker->pick = found.pick;
+    picker->open = found.open;
+    picker->open_count = found.open_count;
     if (status == COMMY_STATUS_SUCCESS && !complete(pickers, name, picker, &found))
         status = no_memory(name);
     free(found.weight);
@@ -294,7 +363,7 @@ commy_status_t cmy_picker_make(commy_mesh_t *mesh, const cmy_key_t *name, int32_
         return status;
     }
     picker->inverse = picker->turns ? UINT64_MAX / picker->turns : 0;
-    picker->rotation = rotation_of(mesh, name, policy);
+    picker->rotation = filter ? NULL : rotation_of(mesh, name, policy);
     *made = picker;
     return COMMY_STATUS_SUCCESS;
 }
@@ -304,7 +373,7 @@ commy_status_t cmy_picker_make(commy_mesh_t *mesh, const cmy_key_t *name, int32_
 static bool same_key(const cmy_picker_t *one, const cmy_picker_t *other)
 {
     return one->hash == other->hash && one->policy == other->policy && one->name_bytes == other->name_bytes &&
-           memcmp(one->name, other->name, one->name_bytes) == 0;
+           memcmp(one->name, other->name, one->name_bytes) == 0 && cmy_filter_same(&one->filter, &other->filter);
 }
 
 /* The place in a set to put a picker into: its former's, an empty one, or one that was not used of late. */
@@ -341,7 +410,8 @@ cmy_picker_t *cmy_picker_publish(const cmy_region_t *region, cmy_pickers_t *pick
                                  bool *published)
 {
     cmy_picker_t *seen, **way = choose_way(cmy_pickers_set(pickers, made->hash, made->policy), made, &seen);
-    bool overtaken = seen && same_key(seen, made) && cmy_picker_current(region, seen);
+    bool overtaken = seen && same_key(seen, made) && seen->serial > made->serial && cmy_picker_current(region, seen) &&
+                     !cmy_picker_spurns(region, seen);
     *published = !overtaken && cmy_rcu_swap(way, &seen, made);
     return *published ? seen : NULL;
 }

@@ -1,10 +1,10 @@
 /*
  * Pickers: what a handle keeps so that selecting one of ten thousand instances costs what selecting one of ten does.
  *
- * A picker is made for one name and one policy: an immutable array of the instances that might be selected when it was
- * made, and the policy's table over them. It is reached under RCU through a table of sets of four:
+ * A picker is made for one name, one policy and one filter: an immutable array of the instances that might be selected
+ * when it was made, and the policy's table over them. It is reached under RCU through a table of sets of four:
  *
- *     hash of the name, policy --> set --> [ picker | picker | null | picker ]
+ *     hash of name and filter, policy --> set --> [ picker | picker | null | picker ]
  *
  *                      build                 publish                   a newer one, or another name's
  *     the region's walk -----> private ------------------> published ------------------------------> retired --> freed
@@ -12,7 +12,7 @@
  *                                 +--------------------------------> used once, freed
  *
  * a. A picker is current while neither the word of the name's stripe (wait.h) nor the death epoch has moved since
- *    before the walk that it was made of. Every change of an instance raises the word after it can be seen, so a picker
+ *    before the walk that it was made of, and nobody was passed over whose breaker is closed, or off. Every change of an instance raises the word after it can be seen, so a picker
  *    that is current holds all that was acknowledged.
  * b. What is selected is looked at in the region again, whether or not the picker is current: the instance's state is
  *    the very one that it was picked under, its owner lives, it is enabled and healthy or degraded, and then the state
@@ -24,6 +24,9 @@
  *    goes for another name's is one that was not used again since the last went from its set, if there is such: names
  *    that are asked for once make room for each other.
  *
+ * A filter's pickers have rotations of their own. With the host's, of two filters that are used by turns each would see
+ * every other turn, and some of its instances none.
+ *
  * Progress: selecting from a current picker is wait-free; making one is bounded by the walk. Crash: private memory, but
  * for the rotations (shm.h). A forked child frees what it inherits with the handle, and is refused everything else.
  */
@@ -33,8 +36,10 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 
+#include "mesh/filter.h"
 #include "mesh/policy.h"
 #include "registry/mesh.h"
+#include "stat/breaker.h"
 
 #define CMY_PICKER_SETS 256u
 #define CMY_PICKER_WAYS 4u
@@ -48,8 +53,9 @@ typedef struct cmy_pick {
 
 /* What kept instances out of a picker. */
 typedef struct cmy_unfit {
-    uint32_t instances; /* all of the name, fit ones too */
-    uint32_t maintenance, draining, unhealthy, unknown, weightless;
+    uint32_t instances;                  /* all of the name, fit ones too */
+    uint32_t filtered[CMY_FILTER_TEXTS]; /* by the first text that they lack */
+    uint32_t maintenance, draining, unhealthy, unknown, weightless, open;
 } cmy_unfit_t;
 
 /* What a policy draws from; shared by pickers of which one came after the other. */
@@ -64,7 +70,7 @@ typedef struct cmy_picker {
     /* Constant while published, but for next. */
     const cmy_word64_t *word;
     uint64_t version, epoch; /* of the stripe's word, of deaths */
-    uint64_t hash;           /* of the name */
+    uint64_t hash;           /* of the name, xor of the filter */
     int32_t policy;          /* commy_policy_t */
     uint32_t count;          /* of pick */
     uint32_t turns;          /* of a rotation */
@@ -78,19 +84,25 @@ typedef struct cmy_picker {
     uint64_t serial;         /* of the handle's pickers; tells whose `making` was set */
     struct cmy_picker *next; /* retired ones */
     char name[COMMY_LIMIT_NAME_BYTES + 1];
+    cmy_filter_t filter;
+    cmy_pick_t *open;    /* passed over: their breakers are open (breaker.h) */
+    uint32_t open_count; /* 0 mostly */
 
     /* Written by whoever selects: on a line of its own. */
-    alignas(64) _Atomic uint64_t own_rotation;
-    _Atomic uint32_t used;   /* again, since the last went from its set */
-    _Atomic uint32_t making; /* a thread is making the next one */
-    unsigned char apart[48];
+    alignas(64) _Atomic uint64_t own_rotation; /* of policies that draw: CMY_MIX_STEP for each number */
+    _Atomic uint32_t used;                     /* again, since the last went from its set */
+    _Atomic uint32_t making;                   /* a thread is making the next one */
+    _Atomic uint64_t try_at; /* when one of the open may be tried, in units of stat/breaker.h; not sooner */
+    _Atomic uint32_t tried;  /* where the last walk over the open ended */
+    _Atomic uint32_t stale;  /* one of the open is closed, and nobody came to announce it */
+    unsigned char apart[28];
 } cmy_picker_t;
 
 /* A handle's pickers. */
 typedef struct cmy_pickers {
     cmy_annex_t annex;
     cmy_picker_t *way[CMY_PICKER_SETS][CMY_PICKER_WAYS];
-    _Atomic uint64_t random; /* goes up by CMY_MIX_STEP with each number that is drawn */
+    _Atomic uint64_t random; /* where pickers begin to count; goes up by CMY_MIX_STEP with each */
     _Atomic uint64_t serial; /* of the last picker that was made */
     cmy_picker_t *retired;
     _Atomic size_t retired_bytes;
@@ -105,14 +117,17 @@ static inline cmy_picker_t **cmy_pickers_set(cmy_pickers_t *pickers, uint64_t ha
     return pickers->way[((hash >> 16) + (uint32_t)policy) % CMY_PICKER_SETS];
 }
 
-/* The picker of a name and a policy; null: none. Within a read section. */
-static inline cmy_picker_t *cmy_picker_find(cmy_pickers_t *pickers, const cmy_key_t *name, int32_t policy)
+/* The picker of a name, a policy and a filter; null: none. filter: null for none. Within a read section. */
+static inline __attribute__((always_inline)) cmy_picker_t *
+cmy_picker_find(cmy_pickers_t *pickers, const cmy_key_t *name, int32_t policy, const cmy_filter_t *filter)
 {
-    cmy_picker_t **set = cmy_pickers_set(pickers, name->hash, policy);
+    /* Without a filter the hash tells it from those with one, whose hash is not 0. */
+    uint64_t hash = filter ? name->hash ^ filter->hash : name->hash;
+    cmy_picker_t **set = cmy_pickers_set(pickers, hash, policy);
     for (uint32_t way = 0; way < CMY_PICKER_WAYS; way++) {
         cmy_picker_t *picker = cmy_rcu_load(&set[way]);
-        if (picker && picker->hash == name->hash && picker->policy == policy && picker->name_bytes == name->bytes &&
-            memcmp(picker->name, name->text, name->bytes) == 0)
+        if (picker && picker->hash == hash && picker->policy == policy && picker->name_bytes == name->bytes &&
+            memcmp(picker->name, name->text, name->bytes) == 0 && (!filter || cmy_filter_same(&picker->filter, filter)))
             return picker;
     }
     return NULL;
@@ -124,17 +139,25 @@ static inline bool cmy_picker_current(const cmy_region_t *region, const cmy_pick
            cmy_load64_acquire(&region->header->death_epoch) == picker->epoch;
 }
 
+/* Whether it passes somebody over who need not be: one was closed, or the breakers switched off. */
+static inline bool cmy_picker_spurns(const cmy_region_t *region, const cmy_picker_t *picker)
+{
+    return picker->open_count > 0 &&
+           (atomic_load_explicit(&picker->stale, memory_order_relaxed) || !cmy_rules_on(region));
+}
+
 /*
  * Makes a picker of the instances that may be selected now; one without any has the count 0, and is not for publishing.
  * Outside of read sections, since it allocates: what forks may wait for them. unfit: receives what was found.
  * Errors: NO_MEMORY, CORRUPT, with a sentence.
  */
-commy_status_t cmy_picker_make(commy_mesh_t *mesh, const cmy_key_t *name, int32_t policy, cmy_picker_t **made,
-                               cmy_unfit_t *unfit);
+commy_status_t cmy_picker_make(commy_mesh_t *mesh, const cmy_key_t *name, int32_t policy, const cmy_filter_t *filter,
+                               cmy_picker_t **made, cmy_unfit_t *unfit);
 
 /*
- * Puts a picker into the table: in place of an older one, or where there is room, or in another's place; not where one
- * that is current stands there by now, or somebody else was faster. Within a read section. Returns whom to retire, or
+ * Puts a picker into the table: in place of an older one, or where there is room, or in another's place; not where a newer
+ * one that is current stands there by now, or somebody else was faster. (An older one may be current and yet have nothing:
+ * a death is no change of a version before it is reaped.) Within a read section. Returns whom to retire, or
  * null.
  */
 cmy_picker_t *cmy_picker_publish(const cmy_region_t *region, cmy_pickers_t *pickers, cmy_picker_t *made,

@@ -48,38 +48,40 @@ static void fill(uint32_t *place, uint32_t *when, const uint64_t *hash, uint32_t
             place[at] = at % n;
 }
 
+/* Jumps from table to table, each time as far as the next one that would take the sort over, were there so many. */
+static uint32_t choose_table(uint32_t n, uint64_t sort)
+{
+    double tables = (double)n / CMY_PLACES_INSTANCES, next = 0;
+    uint32_t table = 0;
+    for (uint64_t turn = 1; next < tables; turn++) {
+        table = (uint32_t)next;
+        double chance = (double)((cmy_mix(sort + turn * CMY_MIX_STEP) >> 11) + 1) * 0x1p-53;
+        next = (table + 1.0) / chance;
+    }
+    return table;
+}
+
+static void choose_tables(uint16_t *table_of, uint32_t n)
+{
+    for (uint32_t sort = 0; sort < CMY_PLACES_SORTS; sort++)
+        table_of[sort] = (uint16_t)choose_table(n, cmy_mix(sort));
+}
+
 uint32_t *cmy_places_make(const uint64_t *hash, uint32_t n)
 {
     if (n == 0)
         return NULL;
     uint32_t tables = cmy_places_tables(n);
-    uint32_t *places = malloc((size_t)tables * CMY_PLACES * sizeof *places);
+    uint32_t *places = malloc(cmy_places_bytes(n));
     uint32_t *when = malloc(CMY_PLACES * sizeof *when);
     for (uint32_t table = 0; places && when && table < tables; table++)
         fill(places + (size_t)table * CMY_PLACES, when, hash, n, table);
+    if (places && tables > 1)
+        choose_tables((uint16_t *)(places + (size_t)tables * CMY_PLACES), n);
     if (!when) {
         free(places);
         places = NULL;
     }
     free(when);
     return places;
-}
-
-/* Jumps from table to table, each time as far as the next one that would take the client over, were there so many. */
-static uint32_t choose_table(uint32_t n, uint64_t client_hash)
-{
-    double tables = (double)n / CMY_PLACES_INSTANCES, next = 0;
-    uint32_t table = 0;
-    for (uint64_t turn = 1; next < tables; turn++) {
-        table = (uint32_t)next;
-        double chance = (double)((cmy_mix(client_hash + turn * CMY_MIX_STEP) >> 11) + 1) * 0x1p-53;
-        next = (table + 1.0) / chance;
-    }
-    return table;
-}
-
-uint32_t cmy_places_find(const uint32_t *places, uint32_t n, uint64_t client_hash)
-{
-    uint32_t table = n > CMY_PLACES_INSTANCES ? choose_table(n, client_hash) : 0;
-    return places[(size_t)table * CMY_PLACES + scale(client_hash, CMY_PLACES)];
 }

@@ -22,7 +22,7 @@ static inline uint64_t cmy_mix(uint64_t x)
 /* Whether a policy selects by weight, so that instances of weight 0 are left out. */
 static inline bool cmy_policy_weighs(int32_t policy)
 {
-    return policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN || policy == COMMY_POLICY_RANDOM;
+    return policy != COMMY_POLICY_ROUND_ROBIN && policy != COMMY_POLICY_CONSISTENT_HASH;
 }
 
 /* ------------------------------------------------- weighted round robin */
@@ -41,7 +41,7 @@ static inline bool cmy_policy_weighs(int32_t policy)
  */
 uint32_t *cmy_turns_make(const uint32_t *weight, uint32_t n, uint32_t *turns);
 
-/* --------------------------------------------------------------- random */
+/* ------------------------------------- random, and the better of two (load.h) */
 
 /*
  * The alias method (Walker 1977, Vose 1991): of n columns, each with a threshold and an alias, one is drawn evenly; it
@@ -54,10 +54,17 @@ typedef struct cmy_alias {
 /* weight: n of them, above 0. Returns n columns, to be freed; null: no memory. */
 cmy_alias_t *cmy_alias_make(const uint32_t *weight, uint32_t n);
 
+static inline uint32_t cmy_alias_column(uint32_t n, uint64_t random)
+{
+    return (uint32_t)((random >> 32) * n >> 32);
+}
+
 static inline uint32_t cmy_alias_draw(const cmy_alias_t *columns, uint32_t n, uint64_t random)
 {
-    uint32_t column = (uint32_t)((random >> 32) * n >> 32);
-    return (uint32_t)random < columns[column].threshold ? column : columns[column].other;
+    uint32_t column = cmy_alias_column(n, random);
+    uint32_t other = columns[column].other ^ column;
+    return column ^ (other & -(uint32_t)((uint32_t)random >=
+                                         columns[column].threshold)); /* no branch: nobody could foresee it */
 }
 
 /* ------------------------------------------------------ consistent hash */
@@ -72,7 +79,8 @@ static inline uint32_t cmy_alias_draw(const cmy_alias_t *columns, uint32_t n, ui
  *
  * The last table of several takes part by the share of 1,024 that it stands for, so that their number grows without a
  * jump: with the n-th instance comes or goes, besides its own, one client in n, and none while n stays below 1,024.
- * (Jump consistent hash, Lamping and Veach 2014, with a number of buckets that is no whole one.)
+ * (Jump consistent hash, Lamping and Veach 2014, with a number of buckets that is no whole one.) Where there are several,
+ * that is settled beforehand for 65,536 sorts of clients: jumps are divisions and branches that nobody foresees.
  *
  * What an instance gets has the standard deviation of an even share's square root, in places, of which that has 16 or
  * more: 1 % of a share with two instances, 8 % with a hundred, 25 % with a thousand and more.
@@ -80,15 +88,31 @@ static inline uint32_t cmy_alias_draw(const cmy_alias_t *columns, uint32_t n, ui
 #define CMY_PLACES 16384u
 #define CMY_PLACES_INSTANCES 1024u
 
+#define CMY_PLACES_SORTS 65536u
+
 static inline uint32_t cmy_places_tables(uint32_t n)
 {
     return (n + CMY_PLACES_INSTANCES - 1) / CMY_PLACES_INSTANCES;
 }
 
-/* hash: n of them, one an instance. Returns the tables one after another, to be freed; null: no memory, or n is 0. */
+/* Of what cmy_places_make() returns: the tables one after another, and behind several the table of each sort. */
+static inline size_t cmy_places_bytes(uint32_t n)
+{
+    uint32_t tables = cmy_places_tables(n);
+    return (size_t)tables * CMY_PLACES * sizeof(uint32_t) + (tables > 1 ? CMY_PLACES_SORTS * sizeof(uint16_t) : 0);
+}
+
+/* hash: n of them, one an instance; up to 67 million. Returns the tables, to be freed; null: no memory, or n is 0. */
 uint32_t *cmy_places_make(const uint64_t *hash, uint32_t n);
 
 /* The number of the client's instance. */
-uint32_t cmy_places_find(const uint32_t *places, uint32_t n, uint64_t client_hash);
+static inline uint32_t cmy_places_find(const uint32_t *places, uint32_t n, uint64_t client_hash)
+{
+    uint32_t place = (uint32_t)((client_hash & 0xffffffffu) * CMY_PLACES >> 32);
+    if (n <= CMY_PLACES_INSTANCES)
+        return places[place];
+    const uint16_t *table_of = (const uint16_t *)(places + (size_t)cmy_places_tables(n) * CMY_PLACES);
+    return places[(size_t)table_of[client_hash >> 48] * CMY_PLACES + place];
+}
 
 #endif /* CMY_MESH_POLICY_H */

@@ -4,7 +4,7 @@
 
 #include <commy/commy.h>
 
-/* Whether a policy is in this release. Errors: INVALID, with a sentence that names those that are. */
+/* Whether a policy is one. Errors: INVALID, with a sentence that names those that are. */
 commy_status_t cmy_policy_check(int32_t policy);
 
 /*

@@ -1,6 +1,7 @@
 /* Reaping the dead; see reap.h. */
 #include "reap/reap.h"
 
+#include "event/event.h"
 #include "reap/lease.h"
 
 #define RETRIES 100000u
@@ -112,6 +113,16 @@ static void reap_records(cmy_actor_t *actor, const cmy_dead_t *dead, commy_reap_
     cmy_wait_announce_all(actor->region); /* also for changes that the dead made and did not announce */
 }
 
+/* Whoever frees the slot tells that its tenant died, if it did not say before that it leaves. */
+static void free_slot(cmy_region_t *region, uint32_t slot, uint64_t phase)
+{
+    cmy_event_node_t node;
+    cmy_event_of_participant(region, slot, COMMY_EVENT_DIED, &node);
+    bool left = cmy_load32_relaxed(&region->participants[slot].leaves) != 0;
+    if (cmy_life_free(region, slot, phase) && !left)
+        cmy_event_record_source(region, &node.source);
+}
+
 static bool reap_dead(cmy_actor_t *actor, bool certify, commy_reap_report_t *report)
 {
     cmy_dead_t dead;
@@ -121,7 +132,7 @@ static bool reap_dead(cmy_actor_t *actor, bool certify, commy_reap_report_t *rep
     report->participants += dead.fresh;
     for (uint32_t i = 0; i < dead.count; i++) {
         atomic_store_explicit(&actor->reaped[dead.slot[i]], dead.phase[i], memory_order_relaxed);
-        cmy_life_free(actor->region, dead.slot[i], dead.phase[i]);
+        free_slot(actor->region, dead.slot[i], dead.phase[i]);
     }
     return dead.fresh > 0;
 }
@@ -143,7 +154,7 @@ void cmy_reap_own(cmy_actor_t *actor)
     for (uint32_t record = 0; record < records; record++) {
         uint64_t state = cmy_load64_acquire(&cmy_service_at(actor->region, record)->state);
         if (cmy_state_phase(state) == CMY_LIVE && cmy_state_owner(state) == actor->owner)
-            cmy_service_retire(actor, record, state);
+            cmy_service_give_up(actor, record, state);
     }
     cmy_flight_forget(actor->region, &actor->owner, 1);
 }

@@ -39,6 +39,8 @@ static void add_types(uint64_t *hash)
     ADD_FIELD(hash, cmy_header_shm_t, stray_successes);
     ADD_FIELD(hash, cmy_header_shm_t, stray_failures);
     ADD_FIELD(hash, cmy_header_shm_t, stray_latency_ns);
+    ADD_FIELD(hash, cmy_header_shm_t, breaker_rules);
+    ADD_FIELD(hash, cmy_header_shm_t, breaker_times);
 
     add(hash, sizeof(cmy_life_shm_t));
     ADD_FIELD(hash, cmy_life_shm_t, phase);
@@ -51,10 +53,20 @@ static void add_types(uint64_t *hash)
     ADD_FIELD(hash, cmy_participant_shm_t, pid);
     ADD_FIELD(hash, cmy_participant_shm_t, uid);
     ADD_FIELD(hash, cmy_participant_shm_t, listen_port);
+    ADD_FIELD(hash, cmy_participant_shm_t, leaves);
 
     add(hash, sizeof(cmy_stripe_shm_t));
     ADD_FIELD(hash, cmy_stripe_shm_t, version);
     ADD_FIELD(hash, cmy_stripe_shm_t, waiting);
+
+    ADD_FIELD(hash, cmy_event_shm_t, ticket);
+    ADD_FIELD(hash, cmy_event_shm_t, time_ns);
+    ADD_FIELD(hash, cmy_event_shm_t, what);
+    ADD_FIELD(hash, cmy_event_shm_t, sum);
+    ADD_FIELD(hash, cmy_event_shm_t, id);
+    ADD_FIELD(hash, cmy_event_shm_t, name);
+    ADD_FIELD(hash, cmy_event_ring_shm_t, cursor);
+    ADD_FIELD(hash, cmy_event_ring_shm_t, entry);
 
     add(hash, sizeof(cmy_index_line_shm_t));
     ADD_FIELD(hash, cmy_index_line_shm_t, word);
@@ -87,6 +99,8 @@ static void add_records(uint64_t *hash)
     ADD_FIELD(hash, cmy_service_cold_shm_t, metadata);
     ADD_FIELD(hash, cmy_service_cold_shm_t, registered_at_ns);
     ADD_FIELD(hash, cmy_service_cold_shm_t, ttl_ms);
+    ADD_FIELD(hash, cmy_service_cold_shm_t, checker);
+    ADD_FIELD(hash, cmy_service_cold_shm_t, checked);
 
     ADD_FIELD(hash, cmy_group_shm_t, state);
     ADD_FIELD(hash, cmy_group_shm_t, next);
@@ -108,6 +122,12 @@ static void add_records(uint64_t *hash)
     ADD_FIELD(hash, cmy_stat_shm_t, cell);
     ADD_FIELD(hash, cmy_stat_shm_t, recent_ns);
     ADD_FIELD(hash, cmy_stat_shm_t, bucket);
+    ADD_FIELD(hash, cmy_stat_shm_t, breaker);
+    ADD_FIELD(hash, cmy_breaker_shm_t, streak);
+    ADD_FIELD(hash, cmy_breaker_shm_t, turn);
+    ADD_FIELD(hash, cmy_breaker_shm_t, window);
+    ADD_FIELD(hash, cmy_breaker_shm_t, before);
+    ADD_FIELD(hash, cmy_breaker_shm_t, opened);
     ADD_FIELD(hash, cmy_stat_stripe_shm_t, successes);
     ADD_FIELD(hash, cmy_stat_stripe_shm_t, failures);
     ADD_FIELD(hash, cmy_stat_stripe_shm_t, latency_ns);
@@ -126,6 +146,9 @@ static void add_constants(uint64_t *hash)
         CMY_CACHE_LINE,
         CMY_PAGE,
         CMY_STRIPES,
+        CMY_EVENT_RINGS,
+        CMY_EVENT_ENTRIES,
+        CMY_EVENT_TEXT_WORDS,
         CMY_SLABS,
         CMY_FREE,
         CMY_CLAIMED,
@@ -176,8 +199,8 @@ static void add_layout(uint64_t *hash, uint32_t capacity)
     cmy_layout_t layout;
     cmy_layout_compute(capacity, &layout);
     const uint64_t areas[] = {
-        layout.capacity, layout.id_lines, layout.name_lines, layout.life,        layout.participants,
-        layout.stripes,  layout.ids,      layout.names,      layout.fixed_bytes, layout.region_bytes,
+        layout.capacity, layout.id_lines, layout.name_lines, layout.life,        layout.participants, layout.stripes,
+        layout.events,   layout.ids,      layout.names,      layout.fixed_bytes, layout.region_bytes,
     };
     for (size_t i = 0; i < sizeof(areas) / sizeof(*areas); i++)
         add(hash, areas[i]);

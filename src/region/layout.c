@@ -80,6 +80,7 @@ void cmy_layout_compute(uint32_t capacity, cmy_layout_t *layout)
     layout->life = take(&end, sizeof(cmy_life_shm_t) * COMMY_LIMIT_PARTICIPANTS, CMY_PAGE);
     layout->participants = take(&end, sizeof(cmy_participant_shm_t) * COMMY_LIMIT_PARTICIPANTS, CMY_CACHE_LINE);
     layout->stripes = take(&end, sizeof(cmy_stripe_shm_t) * (CMY_STRIPES + 1), CMY_CACHE_LINE);
+    layout->events = take(&end, sizeof(cmy_event_ring_shm_t) * CMY_EVENT_RINGS, CMY_CACHE_LINE);
     for (int kind = 0; kind < CMY_SLABS; kind++) {
         cmy_slab_layout_t *slab = &layout->slab[kind];
         slab->stride = shapes[kind].stride;

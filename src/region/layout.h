@@ -17,7 +17,7 @@ typedef struct cmy_slab_layout {
 typedef struct cmy_layout {
     uint32_t capacity;
     uint32_t id_lines, name_lines; /* home lines; one more line follows, the last one's window */
-    uint64_t life, participants, stripes, ids, names;
+    uint64_t life, participants, stripes, events, ids, names;
     uint64_t fixed_bytes;  /* the part that is reserved when the region is made */
     uint64_t region_bytes; /* all of it */
     cmy_slab_layout_t slab[CMY_SLABS];

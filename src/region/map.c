@@ -71,6 +71,7 @@ void cmy_region_place(cmy_region_t *region)
     region->life = (cmy_life_shm_t *)(base + layout->life);
     region->participants = (cmy_participant_shm_t *)(base + layout->participants);
     region->stripes = (cmy_stripe_shm_t *)(base + layout->stripes);
+    region->events = (cmy_event_ring_shm_t *)(base + layout->events);
     region->ids = (cmy_index_line_shm_t *)(base + layout->ids);
     region->names = (cmy_index_line_shm_t *)(base + layout->names);
     region->services = (cmy_service_shm_t *)(base + layout->slab[CMY_SERVICES].offset);

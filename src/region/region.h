@@ -21,6 +21,7 @@ typedef struct cmy_region {
     cmy_life_shm_t *life;
     cmy_participant_shm_t *participants;
     cmy_stripe_shm_t *stripes; /* CMY_STRIPES, and the bell behind them */
+    cmy_event_ring_shm_t *events;
     cmy_index_line_shm_t *ids, *names;
     cmy_service_shm_t *services; /* record 0 of the slabs that lookups and walks touch */
     cmy_service_cold_shm_t *cold;

@@ -5,15 +5,16 @@
  *         life words                  16 bytes a participant
  *         participants                128 bytes a participant
  *         stripes                     64 bytes each: what waiters wait on
+ *         events                      8 rings of 16,448 bytes: what happened last
  *         free maps                   a bit a record
  *         index of ids                64 bytes a line
  *         index of names              64 bytes a line
  *   ------------------------------------------------- reserved when the region is made; below, in chunks as they fill
  *         services (hot)              128 bytes each: all that decides and answers a lookup
- *         services (cold)             1,056 bytes each: what is rarely read
+ *         services (cold)             1,064 bytes each: what is rarely read
  *         groups                      256 bytes each: a name, its first 24 members, its rotations
  *         lines                       128 bytes each: 28 further members of a name
- *         statistics                  2,176 bytes each: counters, latencies, requests in flight of 8 participants
+ *         statistics                  2,240 bytes each: counters, latencies, requests in flight of 8 participants, breaker
  *         small texts, large texts    512 and 4,160 bytes each: metadata
  *         cells                       704 bytes each: requests in flight of 86 further participants
  *
@@ -167,7 +168,11 @@ typedef struct cmy_header_shm {
     /* 384: requests that ended when their service had gone, which only the mesh's totals count. Relaxed additions by
      * whoever ends one, never zeroed. Killed between two of them: as in a service's block. */
     cmy_word64_t stray_successes, stray_failures, stray_latency_ns;
-    uint8_t pad_3[40];
+
+    /* 408: what opens a circuit breaker, and for how long (stat/breaker.h). Nobody's: each is stored whole by whoever
+     * configures. 0: there is no breaker. Killed between the two: one is new. */
+    cmy_word64_t breaker_rules, breaker_times;
+    uint8_t pad_3[24];
 } cmy_header_shm_t;
 
 /*
@@ -199,7 +204,9 @@ typedef struct cmy_participant_shm {
     /* 64 */ cmy_word64_t pid_namespace;
     /* 72 */ cmy_word64_t joined_at_ns;
     /* 80 */ cmy_word32_t pid, uid;
-    /* 88 */ cmy_word32_t listen_port, reserved_0;
+    /* 88 */ cmy_word32_t listen_port;
+    /* 92: 1 once the tenant has said that it leaves, so that its end is no death. Stored by the tenant, once. */
+    cmy_word32_t leaves;
     /* 96 */ uint8_t pad[32];
 } cmy_participant_shm_t;
 
@@ -213,6 +220,42 @@ typedef struct cmy_stripe_shm {
     cmy_word64_t waiting;
     uint8_t pad[48];
 } cmy_stripe_shm_t;
+
+/*
+ * The flight recorder: what happened last, in rings, of which a writer takes the one of its processor.
+ *
+ *     ticket 63                            1   0
+ *           +-------------------------------+-----+
+ *           | ticket of the ring + 1, or 0  | own |        own: being written; see event/event.h
+ *           +-------------------------------+-----+
+ *     what  63         42 41 39 38       28 27        22 21      16 15 14 13      6 5      0
+ *           +------------+-----+-----------+------------+----------+-----+---------+--------+
+ *           | process id |  0  | slot + 1  | name bytes | id bytes | cut | reason  | kind   |
+ *           +------------+-----+-----------+------------+----------+-----+---------+--------+
+ *
+ * cursor: the next ticket; relaxed additions by whoever writes an event, never set back. An entry is of the ticket that
+ * its word says, and the writer's that put it there by CAS; all else in it counts only if sum is right for it. Killed
+ * after taking a ticket or while writing: that event is missing, and with the latter the one that stood there, until the
+ * ring comes round. id and name: the first 47 bytes at most, of which as many words are written as they take; what stands
+ * behind is of earlier events. 14 says that the id was cut, 15 the name.
+ */
+#define CMY_EVENT_RINGS 8u
+#define CMY_EVENT_ENTRIES 128u
+#define CMY_EVENT_TEXT_WORDS 6u
+typedef struct cmy_event_shm {
+    /*  0 */ cmy_word64_t ticket;
+    /*  8 */ cmy_word64_t time_ns; /* Unix time */
+    /* 16 */ cmy_word64_t what;
+    /* 24 */ cmy_word64_t sum; /* of all else that counts */
+    /* 32 */ cmy_word64_t id[CMY_EVENT_TEXT_WORDS];
+    /* 80 */ cmy_word64_t name[CMY_EVENT_TEXT_WORDS];
+} cmy_event_shm_t;
+
+typedef struct cmy_event_ring_shm {
+    /*  0 */ cmy_word64_t cursor;
+    /*  8 */ uint8_t pad[56];
+    /* 64 */ cmy_event_shm_t entry[CMY_EVENT_ENTRIES];
+} cmy_event_ring_shm_t;
 
 /*
  * One line of an index, a cache line:
@@ -263,7 +306,8 @@ typedef struct cmy_service_shm {
     /*  72: 0 without a TTL; else the end of the lease, CLOCK_MONOTONIC ns * 2, + 1 once somebody declared it expired.
      * Moves by CAS; an end never recurs. */
     cmy_word64_t lease;
-    /*  80: record version (30), health (2), unused (14), admin (2), weight (16). Moves by CAS. */
+    /*  80: record version (30), health (2), breaker: changes (9), exponent (4), open (1), admin (2), weight (16). Moves by
+     * CAS. */
     cmy_word64_t condition;
     /*  88: link to the statistics block (block.h). Moves by CAS. */
     cmy_word64_t stats;
@@ -279,7 +323,21 @@ typedef struct cmy_shape {
 #define CMY_SHAPE_DETACHED 1u
 #define CMY_SHAPE_LEASED 2u /* it has a TTL: only then is its lease anything but 0 */
 
-/* A service, cold half; same number. Identity as above, but for metadata: a link (block.h) that moves by CAS. */
+/*
+ * A service, cold half; same number. Identity as above, but for metadata: a link (block.h) that moves by CAS; and for who
+ * checks its health and what came of it (service/checker.h), which move by CAS too and carry the record's version:
+ *
+ *     checker  63              34 33            3 2   0
+ *             +------------------+---------------+-----+
+ *             | version (30)     | owner (31)    |  0  |   owner: of whoever checks, a candidate or nobody
+ *             +------------------+---------------+-----+
+ *     checked  63              44 43     37 36      35   28 27                    0
+ *             +------------------+---------+---------+-------+---------------------+
+ *             | version (20)     | serial 7| failed 1| run 8 | latency, us (28)    |   run: results alike in a row
+ *             +------------------+---------+---------+-------+---------------------+
+ *
+ * What a crash leaves in checker names the dead, from whom any candidate takes it; checked is whole at any time.
+ */
 typedef struct cmy_service_cold_shm {
     /*    0 */ cmy_word64_t name[8];
     /*   64 */ cmy_word64_t id[16];       /* the whole id where it is longer than 39 bytes, else not written */
@@ -290,7 +348,7 @@ typedef struct cmy_service_cold_shm {
     /* 1024 */ cmy_word64_t metadata;
     /* 1032 */ cmy_word64_t registered_at_ns;
     /* 1040 */ cmy_word64_t ttl_ms;
-    /* 1048 */ cmy_word64_t reserved_0;
+    /* 1048 */ cmy_word64_t checker, checked;
 } cmy_service_cold_shm_t;
 
 /*
@@ -354,6 +412,33 @@ typedef struct cmy_stat_stripe_shm {
 } cmy_stat_stripe_shm_t;
 
 /*
+ * What a circuit breaker counts, and whose turn it is to try; whether it is open says the service's condition.
+ * The protocol is argued in registry/breaker.h.
+ *
+ *       0        8                        16                     24                       32        40
+ *      +--------+------------------------+----------------------+------------------------+---------+-------+
+ *      | streak | turn: owner 31, time 33| start 32, failures 32| start 32, successes 32 | opened  |       |
+ *      +--------+------------------------+----------------------+------------------------+---------+-------+ 64
+ *
+ * streak: failures since the last success. Raised by a relaxed addition of whoever reports a failure, set to 0 by whoever
+ * reports a success and finds something else. Killed or stopped before either: as if not reported.
+ *
+ * turn: who tries an instance that is open, and until when; or nobody, and from when on it may be tried. Time in units of
+ * 2^24 ns of CLOCK_MONOTONIC. Means something while the breaker is open only. Moves by CAS: by who is about to open it,
+ * who takes the turn, and who had it and failed. Left by the dead: taken over at once.
+ *
+ * window, before: the time in which a share of failures is counted: when it began and the failures since; when it began
+ * and how many successes there had been. The first by CAS to a new start, relaxed additions in between; the other by CAS
+ * right after, by who began the window. Killed in between: the starts differ, and nothing is said of this window.
+ *
+ * opened: how often it was opened. A relaxed addition after the CAS that did; killed in between: one too few.
+ */
+typedef struct cmy_breaker_shm {
+    cmy_word64_t streak, turn, window, before, opened;
+    uint8_t pad[24];
+} cmy_breaker_shm_t;
+
+/*
  * Statistics of one service.
  *
  *       0        16                          64
@@ -365,7 +450,9 @@ typedef struct cmy_stat_stripe_shm {
  *  320 | requests in flight of slots 0 to 7                   |
  *      +------------------------------------------------------+
  *  384 | latencies: 2 stripes of 223 counts         | recent  |
- *      +------------------------------------------------------+ 2,176
+ *      +------------------------------------------------------+
+ * 2176 | circuit breaker                                      |
+ *      +------------------------------------------------------+ 2,240
  *
  * A cell counts what one participant has in flight at one life of the block (stat/flight.h):
  *
@@ -386,8 +473,8 @@ typedef struct cmy_stat_stripe_shm {
  * the next.
  *
  * recent_ns: a mean of the latencies of requests that were ended, and of one report in 64, of which the last eight make up two
- * thirds; 0: none yet. Relaxed stores by whoever
- * reports, of which one may overwrite another: each is a mean that was right without the other's sample.
+ * thirds; failures count for more (stat/latency.h); 0: none yet. Relaxed stores by whoever reports, of which one may overwrite
+ * another: each is a mean that was right without the other's sample.
  */
 #define CMY_STAT_CELLS 8u
 #define CMY_STAT_FURTHER 12u
@@ -400,6 +487,7 @@ typedef struct cmy_stat_shm {
     /* 320 */ cmy_word64_t cell[CMY_STAT_CELLS];
     /* 384 */ cmy_word32_t bucket[CMY_LATENCY_STRIPES][CMY_LATENCY_BUCKETS];
     /* 2168 */ cmy_word64_t recent_ns;
+    /* 2176 */ cmy_breaker_shm_t breaker;
 } cmy_stat_shm_t;
 
 /*
@@ -436,15 +524,27 @@ CMY_AT(cmy_header_shm_t, reserved, 200);
 CMY_AT(cmy_header_shm_t, death_epoch, 256);
 CMY_AT(cmy_header_shm_t, next_expiry, 320);
 CMY_AT(cmy_header_shm_t, stray_successes, 384);
+CMY_AT(cmy_header_shm_t, breaker_rules, 408);
+CMY_AT(cmy_header_shm_t, breaker_times, 416);
 _Static_assert(sizeof(cmy_header_shm_t) == 448, "header");
 CMY_AT(cmy_life_shm_t, word, 8);
 _Static_assert(sizeof(cmy_life_shm_t) == 16, "life");
 CMY_AT(cmy_participant_shm_t, pid_namespace, 64);
 CMY_AT(cmy_participant_shm_t, pid, 80);
 CMY_AT(cmy_participant_shm_t, listen_port, 88);
+CMY_AT(cmy_participant_shm_t, leaves, 92);
 _Static_assert(sizeof(cmy_participant_shm_t) == 128, "participant");
 CMY_AT(cmy_stripe_shm_t, waiting, 8);
 _Static_assert(sizeof(cmy_stripe_shm_t) == 64, "stripe");
+CMY_AT(cmy_event_shm_t, time_ns, 8);
+CMY_AT(cmy_event_shm_t, what, 16);
+CMY_AT(cmy_event_shm_t, sum, 24);
+CMY_AT(cmy_event_shm_t, id, 32);
+CMY_AT(cmy_event_shm_t, name, 80);
+_Static_assert(sizeof(cmy_event_shm_t) == 2 * CMY_CACHE_LINE, "event");
+CMY_AT(cmy_event_ring_shm_t, entry, 64);
+_Static_assert(sizeof(cmy_event_ring_shm_t) == 16448, "ring of events");
+_Static_assert(CMY_EVENT_RINGS *CMY_EVENT_ENTRIES == COMMY_LIMIT_EVENTS, "all events");
 CMY_AT(cmy_index_line_shm_t, cell, 8);
 _Static_assert(sizeof(cmy_index_line_shm_t) == CMY_CACHE_LINE, "index line");
 CMY_AT(cmy_service_shm_t, hash, 8);
@@ -461,7 +561,9 @@ CMY_AT(cmy_service_cold_shm_t, id, 64);
 CMY_AT(cmy_service_cold_shm_t, endpoint, 192);
 CMY_AT(cmy_service_cold_shm_t, tags, 512);
 CMY_AT(cmy_service_cold_shm_t, metadata, 1024);
-_Static_assert(sizeof(cmy_service_cold_shm_t) == 1056, "service, cold");
+CMY_AT(cmy_service_cold_shm_t, checker, 1048);
+CMY_AT(cmy_service_cold_shm_t, checked, 1056);
+_Static_assert(sizeof(cmy_service_cold_shm_t) == 1064, "service, cold");
 CMY_AT(cmy_group_shm_t, name, 32);
 CMY_AT(cmy_group_shm_t, cell, 96);
 CMY_AT(cmy_group_shm_t, rotation, 192);
@@ -474,7 +576,13 @@ CMY_AT(cmy_stat_shm_t, stripe, 64);
 CMY_AT(cmy_stat_shm_t, cell, 320);
 CMY_AT(cmy_stat_shm_t, bucket, 384);
 CMY_AT(cmy_stat_shm_t, recent_ns, 2168);
-_Static_assert(sizeof(cmy_stat_shm_t) == 34 * CMY_CACHE_LINE, "statistics");
+CMY_AT(cmy_stat_shm_t, breaker, 2176);
+_Static_assert(sizeof(cmy_stat_shm_t) == 35 * CMY_CACHE_LINE, "statistics");
+CMY_AT(cmy_breaker_shm_t, turn, 8);
+CMY_AT(cmy_breaker_shm_t, window, 16);
+CMY_AT(cmy_breaker_shm_t, before, 24);
+CMY_AT(cmy_breaker_shm_t, opened, 32);
+_Static_assert(sizeof(cmy_breaker_shm_t) == CMY_CACHE_LINE, "breaker");
 CMY_AT(cmy_cells_shm_t, cell, 16);
 _Static_assert(sizeof(cmy_cells_shm_t) == 11 * CMY_CACHE_LINE, "cells");
 _Static_assert(CMY_STAT_CELLS + CMY_STAT_FURTHER * CMY_FURTHER_CELLS >= COMMY_LIMIT_PARTICIPANTS,

@@ -5,6 +5,7 @@
  * that was stopped cannot change the next tenant. Killed before it: nothing changed. Killed after it and before the
  * announcement: the reaper of the killed announces.
  */
+#include "event/event.h"
 #include "registry/mesh.h"
 
 #define RETRIES 100000u
@@ -51,6 +52,18 @@ static commy_status_t busy(commy_mesh_t *mesh, const char *id)
                     RETRIES);
 }
 
+/* A weight is not worth an event; nor is what was set to what it was. */
+static void note_change(commy_mesh_t *mesh, uint32_t record, uint64_t state, uint64_t before, uint64_t after)
+{
+    uint32_t health = cmy_condition_health(before), admin = cmy_condition_admin(before);
+    if (health != cmy_condition_health(after))
+        cmy_service_note(mesh->region, record, state, mesh->actor.owner, COMMY_EVENT_HEALTH,
+                         cmy_event_change(health, cmy_condition_health(after)));
+    if (admin != cmy_condition_admin(after))
+        cmy_service_note(mesh->region, record, state, mesh->actor.owner, COMMY_EVENT_ADMIN,
+                         cmy_event_change(admin, cmy_condition_admin(after)));
+}
+
 /* Replaces the bits of `mask` in a service's condition. */
 static commy_status_t change_condition(commy_mesh_t *mesh, const char *id, uint64_t mask, uint64_t bits)
 {
@@ -65,8 +78,10 @@ static commy_status_t change_condition(commy_mesh_t *mesh, const char *id, uint6
     bool changed = false;
     for (uint32_t turn = 0; !changed && turn < RETRIES && cmy_condition_of(seen, state); turn++)
         changed = cmy_cas64_acq_rel(word, &seen, (seen & ~mask) | bits);
-    if (changed)
+    if (changed) {
+        note_change(mesh, record, state, seen, (seen & ~mask) | bits);
         return made(mesh, record, true);
+    }
     return cmy_condition_of(seen, state) ? busy(mesh, id) : gone(mesh, id);
 }
 
@@ -116,6 +131,8 @@ commy_status_t commy_service_heartbeat(commy_mesh_t *mesh, const char *id)
         return late ? gone(mesh, id) : busy(mesh, id);
     if (mended)
         cmy_lease_note(mesh->region, renewed);
+    if (mended && (seen & 1) != 0)
+        cmy_service_note_lease(mesh->region, record, state, true);
     return made(mesh, record, mended);
 }
 

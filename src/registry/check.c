@@ -77,6 +77,11 @@ static uint32_t stripes(const cmy_region_t *region)
     (void)region;
     return CMY_STRIPES + 1;
 }
+static uint32_t events(const cmy_region_t *region)
+{
+    (void)region;
+    return CMY_EVENT_RINGS * CMY_EVENT_ENTRIES;
+}
 static uint32_t id_lines(const cmy_region_t *region)
 {
     return region->layout.id_lines + 1;
@@ -97,6 +102,7 @@ static const struct {
     [CMY_SUBJECT_SLAB] = {"slab", cmy_check_slab, slabs},
     [CMY_SUBJECT_SLOT] = {"participant slot", cmy_check_slot, slots},
     [CMY_SUBJECT_STRIPE] = {"stripe", cmy_check_stripe, stripes},
+    [CMY_SUBJECT_EVENT] = {"event", cmy_check_event, events},
     [CMY_SUBJECT_ID_LINE] = {"index of ids, line", cmy_check_id_line, id_lines},
     [CMY_SUBJECT_NAME_LINE] = {"index of names, line", cmy_check_name_line, name_lines},
     [CMY_SUBJECT_SERVICE] = {"service", cmy_check_service, NULL},

@@ -15,6 +15,7 @@ typedef enum cmy_subject {
     CMY_SUBJECT_SLAB, /* by cmy_slab_kind_t: mark and free map */
     CMY_SUBJECT_SLOT,
     CMY_SUBJECT_STRIPE,
+    CMY_SUBJECT_EVENT,
     CMY_SUBJECT_ID_LINE,
     CMY_SUBJECT_NAME_LINE,
     CMY_SUBJECT_SERVICE, /* from here on in the order of cmy_slab_kind_t */
@@ -128,6 +129,7 @@ void cmy_check_header(cmy_audit_t *audit, uint32_t index);
 void cmy_check_slab(cmy_audit_t *audit, uint32_t kind);
 void cmy_check_slot(cmy_audit_t *audit, uint32_t slot);
 void cmy_check_stripe(cmy_audit_t *audit, uint32_t number);
+void cmy_check_event(cmy_audit_t *audit, uint32_t place);
 void cmy_check_id_line(cmy_audit_t *audit, uint32_t line);
 void cmy_check_name_line(cmy_audit_t *audit, uint32_t line);
 void cmy_check_service(cmy_audit_t *audit, uint32_t record);

@@ -4,6 +4,8 @@
 #include <inttypes.h>
 
 #include "base/text.h"
+#include "event/event.h"
+#include "stat/breaker.h"
 
 /* ----------------------------------------------------------------- header */
 
@@ -32,6 +34,9 @@ void cmy_check_header(cmy_audit_t *audit, uint32_t index)
         if (words[i].is != words[i].should)
             cmy_look_wrong(&look, "its %s is %#" PRIx64 ", and was %#" PRIx64 " when the region was attached to",
                            words[i].what, words[i].is, words[i].should);
+    const cmy_rules_t rules = cmy_rules(region);
+    if (cmy_load64_acquire(&header->breaker_rules) != 0 && !cmy_rules_make_sense(&rules))
+        cmy_look_wrong(&look, "its circuit breakers are configured to something that cannot be given");
 }
 
 /* ------------------------------------------------------- marks and free maps */
@@ -100,6 +105,8 @@ static void check_tenant(const cmy_look_t *look)
         cmy_look_wrong(look, "its process id is 0");
     if (cmy_load32_relaxed(&tenant->listen_port) > UINT16_MAX)
         cmy_look_wrong(look, "its port is %u", cmy_load32_relaxed(&tenant->listen_port));
+    if (cmy_load32_relaxed(&tenant->leaves) > 1)
+        cmy_look_wrong(look, "whether it leaves is %u", cmy_load32_relaxed(&tenant->leaves));
     if (cmy_load64_relaxed(&tenant->joined_at_ns) == 0)
         cmy_look_wrong(look, "it never joined, says its time of joining");
     if (cmy_check_text(look, "node id", tenant->node_id, sizeof tenant->node_id / sizeof tenant->node_id[0],
@@ -148,4 +155,25 @@ void cmy_check_stripe(cmy_audit_t *audit, uint32_t number)
     uint64_t version = cmy_load64_relaxed(&stripe->version);
     if (waiting > version + 1)
         cmy_look_wrong(&look, "somebody waits for version %" PRIu64 ", which is not there yet", waiting);
+}
+
+/* ----------------------------------------------------------------- events */
+
+/* A ticket is given by the cursor, for one place, before the entry is claimed with it. What stands in an entry may be torn
+ * by a writer that was stopped for a round of the ring; what reads as whole was written so, but for who wrote it. */
+void cmy_check_event(cmy_audit_t *audit, uint32_t place)
+{
+    const cmy_event_ring_shm_t *ring = &audit->region->events[place / CMY_EVENT_ENTRIES];
+    uint32_t number = place % CMY_EVENT_ENTRIES;
+    cmy_look_t look = cmy_look_begin(audit, CMY_SUBJECT_EVENT, place, &ring->entry[number].ticket, ~0ull);
+    uint64_t ticket = look.seen >> 1, next = cmy_load64_acquire(&ring->cursor);
+    cmy_event_t event;
+    if (look.seen == 0)
+        return;
+    if (ticket == 0 || (ticket - 1) % CMY_EVENT_ENTRIES != number)
+        cmy_look_wrong(&look, "its ticket %" PRIu64 " belongs to another place", ticket);
+    else if (ticket > next)
+        cmy_look_wrong(&look, "its ticket %" PRIu64 " was never given", ticket);
+    else if (cmy_event_read(audit->region, place, &event) && cmy_event_kind(event.what) == 0)
+        cmy_look_wrong(&look, "it is of no kind");
 }

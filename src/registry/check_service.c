@@ -8,6 +8,8 @@
 #include "registry/check.h"
 
 #include "base/text.h"
+#include "service/checker.h"
+#include "stat/breaker.h"
 
 #define WORDS(field) (sizeof(field) / sizeof((field)[0]))
 
@@ -90,13 +92,51 @@ static void check_details(const cmy_service_look_t *at)
         cmy_check_text(look, "tag", cold->tags[i], WORDS(cold->tags[i]), CMY_ANY_BYTES, 1, false, text);
 }
 
+/* Of a breaker that was seen open: its statistics are there and a turn was set before, which is of a time that comes. */
+static void check_turn(const cmy_service_look_t *at)
+{
+    uint64_t now_ns = cmy_clock_monotonic_ns();
+    const cmy_stat_shm_t *stat = cmy_stat_linked(at->look.region, at->look.index, at->look.seen);
+    uint64_t turn = stat ? cmy_load64_acquire(&stat->breaker.turn) : 0;
+    uint32_t owner = cmy_turn_owner(turn);
+    if (turn == 0)
+        cmy_look_wrong(&at->look, "its circuit breaker is open, and nobody's turn to try it comes");
+    else if (owner != CMY_NOBODY && cmy_owner_slot(owner) >= COMMY_LIMIT_PARTICIPANTS)
+        cmy_look_wrong(&at->look, "its circuit breaker is tried by a participant of slot %u", cmy_owner_slot(owner));
+    else if (cmy_turn_tick(turn) > cmy_tick_after(now_ns, CMY_RULES_MOST_LONGEST_MS) + 1)
+        cmy_look_wrong(&at->look, "its circuit breaker stays open longer than any does");
+}
+
 static void check_condition(const cmy_service_look_t *at)
 {
     uint64_t condition = cmy_load64_acquire(&at->hot->condition);
     if (!cmy_condition_of(condition, at->look.seen))
         cmy_look_wrong(&at->look, "its condition word is of another life of the record");
-    if (cmy_condition_admin(condition) > COMMY_ADMIN_MAINTENANCE || (condition >> 18 & 0x3fff) != 0)
+    if (cmy_condition_admin(condition) > COMMY_ADMIN_MAINTENANCE)
         cmy_look_wrong(&at->look, "its condition word says something that cannot be set");
+    if (!(condition & CMY_CONDITION_OPEN)) {
+        if (cmy_condition_exponent(condition) != 0)
+            cmy_look_wrong(&at->look, "its circuit breaker is closed, and was tried in vain %u times",
+                           cmy_condition_exponent(condition));
+        return;
+    }
+    check_turn(at);
+}
+
+/* Who checks it, and what came of it. A checker that is dead awaits another. */
+static void check_checker(const cmy_service_look_t *at)
+{
+    const cmy_look_t *look = &at->look;
+    uint64_t checker = cmy_load64_acquire(&at->cold->checker), checked = cmy_load64_acquire(&at->cold->checked);
+    if (!cmy_checker_of(checker, look->seen) || cmy_state_phase(checker) != CMY_FREE)
+        cmy_look_wrong(look, "its checker word is of another life of the record");
+    else if (cmy_state_owner(checker) != CMY_NOBODY &&
+             cmy_owner_slot(cmy_state_owner(checker)) >= COMMY_LIMIT_PARTICIPANTS)
+        cmy_look_wrong(look, "its checker word names no participant");
+    if (!cmy_checked_of(checked, look->seen))
+        cmy_look_wrong(look, "its result of a health check is of another life of the record");
+    else if (cmy_checked_run(checked) == 0 && checked != cmy_checked_none(look->seen))
+        cmy_look_wrong(look, "its result of a health check says something, but of no check");
 }
 
 /* ------------------------------------------------------------------ index */
@@ -225,6 +265,7 @@ static void check_live(const cmy_look_t *look)
     check_endpoint(&at);
     check_details(&at);
     check_condition(&at);
+    check_checker(&at);
     check_id(&at);
     check_position(&at);
     check_link(&at, &at.hot->stats, false);

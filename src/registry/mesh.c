@@ -4,7 +4,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/log.h"
 #include "base/node.h"
+#include "event/event.h"
 
 commy_status_t cmy_mesh_null(const char *what)
 {
@@ -159,8 +161,12 @@ void commy_mesh_detach(commy_mesh_t **mesh)
     } else {
         commy_mesh_leave(gone);
     }
+    if (gone->lookout)
+        gone->lookout->end(gone->lookout);
     if (gone->pickers)
         gone->pickers->end(gone->pickers);
+    if (gone->monitor)
+        gone->monitor->end(gone->monitor);
     cmy_region_unmap(&gone->region);
     free(gone);
 }
@@ -181,8 +187,12 @@ commy_status_t commy_mesh_remove(const commy_open_options_t *from, bool force)
 static void housekeeping(void *user)
 {
     commy_mesh_t *mesh = user;
+    commy_reap_report_t report = {0};
     if (atomic_load_explicit(&mesh->phase, memory_order_acquire) == CMY_MESH_JOINED)
-        cmy_reap(&mesh->actor, false, NULL);
+        cmy_reap(&mesh->actor, false, &report);
+    if (report.participants + report.services > 0)
+        cmy_log(CMY_LOG_INFO, "gave back in mesh %s what had died or expired: %u participants, %u services",
+                mesh->region->mesh, report.participants, report.services);
 }
 
 /* ATTACHED or LEFT -> JOINED. `lifecycle` is held. */
@@ -195,7 +205,9 @@ static commy_status_t join(commy_mesh_t *mesh)
     if (status != COMMY_STATUS_SUCCESS)
         return status;
     mesh->actor.owner = cmy_life_owner(mesh->participant);
+    cmy_event_participant(mesh->region, cmy_owner_slot(mesh->actor.owner), COMMY_EVENT_JOINED);
     atomic_store_explicit(&mesh->phase, CMY_MESH_JOINED, memory_order_release);
+    cmy_log(CMY_LOG_INFO, "joined mesh %s of %s as node %s", mesh->region->mesh, mesh->region->dir, mesh->node_id);
     return COMMY_STATUS_SUCCESS;
 }
 
@@ -278,10 +290,14 @@ commy_status_t commy_mesh_leave(commy_mesh_t *mesh)
     pthread_mutex_unlock(&mesh->lifecycle);
     if (joined) {
         cmy_rcu_synchronize(); /* no change is under way any more */
+        cmy_annex_t *monitor = cmy_rcu_load(&mesh->monitor);
+        if (monitor)
+            monitor->leave(monitor);
         pthread_mutex_lock(&mesh->lifecycle);
         cmy_tokens_free(&mesh->tokens); /* requests in flight end here, uncounted */
         cmy_reap_own(&mesh->actor);
         uint32_t slot = cmy_owner_slot(mesh->actor.owner);
+        cmy_event_participant(mesh->region, slot, COMMY_EVENT_LEFT);
         cmy_life_leave(&mesh->participant);
         /* Nothing is left under this owner, so the slot need not wait for a reaper. */
         uint64_t phase = cmy_load64_acquire(&mesh->region->life[slot].phase);
@@ -289,6 +305,7 @@ commy_status_t commy_mesh_leave(commy_mesh_t *mesh)
             cmy_life_incarnation(phase) == cmy_owner_incarnation(mesh->actor.owner))
             cmy_life_free(mesh->region, slot, phase);
         atomic_store_explicit(&mesh->phase, CMY_MESH_LEFT, memory_order_release);
+        cmy_log(CMY_LOG_INFO, "left mesh %s of %s", mesh->region->mesh, mesh->region->dir);
         pthread_mutex_unlock(&mesh->lifecycle);
     }
     pthread_mutex_unlock(&mesh->leaving);

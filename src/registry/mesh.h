@@ -31,6 +31,9 @@ typedef enum cmy_mesh_phase { CMY_MESH_ATTACHED, CMY_MESH_JOINED, CMY_MESH_LEAVI
  * when the handle is, in a forked child too. */
 typedef struct cmy_annex {
     void (*end)(struct cmy_annex *annex);
+    /* The handle leaves: ends what it does under the participant's name, before that ends. Null: nothing. Runs when no change
+     * is under way any more, without `lifecycle`. */
+    void (*leave)(struct cmy_annex *annex);
 } cmy_annex_t;
 
 struct commy_mesh {
@@ -43,6 +46,8 @@ struct commy_mesh {
     char node_id[COMMY_LIMIT_MESH_BYTES + 1];
     uint16_t listen_port;
     cmy_annex_t *pickers; /* mesh/picker.h; null before the first selection */
+    cmy_annex_t *lookout; /* mesh/lookout.h; null before the first watcher */
+    cmy_annex_t *monitor; /* mesh/monitor.h; null before the first service is monitored */
 };
 
 /* A null handle or parameter. */
@@ -72,6 +77,15 @@ static inline commy_status_t cmy_mesh_enter(commy_mesh_t *mesh)
         return COMMY_STATUS_SUCCESS;
     cmy_rcu_read_unlock();
     return cmy_mesh_enter_slowly(mesh);
+}
+/* The same where the handle is joined; false where it is not, without a sentence, and no section is open. */
+static inline bool cmy_mesh_begin(commy_mesh_t *mesh)
+{
+    cmy_rcu_read_lock();
+    if (atomic_load_explicit(&mesh->phase, memory_order_acquire) == CMY_MESH_JOINED)
+        return true;
+    cmy_rcu_read_unlock();
+    return false;
 }
 static inline void cmy_mesh_exit(commy_mesh_t *mesh)
 {

@@ -174,6 +174,7 @@ static commy_status_t register_once(cmy_actor_t *actor, const cmy_draft_t *draft
         return status;
     if (lease != 0)
         cmy_lease_note(actor->region, lease); /* a sweep in between may have passed over it */
+    cmy_service_note_registered(actor, record, claimed);
     cmy_wait_announce(actor->region, draft->name.hash);
     if (reference)
         *reference = cmy_reference(record, claimed);

@@ -6,13 +6,26 @@
  * end:    close the token, which decides among several ends; count the request; lower the cell. Killed in between:
  *         counted or not, and in flight no more.
  */
-#include "registry/mesh.h"
+#include "registry/breaker.h"
 
 static commy_status_t gone(const commy_mesh_t *mesh, uint64_t reference)
 {
     return cmy_fail(COMMY_STATUS_NOT_FOUND,
                     "reference %llu names no live registration of mesh %s any more; find the service again",
                     (unsigned long long)reference, mesh->region->mesh);
+}
+
+/* Tells the breaker of a report that was counted; where the handle is leaving, nobody. */
+static __attribute__((cold, noinline)) commy_status_t heed(commy_mesh_t *mesh, uint64_t reference, bool success)
+{
+    uint32_t record;
+    uint64_t state;
+    if ((success || cmy_rules_on(mesh->region)) && cmy_mesh_begin(mesh)) {
+        if (cmy_service_refer(mesh->region, reference, &record, &state))
+            cmy_breaker_heed(mesh, record, state, success);
+        cmy_mesh_exit(mesh);
+    }
+    return COMMY_STATUS_SUCCESS;
 }
 
 /* The first report on a service, or by the handle, and whatever goes wrong. */
@@ -27,6 +40,8 @@ static __attribute__((cold)) commy_status_t report_slowly(commy_mesh_t *mesh, ui
     status = COMMY_STATUS_NOT_FOUND;
     if (cmy_service_refer(mesh->region, reference, &record, &state))
         status = cmy_counter_report(&mesh->actor, record, state, latency_ns, success);
+    if (status == COMMY_STATUS_SUCCESS)
+        cmy_breaker_heed(mesh, record, state, success);
     cmy_mesh_exit(mesh);
     return status == COMMY_STATUS_NOT_FOUND ? gone(mesh, reference) : status;
 }
@@ -42,11 +57,16 @@ commy_status_t commy_service_report(commy_mesh_t *mesh, uint64_t reference, uint
     commy_status_t status = cmy_mesh_usable(mesh);
     if (__builtin_expect(status != COMMY_STATUS_SUCCESS, 0))
         return status;
-    if (__builtin_expect(atomic_load_explicit(&mesh->phase, memory_order_acquire) == CMY_MESH_JOINED, 1) &&
-        cmy_service_refer(mesh->region, reference, &record, &state) &&
-        cmy_counter_report_again(mesh->region, record, state, latency_ns, success))
-        return COMMY_STATUS_SUCCESS;
-    return report_slowly(mesh, reference, latency_ns, success);
+    cmy_region_t *region = mesh->region;
+    if (__builtin_expect(atomic_load_explicit(&mesh->phase, memory_order_acquire) != CMY_MESH_JOINED, 0) ||
+        !cmy_service_refer(region, reference, &record, &state))
+        return report_slowly(mesh, reference, latency_ns, success);
+    cmy_stat_shm_t *stat = cmy_stat_linked(region, record, state);
+    if (__builtin_expect(stat == NULL, 0))
+        return report_slowly(mesh, reference, latency_ns, success);
+    cmy_counter_add_here(stat, latency_ns, success);
+    bool heeds = !success || cmy_breaker_heeds(cmy_service_at(region, record), stat);
+    return __builtin_expect(heeds, 0) ? heed(mesh, reference, success) : COMMY_STATUS_SUCCESS;
 }
 
 /* ------------------------------------------------------------------ in flight */
@@ -104,6 +124,15 @@ commy_status_t commy_service_begin(commy_mesh_t *mesh, uint64_t reference, uint6
     return status == COMMY_STATUS_NOT_FOUND ? gone(mesh, reference) : status;
 }
 
+/* Tells the breaker of a request that was ended and counted. */
+static __attribute__((cold, noinline)) void heed_end(commy_mesh_t *mesh, const cmy_flight_t *flight, bool success)
+{
+    uint64_t state = cmy_load64_acquire(&cmy_service_at(mesh->region, flight->service)->state);
+    if ((success || cmy_rules_on(mesh->region)) && cmy_link_of(flight->link, state) &&
+        cmy_state_phase(state) == CMY_LIVE)
+        cmy_breaker_heed(mesh, flight->service, state, success);
+}
+
 static commy_status_t not_open(uint64_t token)
 {
     return cmy_fail(
@@ -127,10 +156,63 @@ commy_status_t commy_service_end(commy_mesh_t *mesh, uint64_t token, uint64_t la
         return status;
     cmy_tokens_t *tokens = cmy_rcu_load(&mesh->tokens);
     bool open = tokens && cmy_token_close(tokens, token, &flight);
-    if (open)
-        cmy_flight_end(&mesh->actor, &flight, latency_ns, success);
+    if (open) {
+        const cmy_stat_shm_t *stat = cmy_flight_end(&mesh->actor, &flight, latency_ns, success);
+        const cmy_service_shm_t *service = cmy_service_at(mesh->region, flight.service);
+        if (__builtin_expect(stat && (!success || cmy_breaker_heeds(service, stat)), 0))
+            heed_end(mesh, &flight, success);
+    }
     cmy_mesh_exit(mesh);
     return open ? COMMY_STATUS_SUCCESS : not_open(token);
+}
+
+/* ------------------------------------------------------------------ counters of a name */
+
+static commy_status_t no_instance(const commy_mesh_t *mesh, const char *name)
+{
+    return cmy_fail(COMMY_STATUS_NOT_FOUND, "service name '%s' has no instance in mesh %s of %s", name,
+                    mesh->region->mesh, mesh->region->dir);
+}
+
+/* Adds what an instance counts; false where it went meanwhile. */
+static bool add_instance(const cmy_region_t *region, const commy_view_t *view, cmy_counts_t *sum, uint64_t *in_flight)
+{
+    cmy_counts_t counts;
+    cmy_counter_read_service(region, view->_index, view->_state, &counts);
+    uint32_t flying = cmy_flight_count(region, view->_index, view->_state);
+    if (!cmy_service_same(cmy_service_at(region, view->_index), view->_state))
+        return false;
+    sum->successes += counts.successes;
+    sum->failures += counts.failures;
+    sum->latency_ns += counts.latency_ns;
+    *in_flight += flying;
+    return true;
+}
+
+commy_status_t commy_name_stats(const commy_mesh_t *mesh, const char *name, commy_service_stats_t *stats)
+{
+    commy_iterator_t iterator;
+    commy_view_t view;
+    cmy_counts_t sum = {0};
+    uint64_t in_flight = 0;
+    bool any = false;
+    if (!stats)
+        return cmy_mesh_null("stats");
+    commy_status_t status = commy_iterate_name(mesh, name, &iterator);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    while (commy_iterate_next(mesh, &iterator, &view))
+        any |= add_instance(mesh->region, &view, &sum, &in_flight);
+    if (!any)
+        return no_instance(mesh, name);
+    *stats = (commy_service_stats_t){
+        .total_requests = sum.successes + sum.failures,
+        .successful_requests = sum.successes,
+        .failed_requests = sum.failures,
+        .average_response_time_ms = cmy_counts_average_ms(&sum),
+        .in_flight = in_flight,
+    };
+    return COMMY_STATUS_SUCCESS;
 }
 
 /* ------------------------------------------------------------------ latencies */
@@ -194,8 +276,7 @@ commy_status_t commy_name_latency(const commy_mesh_t *mesh, const char *name, do
     for (; commy_iterate_next(mesh, &iterator, &view); any = true) /* of one that goes meanwhile as above */
         cmy_latency_read_service(mesh->region, view._index, view._state, &latencies);
     if (!any)
-        return cmy_fail(COMMY_STATUS_NOT_FOUND, "service name '%s' has no instance in mesh %s of %s", name,
-                        mesh->region->mesh, mesh->region->dir);
+        return no_instance(mesh, name);
     *ns = cmy_latency_quantile(&latencies, quantile);
     return COMMY_STATUS_SUCCESS;
 }

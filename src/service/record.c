@@ -2,6 +2,7 @@
 #include "service/service.h"
 
 #include "base/text.h"
+#include "service/checker.h"
 
 #define WORDS(field) (sizeof(field) / sizeof((field)[0]))
 
@@ -50,6 +51,8 @@ void cmy_service_fill(const cmy_region_t *region, uint32_t record, uint64_t clai
     cmy_store64_relaxed(&cold->metadata, cmy_link_none(claimed));
     cmy_store64_relaxed(&cold->registered_at_ns, cmy_clock_real_ns());
     cmy_store64_relaxed(&cold->ttl_ms, draft->ttl_ms);
+    cmy_store64_relaxed(&cold->checker, cmy_checker_word(claimed, CMY_NOBODY));
+    cmy_store64_relaxed(&cold->checked, cmy_checked_none(claimed));
 }
 
 void cmy_service_copy_endpoint(const cmy_region_t *region, uint32_t record, char *to)

@@ -41,19 +41,31 @@ static void finish(cmy_actor_t *actor, uint32_t record, uint64_t state, bool liv
     cmy_slab_release(actor, CMY_SERVICES, record, state);
 }
 
-bool cmy_service_retire(cmy_actor_t *actor, uint32_t record, uint64_t state)
+static bool retire(cmy_actor_t *actor, uint32_t record, uint64_t state, bool leaving)
 {
     uint64_t dying = cmy_state_with(state, actor->owner, CMY_DYING);
     if (!cmy_swap64_acq_rel(&cmy_service_at(actor->region, record)->state, state, dying))
         return false;
+    if (cmy_state_phase(state) == CMY_LIVE)
+        cmy_service_note_retired(actor, record, state, leaving);
     finish(actor, record, dying, cmy_state_phase(state) == CMY_LIVE);
     return true;
+}
+
+bool cmy_service_retire(cmy_actor_t *actor, uint32_t record, uint64_t state)
+{
+    return retire(actor, record, state, false);
+}
+
+bool cmy_service_give_up(cmy_actor_t *actor, uint32_t record, uint64_t state)
+{
+    return retire(actor, record, state, true);
 }
 
 bool cmy_service_expire(cmy_region_t *region, uint32_t record)
 {
     cmy_service_shm_t *hot = cmy_service_at(region, record);
-    uint64_t lease = cmy_load64_acquire(&hot->lease);
+    uint64_t state = cmy_load64_acquire(&hot->state), lease = cmy_load64_acquire(&hot->lease);
     if (lease & 1)
         return true;
     uint64_t seen = lease;
@@ -61,6 +73,8 @@ bool cmy_service_expire(cmy_region_t *region, uint32_t record)
         return false;
     if (!cmy_cas64_acq_rel(&hot->lease, &seen, lease | 1))
         return seen & 1; /* somebody else declared it, or renewed it */
+    if (cmy_state_phase(state) == CMY_LIVE)
+        cmy_service_note_lease(region, record, state, false);
     cmy_wait_announce(region, cmy_service_name_hash(region, record));
     return true;
 }
@@ -100,6 +114,11 @@ static uint64_t published(const cmy_region_t *region, uint32_t record, uint64_t 
     return cmy_state_with(claimed, owner, CMY_LIVE);
 }
 
+static void retired(cmy_actor_t *actor, uint32_t record, uint64_t state)
+{
+    cmy_service_note_retired(actor, record, state, false);
+}
+
 static void helped(cmy_actor_t *actor, uint32_t record)
 {
     cmy_wait_announce(actor->region, cmy_service_name_hash(actor->region, record));
@@ -111,5 +130,6 @@ const cmy_index_kind_t cmy_service_kind = {
     .gone = cmy_service_gone,
     .published = published,
     .helped = helped,
+    .retired = retired,
     .finish = finish,
 };

@@ -44,10 +44,21 @@ static inline bool cmy_shape_is_hot(uint64_t shape, size_t id_bytes)
 }
 
 /*
- * Condition: version of the record (30), health (2), unused (14), admin (2), weight (16). Health and weight lie as
- * commy_target_t has them: what else there is has to be masked, not moved.
+ * Condition: version of the record (30), health (2), breaker (14), admin (2), weight (16). Health and weight lie as
+ * commy_target_t has them: what else there is has to be masked, not moved. The breaker's bits are registry/breaker.h's:
+ *
+ *     31        23 22      19   18
+ *    +------------+----------+------+
+ *    | changes (9)| exponent | open |
+ *    +------------+----------+------+
  */
 #define CMY_HEALTH_SHIFT 32u
+#define CMY_OPEN_SHIFT 18u
+#define CMY_EXPONENT_SHIFT 19u
+#define CMY_CHANGES_SHIFT 23u
+#define CMY_EXPONENT_MAX 15u
+#define CMY_CONDITION_OPEN (1ull << CMY_OPEN_SHIFT)
+#define CMY_CONDITION_BREAKER (0x3fffull << CMY_OPEN_SHIFT)
 #define CMY_ADMIN_SHIFT 16u
 static inline uint64_t cmy_condition(uint64_t state, uint32_t weight, uint32_t health, uint32_t admin)
 {
@@ -69,6 +80,19 @@ static inline uint32_t cmy_condition_health(uint64_t condition)
 static inline uint32_t cmy_condition_admin(uint64_t condition)
 {
     return (uint32_t)(condition >> CMY_ADMIN_SHIFT) & 3;
+}
+
+static inline uint32_t cmy_condition_exponent(uint64_t condition)
+{
+    return (uint32_t)(condition >> CMY_EXPONENT_SHIFT) & CMY_EXPONENT_MAX;
+}
+/* The same but for the breaker, which takes one step to another state: its changes are counted, so that it is not mistaken
+ * for what it was. */
+static inline uint64_t cmy_condition_turned(uint64_t condition, bool open, uint32_t exponent)
+{
+    uint64_t breaker = ((condition >> CMY_CHANGES_SHIFT) + 1) << CMY_CHANGES_SHIFT |
+                       (uint64_t)exponent << CMY_EXPONENT_SHIFT | (uint64_t)open << CMY_OPEN_SHIFT;
+    return (condition & ~CMY_CONDITION_BREAKER) | (breaker & CMY_CONDITION_BREAKER);
 }
 
 /* Weight and health of a service, as they are set. */
@@ -210,10 +234,30 @@ bool cmy_service_gone(cmy_region_t *region, uint32_t record, uint64_t state);
 /* state -> DYING(me), and finishes. False where the record is no longer in that state. */
 bool cmy_service_retire(cmy_actor_t *actor, uint32_t record, uint64_t state);
 
+/* The same of a service of the actor's own, which leaves. */
+bool cmy_service_give_up(cmy_actor_t *actor, uint32_t record, uint64_t state);
+
 /* Declares a lease expired. False where it was renewed meanwhile or had not ended. Announces the change. */
 bool cmy_service_expire(cmy_region_t *region, uint32_t record);
 
 /* Lowers the region's soonest lease end to this one; called after the service can be seen. */
 void cmy_lease_note(cmy_region_t *region, uint64_t lease);
+
+/* -------------------------------------------------------- remembering */
+
+/*
+ * Writes an event into the flight recorder, after the change and before it is announced. state: what the record was in when
+ * it was changed; where it is another's by now, nothing is written. owner: who did it, or whom it happened to. reason:
+ * commy_event_reason_t, or cmy_event_change().
+ */
+void cmy_service_note(cmy_region_t *region, uint32_t record, uint64_t state, uint32_t owner, commy_event_kind_t kind,
+                      uint32_t reason);
+
+/* It was registered by the actor, who claimed it; it was taken away from LIVE by the actor, who is its executor. */
+void cmy_service_note_registered(cmy_actor_t *actor, uint32_t record, uint64_t claimed);
+void cmy_service_note_retired(cmy_actor_t *actor, uint32_t record, uint64_t state, bool leaving);
+
+/* Its lease was declared expired; or renewed after that. */
+void cmy_service_note_lease(cmy_region_t *region, uint32_t record, uint64_t state, bool renewed);
 
 #endif /* CMY_SERVICE_SERVICE_H */

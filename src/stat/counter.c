@@ -2,6 +2,7 @@
 #include "stat/counter.h"
 
 #include "base/error.h"
+#include "stat/breaker.h"
 
 /* Remembers what a newly claimed block's stripes hold: late reports to its former service may still come in. */
 static void take_base(cmy_stat_shm_t *stat)
@@ -29,6 +30,7 @@ static commy_status_t attach_block(cmy_actor_t *actor, uint32_t service, uint64_
         return status;
     take_base(cmy_record_at(region, CMY_STATS, block));
     cmy_latency_clear(cmy_record_at(region, CMY_STATS, block));
+    cmy_breaker_clear(cmy_record_at(region, CMY_STATS, block));
     uint64_t link = cmy_link_to(service_state, block, claimed, false);
     if (cmy_swap64_acq_rel(cmy_block_link(region, CMY_STATS, service), cmy_link_none(service_state), link))
         cmy_block_linked(actor, CMY_STATS, block, claimed);
@@ -48,7 +50,7 @@ commy_status_t cmy_stat_attach(cmy_actor_t *actor, uint32_t service, uint64_t se
 
 void cmy_counter_add(cmy_stat_shm_t *stat, uint64_t latency_ns, bool success)
 {
-    cmy_latency_take_recent(stat, cmy_counter_limited(latency_ns));
+    cmy_latency_take_recent(stat, cmy_counter_limited(latency_ns), success);
     cmy_counter_add_here(stat, latency_ns, success);
 }
 

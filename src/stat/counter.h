@@ -37,7 +37,7 @@ static inline uint64_t cmy_counter_limited(uint64_t latency_ns)
     return latency_ns < CMY_LATENCY_LIMIT_NS ? latency_ns : CMY_LATENCY_LIMIT_NS;
 }
 
-/* Counts a request in a block. */
+/* Counts a request in a block. Claims nothing, and so is nobody's act. */
 static inline void cmy_counter_add_here(cmy_stat_shm_t *stat, uint64_t latency_ns, bool success)
 {
     uint32_t cpu = cmy_cpu();
@@ -45,18 +45,7 @@ static inline void cmy_counter_add_here(cmy_stat_shm_t *stat, uint64_t latency_n
     latency_ns = cmy_counter_limited(latency_ns);
     uint64_t number = cmy_add64_relaxed(success ? &stripe->successes : &stripe->failures, 1);
     cmy_add64_relaxed(&stripe->latency_ns, latency_ns);
-    cmy_latency_add(stat, cpu, number, latency_ns);
-}
-
-/* The same as cmy_counter_report() where the service has its block; false where not. Claims nothing, and so is nobody's
- * act. */
-static inline bool cmy_counter_report_again(cmy_region_t *region, uint32_t service, uint64_t service_state,
-                                            uint64_t latency_ns, bool success)
-{
-    cmy_stat_shm_t *stat = cmy_stat_linked(region, service, service_state);
-    if (__builtin_expect(stat != NULL, 1))
-        cmy_counter_add_here(stat, latency_ns, success);
-    return stat != NULL;
+    cmy_latency_add(stat, cpu, number, latency_ns, success);
 }
 
 /* Counts a request in a block, and its latency among the latest; and one in the mesh's totals alone. */

@@ -170,15 +170,18 @@ void cmy_flight_drop(cmy_actor_t *actor, const cmy_flight_t *flight)
         count_down(cell, flight->cell);
 }
 
-void cmy_flight_end(cmy_actor_t *actor, const cmy_flight_t *flight, uint64_t latency_ns, bool success)
+cmy_stat_shm_t *cmy_flight_end(cmy_actor_t *actor, const cmy_flight_t *flight, uint64_t latency_ns, bool success)
 {
     cmy_region_t *region = actor->region;
-    cmy_stat_shm_t *stat = stat_at(region, cmy_link_block(flight->link));
-    if (cmy_load64_acquire(cmy_block_link(region, CMY_STATS, flight->service)) == flight->link)
+    cmy_stat_shm_t *stat = NULL;
+    if (cmy_load64_acquire(cmy_block_link(region, CMY_STATS, flight->service)) == flight->link) {
+        stat = stat_at(region, cmy_link_block(flight->link));
         cmy_counter_add(stat, latency_ns, success);
-    else
+    } else {
         cmy_counter_add_stray(region, latency_ns, success);
+    }
     cmy_flight_drop(actor, flight);
+    return stat;
 }
 
 /* ------------------------------------------------------------------ reading */

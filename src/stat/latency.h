@@ -17,7 +17,10 @@
  * loses no addition and leaves the shares what they are. Killed in between: some shares are twice too large, until the
  * count passes again.
  *
- * Of a service's latest latencies there is a mean (cmy_stat_shm_t.recent_ns), for who selects by it.
+ * Of a service's latest latencies there is a mean (cmy_stat_shm_t.recent_ns), for who selects by it. A failure counts
+ * there as nine times the mean, which makes it twice as long, at least: who fails at once must not look fast. It raises the
+ * mean to CMY_LATENCY_FAILURE_NS at most, so that some fifty answers of a millisecond make up for any number of failures;
+ * with nothing known yet it counts as that. One failure in six answers and more makes the mean grow.
  */
 #ifndef CMY_STAT_LATENCY_H
 #define CMY_STAT_LATENCY_H
@@ -29,6 +32,7 @@
 #define CMY_LATENCY_OCTAVE 10u /* the first that is cut, from 2^10 ns on */
 #define CMY_LATENCY_PARTS 7u
 #define CMY_LATENCY_MANY 0x80000000u
+#define CMY_LATENCY_FAILURE_NS 1000000000ull
 
 /* The range that a latency falls into; ns: CMY_LATENCY_LIMIT_NS at most. */
 static inline uint32_t cmy_latency_bucket(uint64_t ns)
@@ -51,24 +55,33 @@ typedef struct cmy_latencies {
 /* Halves a stripe's counts. */
 void cmy_latency_halve(cmy_stat_shm_t *stat, uint32_t stripe) __attribute__((cold));
 
+/* What a failure counts as in a mean of the latest. */
+static inline uint64_t cmy_latency_of_failure(uint64_t recent, uint64_t ns)
+{
+    uint64_t least = recent == 0 || recent > CMY_LATENCY_FAILURE_NS / 9 ? CMY_LATENCY_FAILURE_NS : 9 * recent;
+    return ns > least ? ns : least;
+}
+
 /* Takes a sample into the mean of the latest. */
-static inline void cmy_latency_take_recent(cmy_stat_shm_t *stat, uint64_t ns)
+static inline void cmy_latency_take_recent(cmy_stat_shm_t *stat, uint64_t ns, bool success)
 {
     uint64_t recent = cmy_load64_relaxed(&stat->recent_ns);
+    if (!success)
+        ns = cmy_latency_of_failure(recent, ns);
     uint64_t next = recent == 0 ? ns : recent - recent / 8 + ns / 8;
     cmy_store64_relaxed(&stat->recent_ns, next | (next == 0));
 }
 
 /* Adds one sample to a block's, and one in 64 to the mean, whose line would else change hands with every report. number:
  * one more from report to report. */
-static inline void cmy_latency_add(cmy_stat_shm_t *stat, uint32_t cpu, uint64_t number, uint64_t ns)
+static inline void cmy_latency_add(cmy_stat_shm_t *stat, uint32_t cpu, uint64_t number, uint64_t ns, bool success)
 {
     uint32_t stripe = cpu % CMY_LATENCY_STRIPES;
     uint32_t before = cmy_add32_relaxed(&stat->bucket[stripe][cmy_latency_bucket(ns)], 1);
     if (__builtin_expect(before >= CMY_LATENCY_MANY, 0) && before % (1u << 20) == 0)
         cmy_latency_halve(stat, stripe);
     if (__builtin_expect(number % 64 == 0, 0))
-        cmy_latency_take_recent(stat, ns);
+        cmy_latency_take_recent(stat, ns, success);
 }
 
 /* Forgets a block's former life. The block is CLAIMED by the caller. */

@@ -46,10 +46,32 @@ static inline const cmy_word64_t *cmy_wait_word(const cmy_region_t *region, uint
 }
 _Static_assert(CMY_STRIPES == 1u << (64 - 57), "the upper bits of a hash choose the stripe");
 
+/* Whether changes under two names raise the same word. */
+static inline bool cmy_wait_same_stripe(uint64_t name_hash, uint64_t other)
+{
+    return name_hash >> 57 == other >> 57;
+}
+
 /*
  * Sleeps until the version is another, or for one slice of at most `slice_ms`, up to CMY_WAIT_SLICE_MS. Returns SUCCESS
  * (look again), INTERRUPTED when a signal handler ran.
  */
 commy_status_t cmy_wait_slice(const cmy_region_t *region, const uint64_t *name_hash, uint64_t version, int slice_ms);
+
+/* What is waited for: a change under a name (of anything, for a null hash) since a version. */
+typedef struct cmy_wait_for {
+    const uint64_t *name_hash;
+    uint64_t version;
+} cmy_wait_for_t;
+
+#define CMY_WAIT_MOST 32u
+
+/*
+ * The same for up to CMY_WAIT_MOST at once, and for a word of this process, the caller's: the sleep also ends when that no
+ * longer holds `heard` and is woken (FUTEX_WAKE_PRIVATE). Where the kernel cannot sleep on several words (before 5.16,
+ * or a sandbox), it sleeps on the caller's alone and looks at the versions every 10 ms.
+ */
+commy_status_t cmy_wait_slice_any(const cmy_region_t *region, const cmy_wait_for_t *set, uint32_t count,
+                                  const void *word, uint32_t heard, int slice_ms);
 
 #endif /* CMY_WAIT_WAIT_H */

@@ -55,6 +55,8 @@ const ex_case_t ex_cases[] = {
     CASE("a-selection-sees-what-was-acknowledged", "", "R11 K1 U1 K1|R21|K1"),
     CASE("a-selection-sees-a-weight-or-the-next", "R11", "X1 K1|X1|K1"),
     CASE("a-selection-passes-over-the-dead", "R11", "K1 K1|R21", .deaths = 1),
+    CASE("a-selection-sees-the-load-of-others", "R11 R21", "B1 B1|%1|B2"),
+    CASE("a-selection-forgets-the-load-of-the-dead", "R11 R21 B2", "B1 B1|%1|P", .deaths = 1),
     CASE("a-selection-survives-those-it-knew", "R11 R21", "K1|P R31", .deaths = 1, .settler_dies = true),
 
     /* lines */
@@ -111,6 +113,38 @@ const ex_case_t ex_cases[] = {
     CASE("further-cells-stay-with-their-block", "R11", "B1 E1|U1 R21 B2|B2", .stat_cells = 1, .blocks = 2,
          .flags = EX_MAY_BE_FULL),
 
+    /* circuit breakers: two failures open one, unless a case says otherwise */
+    CASE("failures-come-together", "R11 O1", "O1|O1|I1", .failures = 3),
+    CASE("a-success-between-failures-begins-anew", "R11", "O1|S1|O1", .failures = 2),
+    CASE("one-of-all-tries", "R11 O1 O1 T", "A1|A1|A1", .failures = 2),
+    CASE("who-tries-decides", "R11 O1 O1 T", "A1 S1|O1|A1", .failures = 2),
+    CASE("nobody-decides-untried", "R11 O1 O1 T", "S1|O1|S1", .failures = 2),
+    CASE("who-fails-is-followed-later", "R11 O1 O1 T", "A1 O1|A1 S1|T", .failures = 2),
+    CASE("who-dies-trying-is-replaced", "R11 O1 O1 T", "A1 S1|A1", .failures = 2, .deaths = 1),
+    CASE("who-dies-failing-is-replaced", "R11 O1 O1 T", "A1 O1|A1|T", .failures = 2, .deaths = 1),
+    CASE("who-left-is-replaced", "R11 O1 O1 T", "A1 L|A1 S1", .failures = 2),
+    CASE("an-opener-that-dies-leaves-a-time", "R11 O1", "O1|I1 A1", .failures = 2, .deaths = 1),
+    CASE("openers-meet", "R11 O1", "O1|O1|A1", .failures = 2),
+    CASE("a-late-opener-changes-nothing", "R11 O1", "O1|O1 T A1 S1", .failures = 2),
+    CASE("a-reset-meets-who-tries", "R11 O1 O1 T", "A1 S1|Y1|O1", .failures = 2),
+    CASE("a-reset-meets-an-opener", "R11 O1", "O1|Y1|X1", .failures = 2),
+    CASE("a-breaker-is-of-this-life", "R11 O1", "O1|U1 R11|I1", .failures = 2),
+    CASE("a-turn-is-of-this-life", "R11 O1 O1 T", "A1 S1|U1 R11 O1", .failures = 2),
+    CASE("no-more-than-a-share-opens", "R11 R21", "O1|O2", .failures = 1, .most = 50),
+    CASE("an-opener-that-dies-is-one-too-many-at-most", "R11 R21", "O1|O2", .failures = 1, .most = 50, .deaths = 1),
+    CASE("what-is-open-is-not-selected", "R11 R21 O1", "K1|O1 X2", .failures = 2),
+    /* health: one checks at a time */
+    CASE("one-of-two-checks", "R11", "!1 !1|!1 !1"),
+    CASE("one-of-three-checks", "R11", "!1|!1|!1"),
+    CASE("a-checker-that-dies-is-replaced", "R11", "!1 !1|!1 !1", .deaths = 1),
+    CASE("a-checker-of-the-dead-is-replaced-once", "R11d !1", "!1|!1|P", .settler_dies = true, .deaths = 1),
+    CASE("what-is-given-back-can-be-had", "R11", "!1 ~1|!1 !1", .deaths = 1),
+    CASE("who-leaves-does-not-check", "R11", "!1 ~1 L|!1"),
+    CASE("a-checker-is-of-this-life", "R11", "!1|U1 R11 !1", .services = 1),
+    CASE("results-of-two-who-check-count-once", "R11", "!1i !1i|!1i !1i"),
+    CASE("a-stopped-checker-loses-it-and-finds-out", "R11 !1", "!1i !1i|!1", .deaths = 1),
+    CASE("a-status-by-hand-and-a-weight-are-kept", "R11", "!1|X1 X1|G1"),
+
     /* waiting */
     CASE("a-waiter-wakes-for-a-registration", "", "V1 W1|R11"),
     CASE("a-waiter-wakes-for-an-unregistration", "R11", "V1 W1|U1"),
@@ -129,6 +163,11 @@ const ex_case_t ex_cases[] = {
     CASE("detached-services-outlive-their-maker", "", "R11d|F1 F1", .deaths = 1),
     CASE("a-lease-is-noted-by-somebody", "", "R11d|T P", .deaths = 1),
     CASE("a-late-lease-mends-an-owned-service", "R11t", "T H1|P|G1"),
+
+    /* events */
+    CASE("an-event-is-whole-or-not-there", "", "*|*|? ?"),
+    CASE("an-event-gives-way-to-later-ones-alone", "*", "* *|*|? ?"),
+    CASE("a-recorder-that-dies-is-in-nobodys-way", "*", "*|* ?|?", .deaths = 1),
 
     /* joining, leaving */
     CASE("leaving-takes-everything-away", "", "R11 R21 L|F1 F2|R31"),

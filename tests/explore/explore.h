@@ -12,8 +12,10 @@
  *     program.c  cases in letters, and what each letter calls
  *     history.c  what was called, in which order, with what result; whether one order explains it
  *     verdict.c  what must hold when a run has come to its end, and at every state on the way
+ *     turns.c    the same for circuit breakers
  *     search.c   which runs to make
  *     trace.c    names of words, and replaying a schedule for people
+ *     checkers.c who checks a service's health
  *     cases.c    what is explored
  *     main.c     the command
  *
@@ -36,6 +38,7 @@
 
 #include <stdio.h>
 
+#include "event/event.h"
 #include "registry/check.h"
 #include "registry/mesh.h"
 
@@ -63,6 +66,7 @@ typedef struct ex_case {
     uint8_t line_cells, group_cells, line_members; /* 0 here and below: what is usual */
     uint8_t stat_cells;                            /* of participants, in a statistics block itself */
     uint8_t services, groups, lines, blocks;       /* records of each slab */
+    uint8_t failures, most; /* that open a breaker; percent of a name's that are; 0: no breakers */
     uint8_t flags;
     uint8_t weight; /* share of the time, where all cases share it; 0: one */
 } ex_case_t;
@@ -74,7 +78,7 @@ extern const size_t ex_case_count;
 
 #define EX_EVENTS 48u
 #define EX_SCRATCH_EVENT (EX_EVENTS - 1) /* of calls that nobody asks about */
-#define EX_OPS 24u                       /* of one process */
+#define EX_OPS 28u                       /* of one process */
 #define EX_IDS 4u
 #define EX_DEATH '+'
 #define EX_NOT_ENDED (-1)
@@ -83,6 +87,7 @@ extern const size_t ex_case_count;
 #define EX_TTL 2u
 #define EX_WITH_TEXT 4u
 #define EX_LONG_TEXT 8u
+#define EX_IMPATIENT 16u /* of an offer to check */
 
 /* One call, or one death. */
 typedef struct ex_event {
@@ -110,6 +115,8 @@ void ex_history_print(FILE *out);
 
 /* --------------------------------------------------------------- programs */
 
+#define EX_EVENT_KIND 63u /* of events that programs record */
+
 typedef struct ex_op {
     uint8_t kind, id, name, flags;
 } ex_op_t;
@@ -133,6 +140,16 @@ void ex_program_run(uint32_t who, const ex_op_t *op, uint32_t event);
 
 /* The event that ended a request, or will when it ends: of its process, an end, a leave or a death; EX_EVENTS: none. */
 uint32_t ex_end_of_request(uint32_t begin);
+
+/* Event of the observer's call of that number, in the latest program. */
+uint32_t ex_observed_event(uint32_t number);
+
+/* Of an offer's value: it was taken, and the result of the check that followed counted. */
+#define EX_ELECTED 1u
+#define EX_NOTED 2u
+
+commy_status_t ex_offer(commy_mesh_t *mesh, const ex_op_t *op, ex_event_t *out);
+commy_status_t ex_give_back(commy_mesh_t *mesh, const ex_op_t *op);
 
 /* Event of a process's death. */
 uint32_t ex_death_event(uint32_t who);
@@ -256,11 +273,23 @@ void ex_blame(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Nobody can go on: everything that must hold then. Leaves the world as it was. */
 void ex_verdict_end(const ex_case_t *what);
 
+/* A part of it: of whom is elected to check services. */
+void ex_verdict_checkers(void);
+
 /* In the middle, everybody stopped: each can end its call alone; a bystander can do one of everything; the audit. Each
  * leaves the world as it was. */
 void ex_verdict_solo(uint32_t who);
 void ex_verdict_bystander(void);
 void ex_verdict_audit(void);
+
+/* The same for circuit breakers: at the end, and after the observer has looked at them. */
+void ex_verdict_breakers(const ex_case_t *what);
+
+/* After the observer's "F A I T I A S I" of an id. free: what ex_turn_is_free() said before. */
+void ex_verdict_tried(uint32_t id, bool free);
+
+/* Whether an observer has to be given the turn to try an id as it stands: it is open, and whoever tries it is dead. */
+bool ex_turn_is_free(uint32_t id);
 
 /* ----------------------------------------------------------------- search */
 

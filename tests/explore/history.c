@@ -209,9 +209,9 @@ static bool search(const order_t *order)
         next.done |= 1ull << event;
         if (is->kind == EX_DEATH || is->kind == 'L')
             remove_all_of(&next, is->who);
-        else if (is->kind == 'K' && !selects(is, &next))
+        else if (strchr("K%", is->kind) && !selects(is, &next))
             continue;
-        else if (is->kind != 'T' && is->kind != 'K' && !applies(is, event, &next.entry[is->id - 1]))
+        else if (!strchr("TK%", is->kind) && !applies(is, event, &next.entry[is->id - 1]))
             continue;
         if (search(&next))
             return true;
@@ -225,7 +225,7 @@ bool ex_history_explained(void)
     tried_count = 0;
     in_question = 0;
     for (uint32_t event = 0; event < EX_SCRATCH_EVENT; event++)
-        if (event_at(event)->begun && strchr("RUFGKMNQXHLT+", event_at(event)->kind))
+        if (event_at(event)->begun && strchr("RUFGK%MNQXHLT+", event_at(event)->kind))
             in_question |= 1ull << event;
     order_t order;
     memset(&order, 0, sizeof order);
@@ -241,7 +241,7 @@ static void print_result(FILE *out, const ex_event_t *is)
         return;
     }
     fprintf(out, "%s", commy_status_string(is->status));
-    if (is->status != COMMY_STATUS_SUCCESS || strchr("UHXMNCPLJTR", is->kind))
+    if (is->status != COMMY_STATUS_SUCCESS || strchr("UHXMNCPLJTRY", is->kind))
         return;
     if (is->kind == 'D') {
         fprintf(out, ", %u:", (unsigned)is->detail);
@@ -249,6 +249,12 @@ static void print_result(FILE *out, const ex_event_t *is)
             fprintf(out, " [%d]", __builtin_ctzll(bits));
     } else if (strchr("VW", is->kind)) {
         fprintf(out, ", %llu", (unsigned long long)is->value);
+    } else if (is->kind == 'I') {
+        fprintf(out, ", %s, opened %u times",
+                is->value == 0   ? "closed"
+                : is->value == 1 ? "open"
+                                 : "half-open",
+                (unsigned)is->detail);
     } else if (is->kind == 'Z') {
         fprintf(out, ", %u, %u in flight", (unsigned)is->value, (unsigned)is->detail);
     } else if (is->value < EX_EVENTS) {

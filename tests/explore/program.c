@@ -8,10 +8,16 @@
  *     M1 N1   set metadata of id 1; long ones  Q1   read them
  *     X1      set the weight of id 1           H1   heartbeat
  *     K1      select from name 1, with a picker that was made before the call
+ *     %1      the same by least connections
  *     S1      find id 1 and report a request   Z1   read its counters, and what is in flight
+ *     O1      find id 1 and report a failure   I1   read its circuit breaker
+ *     A1      take the turn to try id 1        Y1   reset its breaker
  *     B1      find id 1 and begin a request    E1   end it
+ *     !1      offer to check id 1 and, where that is taken, write that it is well; with i: takes it from the living, too
+ *     ~1      give that back
  *     V1 W1   read the version of name 1; wait until it differs (0: of the whole mesh)
  *     C       collect empty groups             P    reap
+ *     *       record an event                  ?    read the one there is room for
  *     L J     leave; join                      T    a TTL passes
  *
  * What is registered says by which call it was: the port, the endpoint, the metadata and the weight all hold the number of
@@ -21,6 +27,7 @@
 #include <stdlib.h>
 
 #include "explore.h"
+#include "registry/breaker.h"
 
 #define PORT_BASE 1000u
 #define WEIGHT_BASE 1000u
@@ -68,6 +75,11 @@ const char *ex_name_text(uint32_t name)
 
 /* ----------------------------------------------------------------- parsing */
 
+uint32_t ex_observed_event(uint32_t number)
+{
+    return first_observed + number;
+}
+
 uint32_t ex_death_event(uint32_t who)
 {
     return first_death + who;
@@ -83,11 +95,11 @@ static uint8_t digit(const char **at)
 static bool parse_op(const char **at, ex_op_t *op)
 {
     *op = (ex_op_t){.kind = (uint8_t) * (*at)++};
-    if (!strchr("RUFGDKMNQXHSZBEVWCPLJT", op->kind))
+    if (!strchr("RUFGDK%MNQXHSZBEVWCPLJTOIAY!~*?", op->kind))
         return false;
-    if (strchr("DKVW", op->kind)) {
+    if (strchr("DK%VW", op->kind)) {
         op->name = digit(at);
-    } else if (strchr("RUFGMNQXHSZBE", op->kind)) {
+    } else if (strchr("RUFGMNQXHSZBEOIAY!~", op->kind)) {
         op->id = digit(at);
         if (op->id == 0 || op->id > EX_IDS)
             return false;
@@ -95,9 +107,9 @@ static bool parse_op(const char **at, ex_op_t *op)
             return false;
     }
     for (; **at && **at != ' ' && **at != '|'; (*at)++) {
-        static const char letters[] = "dtml";
+        static const char letters[] = "dtmli";
         const char *letter = strchr(letters, **at);
-        if (!letter || op->kind != 'R')
+        if (!letter || op->kind != (*letter == 'i' ? '!' : 'R'))
             return false;
         op->flags |= (uint8_t)(1u << (letter - letters));
     }
@@ -280,7 +292,33 @@ static commy_status_t do_report(commy_mesh_t *mesh, const ex_op_t *op, ex_event_
     if (status != COMMY_STATUS_SUCCESS)
         return status;
     out->value = event_of_port(target.port, target.endpoint);
-    return commy_service_report(mesh, target.reference, 1000, true);
+    return commy_service_report(mesh, target.reference, 1000, op->kind == 'S');
+}
+
+/* value: whom it tries. What selecting does with an instance that is open. */
+static commy_status_t do_try(commy_mesh_t *mesh, const ex_op_t *op, ex_event_t *out)
+{
+    commy_target_t target = {0};
+    uint32_t record;
+    uint64_t state, tick;
+    commy_status_t status = cmy_mesh_look_up(mesh, ex_id_text(op->id), &record, &state);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    cmy_service_copy_target(mesh->region, record, state, &target);
+    if (!cmy_service_same(cmy_service_at(mesh->region, record), state))
+        return COMMY_STATUS_NOT_FOUND;
+    out->value = event_of_port(target.port, target.endpoint);
+    return cmy_breaker_try(mesh, record, state, &tick) ? COMMY_STATUS_SUCCESS : COMMY_STATUS_BUSY;
+}
+
+/* value: its state; detail: how often it was opened. */
+static commy_status_t do_breaker(commy_mesh_t *mesh, const ex_op_t *op, ex_event_t *out)
+{
+    commy_breaker_status_t breaker = {0};
+    commy_status_t status = commy_service_breaker(mesh, ex_id_text(op->id), &breaker);
+    out->value = (uint64_t)breaker.state;
+    out->detail = breaker.openings;
+    return status;
 }
 
 /* value: who the request is to. */
@@ -357,6 +395,30 @@ static commy_status_t do_wait(commy_mesh_t *mesh, const ex_op_t *op, uint32_t ev
     return commy_mesh_wait(mesh, op->name ? ex_name_text(op->name) : NULL, known, -1, &out->value);
 }
 
+/* Time and reason are the number of the call. */
+static commy_status_t do_record(commy_mesh_t *mesh, uint32_t event)
+{
+    const cmy_event_source_t source = {
+        .time_ns = event,
+        .what = cmy_event_deed((commy_event_kind_t)EX_EVENT_KIND, event),
+    };
+    cmy_event_record_source(mesh->region, &source);
+    return COMMY_STATUS_SUCCESS;
+}
+
+/* value: its ticket; 0 for none. */
+static commy_status_t do_read_event(commy_mesh_t *mesh, ex_event_t *out)
+{
+    cmy_event_t event;
+    out->value = 0;
+    if (!cmy_event_read(mesh->region, 0, &event))
+        return COMMY_STATUS_SUCCESS;
+    if (cmy_event_reason(event.what) != event.time_ns)
+        ex_blame("an event was read of calls %u and %u", (unsigned)event.time_ns, cmy_event_reason(event.what));
+    out->value = event.ticket;
+    return COMMY_STATUS_SUCCESS;
+}
+
 static commy_status_t leap(void)
 {
     uint64_t now = cmy_load64_relaxed(ex_clock_word());
@@ -391,13 +453,24 @@ static commy_status_t call(commy_mesh_t *mesh, const ex_op_t *op, uint32_t event
     case 'H':
         return commy_service_heartbeat(mesh, ex_id_text(op->id));
     case 'S':
+    case 'O':
         return do_report(mesh, op, out);
+    case 'I':
+        return do_breaker(mesh, op, out);
+    case 'A':
+        return do_try(mesh, op, out);
+    case 'Y':
+        return commy_service_reset_breaker(mesh, ex_id_text(op->id));
     case 'B':
         return do_begin(mesh, op, out);
     case 'E':
         return do_end(mesh, op, event, out);
     case 'Z':
         return do_stats(mesh, op, out);
+    case '!':
+        return ex_offer(mesh, op, out);
+    case '~':
+        return ex_give_back(mesh, op);
     case 'V':
         return do_version(mesh, op, out);
     case 'W':
@@ -405,6 +478,10 @@ static commy_status_t call(commy_mesh_t *mesh, const ex_op_t *op, uint32_t event
     case 'C':
         out->value = cmy_group_collect_all(&mesh->actor);
         return COMMY_STATUS_SUCCESS;
+    case '*':
+        return do_record(mesh, event);
+    case '?':
+        return do_read_event(mesh, out);
     case 'P':
         return commy_mesh_reap(mesh, NULL);
     case 'L':
@@ -416,11 +493,12 @@ static commy_status_t call(commy_mesh_t *mesh, const ex_op_t *op, uint32_t event
     }
 }
 
-/* In turn. */
 static commy_status_t do_select(commy_mesh_t *mesh, const ex_op_t *op, ex_event_t *out)
 {
     commy_target_t target = {0};
-    commy_status_t status = commy_service_select(mesh, ex_name_text(op->name), NULL, &target);
+    const commy_select_options_t how = {
+        .size = sizeof how, .policy = op->kind == '%' ? COMMY_POLICY_LEAST_CONNECTIONS : COMMY_POLICY_ROUND_ROBIN};
+    commy_status_t status = commy_service_select(mesh, ex_name_text(op->name), &how, &target);
     if (status == COMMY_STATUS_SUCCESS) {
         out->value = event_of_port(target.port, target.endpoint);
         out->detail = event_of_weight(target.weight);
@@ -454,7 +532,7 @@ static void run_select(uint32_t who, const ex_op_t *op, uint32_t event)
 void ex_program_run(uint32_t who, const ex_op_t *op, uint32_t event)
 {
     ex_event_t out = {0};
-    if (op->kind == 'K') {
+    if (op->kind == 'K' || op->kind == '%') {
         run_select(who, op, event);
         return;
     }

@@ -344,6 +344,59 @@ void ex_kernel_marks(uint32_t slot, uint32_t tid)
         ex_poke32(word, (seen & FUTEX_WAITERS) | FUTEX_OWNER_DIED);
 }
 
+/* ------------------------------------------------------------------ events */
+
+/* Events come from programs alone (program.c): what the changes would record is a string of accesses to words that nothing
+ * else looks at. */
+void __wrap_cmy_event_participant(cmy_region_t *region, uint32_t slot, commy_event_kind_t kind);
+void __wrap_cmy_event_participant(cmy_region_t *region, uint32_t slot, commy_event_kind_t kind)
+{
+    (void)region, (void)slot, (void)kind;
+}
+
+void __wrap_cmy_event_of_participant(const cmy_region_t *region, uint32_t slot, commy_event_kind_t kind,
+                                     cmy_event_node_t *node);
+void __wrap_cmy_event_of_participant(const cmy_region_t *region, uint32_t slot, commy_event_kind_t kind,
+                                     cmy_event_node_t *node)
+{
+    (void)region, (void)slot, (void)kind;
+    memset(node, 0, sizeof *node);
+}
+
+void __real_cmy_event_record_source(cmy_region_t *region, const cmy_event_source_t *source);
+void __wrap_cmy_event_record_source(cmy_region_t *region, const cmy_event_source_t *source);
+void __wrap_cmy_event_record_source(cmy_region_t *region, const cmy_event_source_t *source)
+{
+    if (cmy_event_kind(source->what) == EX_EVENT_KIND)
+        __real_cmy_event_record_source(region, source);
+}
+
+void __wrap_cmy_service_note(cmy_region_t *region, uint32_t record, uint64_t state, uint32_t owner,
+                             commy_event_kind_t kind, uint32_t reason);
+void __wrap_cmy_service_note(cmy_region_t *region, uint32_t record, uint64_t state, uint32_t owner,
+                             commy_event_kind_t kind, uint32_t reason)
+{
+    (void)region, (void)record, (void)state, (void)owner, (void)kind, (void)reason;
+}
+
+void __wrap_cmy_service_note_registered(cmy_actor_t *actor, uint32_t record, uint64_t claimed);
+void __wrap_cmy_service_note_registered(cmy_actor_t *actor, uint32_t record, uint64_t claimed)
+{
+    (void)actor, (void)record, (void)claimed;
+}
+
+void __wrap_cmy_service_note_retired(cmy_actor_t *actor, uint32_t record, uint64_t state, bool leaving);
+void __wrap_cmy_service_note_retired(cmy_actor_t *actor, uint32_t record, uint64_t state, bool leaving)
+{
+    (void)actor, (void)record, (void)state, (void)leaving;
+}
+
+void __wrap_cmy_service_note_lease(cmy_region_t *region, uint32_t record, uint64_t state, bool renewed);
+void __wrap_cmy_service_note_lease(cmy_region_t *region, uint32_t record, uint64_t state, bool renewed)
+{
+    (void)region, (void)record, (void)state, (void)renewed;
+}
+
 /* ------------------------------------------------------------------ region */
 
 /* Structures are smaller than those that the real one speaks of; see small.h. */

@@ -47,6 +47,10 @@ extern ex_sizes_t ex_sizes;
 #define CMY_GROUP_CELLS (ex_sizes.group_cells)
 #undef CMY_LINE_MEMBERS
 #define CMY_LINE_MEMBERS (ex_sizes.line_members)
+#undef CMY_EVENT_RINGS
+#define CMY_EVENT_RINGS 1u
+#undef CMY_EVENT_ENTRIES
+#define CMY_EVENT_ENTRIES 1u
 #undef CMY_STAT_STRIPES
 #define CMY_STAT_STRIPES 2u
 #undef CMY_STAT_CELLS

@@ -93,6 +93,10 @@ const char *ex_word_name(const void *word, char *out, size_t room)
     } else if (IN(region->stripes, word, CMY_STRIPES + 1, cmy_stripe_shm_t)) {
         size_t offset = (size_t)((const char *)word - (const char *)region->stripes);
         snprintf(out, room, "stripe %zu, %s", offset / 64, offset % 64 ? "waiting" : "version");
+    } else if (IN(region->events, word, CMY_EVENT_RINGS, cmy_event_ring_shm_t)) {
+        static const char *const fields[] = {"ticket", "time", "what", "sum"};
+        size_t offset = (size_t)((const char *)word - (const char *)region->events);
+        snprintf(out, room, "event, %s", offset < 64 ? "cursor" : offset < 96 ? fields[(offset - 64) / 8] : "texts");
     } else if (IN(region->ids, word, region->layout.id_lines + 1, cmy_index_line_shm_t)) {
         return index_word("ids", region->ids, word, out, room);
     } else if (IN(region->names, word, region->layout.name_lines + 1, cmy_index_line_shm_t)) {

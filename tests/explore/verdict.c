@@ -13,6 +13,8 @@
  *     audit      nothing wrong, nothing in flight, after the observer has reaped
  *     leaks      services are FREE, or LIVE and somebody was told so; groups without instances can be collected
  *     counters   what was acknowledged, and no more than was begun
+ *     breakers   turns.c
+ *     checkers   one at a time checks a service; where that one has died, the next comer does; each result counts once
  *     in flight  what processes that live have begun and not ended; for who reads it on the way no more than may be
  */
 #include <stdarg.h>
@@ -93,7 +95,7 @@ void ex_verdict_solo(uint32_t who)
 
 void ex_verdict_bystander(void)
 {
-    static const char program[] = "D1 F1 R44m F4 K4 G4 D4 M4 Q4 X4 S4 B4 E4 Z4 H4 D0 U4 R11 U1 C P F1";
+    static const char program[] = "D1 F1 R44m F4 K4 G4 D4 M4 Q4 X4 S4 O4 I4 Y4 B4 E4 Z4 !4 H4 D0 U4 R11 U1 C P F1";
     ex_snapshot_t *snapshot = ex_snapshot_take(EX_OBSERVER);
     observe(program);
     ex_snapshot_back(snapshot);
@@ -110,8 +112,10 @@ static void check_codes(void)
             continue;
         bool fits = is->status == COMMY_STATUS_SUCCESS;
         fits |= is->status == COMMY_STATUS_EXISTS && is->kind == 'R';
-        fits |= is->status == COMMY_STATUS_NOT_FOUND && strchr("UFGKMNQXHSZBE", is->kind);
-        fits |= is->status == COMMY_STATUS_FULL && (flags & EX_MAY_BE_FULL) && strchr("RMNSB", is->kind);
+        fits |= is->status == COMMY_STATUS_NOT_FOUND && strchr("UFGK%MNQXHSZBEOIAY!~", is->kind);
+        fits |= is->status == COMMY_STATUS_BUSY && is->kind == 'A';
+        fits |= is->status == COMMY_STATUS_CIRCUIT_OPEN && is->kind == 'K';
+        fits |= is->status == COMMY_STATUS_FULL && (flags & EX_MAY_BE_FULL) && strchr("RMNSBO", is->kind);
         fits |= (is->status == COMMY_STATUS_INVALID || is->status == COMMY_STATUS_NOT_RUNNING) && is->kind == 'E';
         if (!fits)
             ex_blame("[%u] %c%u ended with \"%s\"", event, is->kind, is->id, commy_status_string(is->status));
@@ -185,14 +189,63 @@ static void check_walk(uint32_t event, uint64_t value, bool whole)
     }
 }
 
+/* What may have been in flight at an id at any instant of a selection, of requests that nobody ends. */
+static void bound_flight(uint32_t id, uint32_t event, uint32_t *least, uint32_t *most)
+{
+    const ex_event_t *selection = &ex_history.event[event];
+    *least = *most = 0;
+    for (uint32_t other = 0; other < EX_SCRATCH_EVENT; other++) {
+        const ex_event_t *is = &ex_history.event[other], *death = &ex_history.event[ex_death_event(is->who)];
+        if (is->kind != 'B' || is->id != id || !is->begun || (is->ended && is->status != COMMY_STATUS_SUCCESS) ||
+            (is->before >> event & 1) || (selection->before >> ex_death_event(is->who) & 1))
+            continue;
+        bool dies = death->begun && !(death->before >> event & 1);
+        ++*most;
+        *least += (selection->before >> other & 1) && !dies;
+    }
+}
+
+/* Of two instances that were there all the time, least connections does not select the one with more in flight. */
+static void check_least(uint32_t event)
+{
+    const ex_event_t *is = &ex_history.event[event];
+    uint32_t least, most, ignored;
+    bound_flight(ex_history.event[is->value].id, event, &least, &ignored);
+    for (uint32_t other = 0; other < EX_SCRATCH_EVENT; other++) {
+        const ex_event_t *another = &ex_history.event[other];
+        if (another->kind != 'R' || other == is->value || another->name != is->name || !(is->before >> other & 1) ||
+            another->status != COMMY_STATUS_SUCCESS || may_have_ended(other, event))
+            continue;
+        bound_flight(another->id, event, &ignored, &most);
+        if (least > most)
+            ex_blame("[%u] %%%u returned [%u] with %u requests in flight, and [%u] had %u", event, is->name,
+                     (uint32_t)is->value, least, other, most);
+    }
+}
+
 /* A selection is a walk of which one came, or none because there was none. */
 static void check_names(const ex_event_t *is, uint32_t event)
 {
-    bool selected = is->kind == 'K' && is->status == COMMY_STATUS_SUCCESS;
+    bool selected = strchr("K%", is->kind) && is->status == COMMY_STATUS_SUCCESS;
     if (is->ended && is->kind == 'D')
         check_walk(event, is->value, true);
-    else if (is->ended && is->kind == 'K')
-        check_walk(event, selected ? 1ull << is->value : 0, !selected);
+    else if (is->ended && strchr("K%", is->kind))
+        check_walk(event, selected ? 1ull << is->value : 0,
+                   is->status != COMMY_STATUS_SUCCESS && is->status != COMMY_STATUS_CIRCUIT_OPEN);
+    if (is->ended && is->kind == '%' && selected && !ex_violation[0])
+        check_least(event);
+}
+
+/* An event that was read later is the same or a later one: where there is room for one, a writer that comes late gives up. */
+static void check_events(const ex_event_t *is, uint32_t event)
+{
+    if (is->kind != '?' || !is->ended || is->value == 0)
+        return;
+    for (uint32_t other = 0; other < EX_SCRATCH_EVENT; other++)
+        if (ex_history.event[other].kind == '?' && (is->before >> other & 1) &&
+            ex_history.event[other].value > is->value)
+            ex_blame("[%u] read an event of ticket %u, after [%u] had read one of %u", event, (unsigned)is->value >> 1,
+                     other, (unsigned)ex_history.event[other].value >> 1);
 }
 
 static void check_history(void)
@@ -203,7 +256,7 @@ static void check_history(void)
         return;
     check_codes();
     for (uint32_t event = 0; event < EX_SCRATCH_EVENT; event++)
-        check_names(&ex_history.event[event], event);
+        check_names(&ex_history.event[event], event), check_events(&ex_history.event[event], event);
     if (!ex_violation[0] && !ex_history_explained())
         ex_blame("no order of the calls explains their results");
     if (!ex_violation[0])
@@ -300,7 +353,8 @@ static void check_counters(void)
         }
     }
     cmy_counter_read_mesh(ex_region(), &counts);
-    if (counts.successes < acknowledged || counts.successes > begun - before || counts.failures != 0)
+    if (counts.successes < acknowledged || counts.successes > begun - before ||
+        (counts.failures != 0 && ex_region()->header->breaker_rules.value == 0))
         ex_blame("the mesh counts %u successes, of %u acknowledged and %u begun", (unsigned)counts.successes,
                  (unsigned)acknowledged, (unsigned)begun);
     for (uint32_t event = 0; event < EX_SCRATCH_EVENT; event++) {
@@ -350,6 +404,22 @@ static void check_in_flight(void)
     }
 }
 
+/* ---------------------------------------------------------------- breakers */
+
+/* The observer tries what the dead left; what is open when its time has passed can be tried, and closed. */
+static void check_breakers(const ex_case_t *what)
+{
+    bool free[2] = {ex_turn_is_free(1), ex_turn_is_free(2)};
+    ex_verdict_breakers(what);
+    for (uint32_t id = 1; id <= 2 && !ex_violation[0]; id++) {
+        char program[] = "F0 A0 I0 T I0 A0 S0 I0";
+        for (char *at = program; *at; at++)
+            *at = *at == '0' ? (char)('0' + id) : *at;
+        observe(program);
+        ex_verdict_tried(id, free[id - 1]);
+    }
+}
+
 /* --------------------------------------------------------------------- end */
 
 void ex_verdict_end(const ex_case_t *what)
@@ -369,7 +439,8 @@ void ex_verdict_end(const ex_case_t *what)
     /* What a dead process left is read by whoever comes, so that its last writes are of concern to others. */
     ex_observer_counts = what->deaths > 0;
     if (!ex_violation[0])
-        observe("D0 D1 D2 F1 F2 F3 P G1 Z1 G2 Z2 Q1 Q2 F1 F2 F3 D1");
+        observe(strchr(what->program, '!') ? "D0 D1 F1 P G1 !1 F1"
+                                           : "D0 D1 D2 F1 F2 F3 P G1 Z1 G2 Z2 Q1 Q2 F1 F2 F3 D1");
     if (!ex_violation[0])
         check_history();
     if (!ex_violation[0])
@@ -377,9 +448,13 @@ void ex_verdict_end(const ex_case_t *what)
     if (!ex_violation[0])
         check_in_flight();
     if (!ex_violation[0])
+        ex_verdict_checkers();
+    if (!ex_violation[0])
         audit(true);
     if (!ex_violation[0])
         check_services();
+    if (!ex_violation[0] && what->failures)
+        check_breakers(what);
     if (!ex_violation[0]) {
         observe("C");
         check_groups();

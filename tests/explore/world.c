@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 
 #include "explore.h"
+#include "stat/breaker.h"
 
 #define CAPACITY COMMY_LIMIT_SERVICES_MIN
 #define SEED 0x9e3779b97f4a7c15ull
@@ -310,6 +311,22 @@ static bool run_setup(const ex_case_t *what)
     return true;
 }
 
+/* Open for less than a TTL, so that a leap ends it, and doubled as often as any case does. */
+static void configure_breakers(const ex_case_t *what)
+{
+    const cmy_rules_t rules = {.on = true,
+                               .streak = what->failures,
+                               .minimum = 1,
+                               .most = what->most ? what->most : 100,
+                               .window_ms = 1,
+                               .open_ms = 100,
+                               .longest_ms = 800};
+    if (what->failures == 0)
+        return;
+    atomic_store_explicit(&ex_region()->header->breaker_rules.value, cmy_rules_pack(&rules), memory_order_relaxed);
+    atomic_store_explicit(&ex_region()->header->breaker_times.value, cmy_times_pack(&rules), memory_order_relaxed);
+}
+
 bool ex_world_make(const ex_case_t *what)
 {
     static const ex_case_t *last;
@@ -319,6 +336,7 @@ bool ex_world_make(const ex_case_t *what)
     memset(&ex_history, 0, sizeof ex_history);
     place(what);
     fill_header();
+    configure_breakers(what);
     atomic_store_explicit(&ex_clock_word()->value, CLOCK_BEGINS, memory_order_relaxed);
     counting = false;
     threads = what->flags & EX_THREADS;

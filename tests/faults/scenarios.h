@@ -264,16 +264,14 @@ static int32_t act_query(void)
     return status ? status : (int32_t)commy_mesh_check(mesh, NULL, NULL, NULL);
 }
 
-/* By every policy: pickers are made, and made anew after changes. */
+/* By every policy, 0 to 5: pickers are made, and made anew after changes. */
 static int32_t select_turns(uint32_t turns)
 {
-    static const int32_t policies[] = {COMMY_POLICY_ROUND_ROBIN, COMMY_POLICY_WEIGHTED_ROUND_ROBIN, COMMY_POLICY_RANDOM,
-                                       COMMY_POLICY_CONSISTENT_HASH};
     commy_target_t target;
     int32_t status = COMMY_STATUS_SUCCESS;
     for (uint32_t turn = 0; turn < turns && status == COMMY_STATUS_SUCCESS; turn++) {
         const commy_select_options_t options = {
-            .size = sizeof options, .policy = policies[turn % 4], .client_id = "me"};
+            .size = sizeof options, .policy = (int32_t)(turn % 6), .client_id = "me"};
         commy_service_set_weight(mesh, "id", 1 + turn);
         status = (int32_t)commy_service_select(mesh, "name", &options, &target);
     }
@@ -282,14 +280,46 @@ static int32_t select_turns(uint32_t turns)
 
 static int32_t act_select(void)
 {
-    return select_turns(8);
+    return select_turns(12);
 }
 
 /* So many pickers wait to be freed that the next ones are. */
 static void to_selected(void)
 {
     to_registered();
-    must(select_turns(34), "select");
+    must(select_turns(36), "select");
+}
+
+/* Of a port that is closed: whatever fails on the way, the check ends, and the library with it or not. */
+static int32_t act_check_health(void)
+{
+    commy_check_result_t result;
+    return (int32_t)commy_service_check(mesh, "id", 50, &result);
+}
+
+/* libcurl is there: what the loader needs for it is the loader's. */
+static void to_checked(void)
+{
+    to_registered();
+    must(act_check_health(), "check health");
+}
+
+/* Until a first result, or for a while; then it leaves, which ends the thread. */
+static int32_t act_monitor(void)
+{
+    const commy_health_config_t often = {1, 50, 1, 1};
+    int32_t health = COMMY_HEALTH_HEALTHY, status = (int32_t)commy_mesh_join(mesh, NULL, 0), left;
+    double ms;
+    if (status == COMMY_STATUS_SUCCESS && commy_service_find(mesh, "id", &(commy_target_t){0}) != COMMY_STATUS_SUCCESS)
+        status = register_as("name", "id", NULL);
+    if (status == COMMY_STATUS_SUCCESS)
+        status = (int32_t)commy_service_monitor(mesh, "id", &often);
+    for (int turn = 0; turn < 50 && status == COMMY_STATUS_SUCCESS && health != COMMY_HEALTH_UNHEALTHY; turn++) {
+        sleep_us(2000);
+        status = (int32_t)commy_service_health(mesh, "id", &health, &ms);
+    }
+    left = (int32_t)commy_mesh_leave(mesh);
+    return status ? status : left;
 }
 
 static int32_t act_reap(void)
@@ -382,6 +412,8 @@ static const scenario_t scenarios[] = {
     {"query and check", true, to_registered, act_query, NULL, 0},
     {"select", true, to_registered, act_select, NULL, 0},
     {"select again", true, to_selected, act_select, NULL, 0},
+    {"check health", true, to_checked, act_check_health, NULL, 0},
+    {"monitor", true, to_checked, act_monitor, NULL, 0},
     {"reap", true, to_dead_neighbour, act_reap, NULL, 0},
     {"leave", true, to_waited_for, act_leave, NULL, 0},
     {"detach", true, to_waited_for, act_detach, NULL, 0},

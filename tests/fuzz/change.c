@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "property.h"
+#include "service/checker.h"
 
 typedef struct changer {
     commy_mesh_t *mesh;
@@ -56,11 +57,33 @@ static void enroll(changer_t *changer)
     CALL(CALL_REGISTER, commy_service_register(changer->mesh, &config, &changer->reference));
 }
 
+/* What a monitor does with a service: offers to check it, writes what came of a check, gives it back or not. */
+static void oversee(const changer_t *changer)
+{
+    cmy_region_t *region = changer->mesh->region;
+    uint32_t owner = changer->mesh->actor.owner, record;
+    uint64_t state, chance = changer->chance;
+    cmy_checker_watch_t watch = {0};
+    if (!cmy_service_refer(region, changer->reference, &record, &state))
+        return;
+    for (uint64_t now = 1; now <= 2; now++) { /* at the second look its patience has ended */
+        uint64_t before = cmy_checked_read(region, record);
+        if (cmy_checker_elect(region, owner, record, state, &watch, 1, now))
+            cmy_checker_note(region, owner, record, state, before, chance & now, chance >> 32, 1, 2);
+    }
+    if (chance & 4)
+        cmy_checker_give_back(region, owner, record, state);
+}
+
 static void look(changer_t *changer)
 {
     commy_target_t target;
-    if (CALL(CALL_FIND, commy_service_find(changer->mesh, some_id(changer), &target)) == COMMY_STATUS_SUCCESS)
-        changer->reference = target.reference;
+    if (CALL(CALL_FIND, commy_service_find(changer->mesh, some_id(changer), &target)) != COMMY_STATUS_SUCCESS)
+        return;
+    changer->reference = target.reference;
+    fuzz_begin(CALL_CHECKER);
+    oversee(changer);
+    fuzz_end(CALL_CHECKER, COMMY_STATUS_SUCCESS);
 }
 
 static void report(changer_t *changer)
@@ -80,6 +103,37 @@ static void request(changer_t *changer)
         CALL(CALL_END, commy_service_end(changer->mesh, token, chance >> 20, chance & 16));
 }
 
+/* Configures breakers so that they open soon, closes one, or lets one that failed be selected. */
+static void breaker(changer_t *changer)
+{
+    uint64_t chance = fuzz_chance(&changer->chance);
+    const commy_breaker_config_t config = {.size = sizeof config,
+                                           .enabled = (chance & 7) != 0,
+                                           .consecutive_failures = 1 + (chance >> 3 & 3),
+                                           .failure_percent = chance >> 5 & 63,
+                                           .minimum_requests = chance >> 11 & 3,
+                                           .most_ejected_percent = 30 + (chance >> 13 & 63),
+                                           .open_ms = 1};
+    commy_target_t target;
+    commy_breaker_status_t status;
+    const char *id = some_id(changer);
+    switch (chance >> 24 & 3) {
+    case 0:
+        CALL(CALL_SET_BREAKER, commy_mesh_set_breaker(changer->mesh, chance & 64 ? &config : NULL));
+        break;
+    case 1:
+        CALL(CALL_RESET_BREAKER, commy_service_reset_breaker(changer->mesh, id));
+        break;
+    default:
+        CALL(CALL_SELECT, commy_service_select(changer->mesh, fuzz_names[chance >> 32 & 1], NULL, &target));
+        for (int i = 0; i < 4; i++)
+            CALL(CALL_REPORT, commy_service_report(changer->mesh, changer->reference, 1, chance >> (40 + i) & 1));
+        if (CALL(CALL_SERVICE_BREAKER, commy_service_breaker(changer->mesh, id, &status)) == COMMY_STATUS_SUCCESS &&
+            (status.state < COMMY_BREAKER_CLOSED || status.state > COMMY_BREAKER_HALF_OPEN))
+            fuzz_broken("its breaker is in state %d", (int)status.state);
+    }
+}
+
 static void sweep(void)
 {
     fuzz_begin(CALL_HOUSEKEEPING);
@@ -96,7 +150,7 @@ static void leave_and_return(changer_t *changer)
 static void change(changer_t *changer)
 {
     commy_mesh_t *mesh = changer->mesh;
-    switch (fuzz_below(&changer->chance, 16)) {
+    switch (fuzz_below(&changer->chance, 18)) {
     case 0:
     case 1:
     case 2:
@@ -134,6 +188,10 @@ static void change(changer_t *changer)
         break;
     case 14:
         sweep();
+        break;
+    case 15:
+    case 16:
+        breaker(changer);
         break;
     default:
         if (fuzz_below(&changer->chance, 4) == 0)

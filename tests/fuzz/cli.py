@@ -25,8 +25,13 @@ TOOL = os.environ["COMMY_TOOL"]
 SHOWS = (["ls"], ["ls", "web"], ["get", "web-1"], ["stat"], ["stat", "web"], ["stat", "--id", "web-1"], ["nodes"],
          ["meshes"], ["check"], ["dump"], ["dump", "--records"], ["dump", "--check", "--records"],
          ["wait", "web", "--timeout", "1"], ["select", "web"], ["select", "web", "-n", "3", "--policy", "weighted"],
-         ["select", "web", "--client", "me"], ["select", "web", "--policy", "random"])
-CHANGES = (["set", "web-1", "--weight", "7"], ["set", "web-2", "--meta", "{}"], ["heartbeat", "lease"],
+         ["select", "web", "--client", "me"], ["select", "web", "--policy", "random"],
+         ["select", "web", "--policy", "least-connections", "--tag", "blue"],
+         ["select", "web", "--policy", "performance", "--version", "1", "--prefer-zone", "eu-1"],
+         ["check-health", "web-1", "--timeout", "50"], ["timeline"],
+         ["timeline", "--since", "5m", "--id", "web-1", "--name", "web"], ["top", "--once", "--interval", "100"])
+CHANGES = (["drain", "web-1", "--timeout", "60"], ["set", "web-1", "--enabled"],
+           ["set", "web-1", "--weight", "7"], ["set", "web-2", "--meta", "{}"], ["heartbeat", "lease"],
            ["unregister", "web-1"], ["reap"],
            ["register", "--detached", "--ttl", "60000", "--name", "web", "--id", "web-9", "--endpoint", "h", "--port",
             "1"])
@@ -52,7 +57,7 @@ def allowed(arguments):
     """Exit codes that a subcommand may answer with; see its help."""
     command = next((word for word in arguments if word in COMMANDS), None)
     codes = {0, 1, 2, 64}
-    if command == "wait":
+    if command in ("wait", "drain"):
         codes |= {124}
     if command in ("wait", "run") and b"--" in [os.fsencode(word) for word in arguments]:
         codes |= {3, 124, 125, 126, 127}  # 3: what the child of these cases ends with
@@ -112,16 +117,16 @@ def run(directory, arguments, seconds=1):
                  f"{name} of {where}: {stream[:200]!r}")
             hold("what comes out is UTF-8", is_utf8(stream), f"{name} of {where}: {stream[:200]!r}")
     if "--json" in arguments and code in (0, 1) and out and not ran_other and not {"--help", "--usage"} & set(arguments):
-        hold("JSON is JSON", is_json(out, "watch" in arguments), f"{where} {out[:200]!r}")
+        hold("JSON is JSON", is_json(out, bool({"watch", "--follow", "-f"} & set(arguments))), f"{where} {out[:200]!r}")
     return code, out
 
 
-COMMANDS = ("create", "rm", "meshes", "ls", "get", "select", "stat", "nodes", "register", "unregister", "heartbeat", "set",
-            "run", "wait", "watch", "dump", "reap", "check", "doctor", "help")
-OPTIONS = ("--policy", "--client", "--mesh", "--dir", "--json", "--help", "--version", "--capacity", "--group", "--mode", "--records", "--check",
+COMMANDS = ("create", "rm", "meshes", "ls", "get", "select", "breaker", "check-health", "monitor", "stat", "nodes", "register", "unregister", "heartbeat", "set",
+            "drain", "run", "wait", "watch", "timeline", "top", "dump", "reap", "check", "doctor", "help")
+OPTIONS = ("--prefer-zone", "--wait", "--enabled", "--draining", "--maintenance", "--policy", "--client", "--mesh", "--dir", "--json", "--help", "--version", "--capacity", "--group", "--mode", "--records", "--check",
            "--tag", "--zone", "--healthy", "--node", "--detached", "--force", "--weight", "--meta", "--health",
            "--admin", "--id", "-n", "--count", "--timeout", "--name", "--endpoint", "--port", "--ttl", "--usage", "-r",
-           "-x", "--no-such-option", "--")
+           "-x", "--follow", "-f", "--since", "--interval", "--once", "--no-such-option", "--")
 WORDS = (b"", b"m", b"web", b"web-1", b"-", b"--", b".", b"..", b"/", b"/dev/null", b"/nonexistent", b"a/b", b"0", b"1",
          b"-1", b"16", b"65535", b"65536", b"4294967296", b"18446744073709551616", b"1e3", b"0x10", b" 7", b"7 ", b"+7",
          b"nan", b"0600", b"0660", b"0777", b"root", b"nobody-of-that-name", b"enabled", b"healthy", b"\xff\xfe",

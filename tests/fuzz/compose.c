@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #include "edit.h"
+#include "event/event.h"
+#include "stat/breaker.h"
 
 /* ------------------------------------------------------------------ places */
 
@@ -20,6 +22,10 @@ uint32_t edit_records(const cmy_layout_t *layout, area_t area)
         return COMMY_LIMIT_PARTICIPANTS;
     case AREA_STRIPE:
         return CMY_STRIPES + 1;
+    case AREA_RING:
+        return CMY_EVENT_RINGS;
+    case AREA_EVENT:
+        return COMMY_LIMIT_EVENTS;
     case AREA_MAP:
         return CMY_SLABS;
     case AREA_ID_LINE:
@@ -49,6 +55,13 @@ void *edit_place(const editor_t *editor, area_t area, uint32_t record)
         break;
     case AREA_STRIPE:
         offset = layout->stripes + record * sizeof(cmy_stripe_shm_t);
+        break;
+    case AREA_RING:
+        offset = layout->events + record * sizeof(cmy_event_ring_shm_t);
+        break;
+    case AREA_EVENT:
+        offset = layout->events + record % CMY_EVENT_RINGS * sizeof(cmy_event_ring_shm_t) +
+                 offsetof(cmy_event_ring_shm_t, entry) + record / CMY_EVENT_RINGS * sizeof(cmy_event_shm_t);
         break;
     case AREA_MAP:
         offset = layout->slab[record].map_offset;
@@ -232,6 +245,30 @@ static uint64_t life_word(const uint8_t c[8])
     return words[c[0] % 6];
 }
 
+/* What fits the event as it stands, so that any words pass for one. */
+static uint64_t event_sum(const cmy_event_shm_t *entry)
+{
+    uint64_t what = entry->what.value;
+    uint64_t sum = cmy_event_sum(entry->ticket.value, entry->time_ns.value, what);
+    for (uint32_t i = 0; i < CMY_EVENT_TEXT_WORDS && 8 * i < cmy_event_id_bytes(what); i++)
+        sum = cmy_event_mix(sum, entry->id[i].value);
+    for (uint32_t i = 0; i < CMY_EVENT_TEXT_WORDS && 8 * i < cmy_event_name_bytes(what); i++)
+        sum = cmy_event_mix(sum, entry->name[i].value);
+    return sum;
+}
+
+/* Mostly on, and a few failures open. */
+static uint64_t rules_word(const uint8_t c[8])
+{
+    const cmy_rules_t rules = {.on = c[0] & 15,
+                               .streak = c[1] % 4,
+                               .share = c[2] % 128,
+                               .minimum = c[3] % 4,
+                               .most = c[4] % 128,
+                               .window_ms = (uint32_t)c[5] << c[6] % 14};
+    return cmy_rules_pack(&rules);
+}
+
 uint64_t edit_compose(const editor_t *editor, const field_t *field, const unsigned char *record, uint64_t now,
                       uint64_t value)
 {
@@ -263,7 +300,8 @@ uint64_t edit_compose(const editor_t *editor, const field_t *field, const unsign
     case LEASE:
         return lease_word(c);
     case CONDITION:
-        return cmy_condition(cmy_state(edit_nearly(cmy_state_version(own), c[0]), 0, CMY_LIVE), c[1], c[2], c[3]);
+        return cmy_condition(cmy_state(edit_nearly(cmy_state_version(own), c[0]), 0, CMY_LIVE), c[1], c[2], c[3]) |
+               (value >> 32 << CMY_OPEN_SHIFT & CMY_CONDITION_BREAKER);
     case LINK:
         if (field->area == AREA_COLD) {
             uint32_t index = (uint32_t)((record - (unsigned char *)edit_place(editor, AREA_COLD, 0)) /
@@ -289,6 +327,17 @@ uint64_t edit_compose(const editor_t *editor, const field_t *field, const unsign
         return cmy_flight_cell(cmy_owner(0, edit_nearly(incarnation_of(editor, c[0] & 1), c[1])),
                                cmy_state(edit_nearly(cmy_state_version(own), c[2]), 0, CMY_LIVE),
                                c[3] < 16 ? CMY_FLIGHT_COUNT_MAX : c[3]);
+    case TICKET:
+        return cmy_event_ticket(c[0] + (uint64_t)CMY_EVENT_ENTRIES * c[1], c[2] < 64);
+    case SUM:
+        return event_sum((const cmy_event_shm_t *)(const void *)record);
+    case RULES:
+        return rules_word(c);
+    case TIMES:
+        return (uint64_t)c[1] << (32 + c[2] % 25) | (uint64_t)c[0] << c[3] % 25;
+    case TURN: /* soon, long ago, or never */
+        return cmy_turn(owner(editor, value >> 8 & 0xffffff, cmy_turn_owner(now)),
+                        c[0] < 16 ? CMY_TURN_TIME_MASK : cmy_tick(cmy_clock_monotonic_ns()) + c[0] % 8 - 4);
     case MARK:
         return edit_at_limits(layout, 34 + value % 5);
     default:

@@ -10,6 +10,8 @@ typedef enum area {
     AREA_LIFE,
     AREA_PARTICIPANT,
     AREA_STRIPE,
+    AREA_RING,
+    AREA_EVENT,
     AREA_MAP,
     AREA_ID_LINE,
     AREA_NAME_LINE,
@@ -38,7 +40,12 @@ typedef enum sense {
     MARK,
     HASH,
     FURTHER,
-    FLIGHT
+    FLIGHT,
+    TICKET,
+    SUM,
+    RULES,
+    TIMES,
+    TURN
 } sense_t;
 
 typedef struct field {

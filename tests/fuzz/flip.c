@@ -4,7 +4,7 @@
  *
  *     flip [--all] [--every N] [--from K] [--seconds MOST]
  *
- * In use are: the header, the two slots that were taken and their details, every stripe's words, the counters, the free
+ * In use are: the header, the two slots that were taken and their details, every stripe's words, the counters, the events, the free
  * maps, both indexes, and of each slab the records that are or were in use, their texts up to the last byte that is not
  * 0 and eight more. Paddings and what was never written are not, unless --all asks for each bit of the file: four million
  * of them, and a shorter run of changes for each.
@@ -69,6 +69,10 @@ static void add_used(const fuzz_seed_t *seed)
     add("participants", layout->participants, 2 * sizeof(cmy_participant_shm_t));
     for (uint32_t i = 0; i <= CMY_STRIPES; i++)
         add("stripes", layout->stripes + i * sizeof(cmy_stripe_shm_t), 16);
+    for (uint32_t i = 0; i < CMY_EVENT_RINGS; i++) {
+        uint64_t ring = layout->events + i * sizeof(cmy_event_ring_shm_t);
+        add("events", ring, written(seed->image + ring, sizeof(cmy_event_ring_shm_t)));
+    }
     for (int kind = 0; kind < CMY_SLABS; kind++)
         add("free maps", layout->slab[kind].map_offset, (layout->slab[kind].limit + 63) / 64 * 8);
     add("index of ids", layout->ids, (layout->id_lines + 1) * sizeof(cmy_index_line_shm_t));

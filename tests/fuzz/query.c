@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "mesh/notices.h"
 #include "property.h"
 
 static void ends(const char *text, size_t room, const char *what)
@@ -68,6 +69,28 @@ static void finding(void *user, const char *where, const char *what)
     ++*told;
 }
 
+static void ask_events(const commy_mesh_t *mesh)
+{
+    size_t count = 0, again = 0;
+    if (CALL(CALL_EVENTS, commy_mesh_events(mesh, NULL, 0, &count)) != COMMY_STATUS_SUCCESS)
+        return;
+    if (count > COMMY_LIMIT_EVENTS)
+        fuzz_broken("%zu events", count);
+    commy_event_t *events = fuzz_exactly(count * sizeof *events);
+    CALL(CALL_EVENTS, commy_mesh_events(mesh, events, count, &again));
+    if (again > count)
+        fuzz_broken("%zu events where there is room for %zu", again, count);
+    for (size_t i = 0; i < again; i++) {
+        ENDS(events[i].id);
+        ENDS(events[i].name);
+        if (events[i].sequence == 0 || (i > 0 && events[i].time_ns < events[i - 1].time_ns))
+            fuzz_broken("event %zu is out of order", i);
+        if (!commy_event_kind_name(events[i].kind)[0] || !commy_event_reason_name(events[i].reason))
+            fuzz_broken("event %zu has no word", i);
+    }
+    free(events);
+}
+
 static void ask_mesh(const commy_mesh_t *mesh, const fuzz_plan_t *plan)
 {
     commy_mesh_info_t info;
@@ -83,6 +106,9 @@ static void ask_mesh(const commy_mesh_t *mesh, const fuzz_plan_t *plan)
             ENDS(participants[i].node_id);
         free(participants);
     }
+    ask_events(mesh);
+    commy_breaker_config_t breaker;
+    CALL(CALL_BREAKER, commy_mesh_breaker(mesh, &breaker));
     if (CALL(CALL_STATS, commy_mesh_stats(mesh, &stats)) == COMMY_STATUS_SUCCESS &&
         (stats.total_services > plan->seed->capacity ||
          stats.healthy_services + stats.unhealthy_services > stats.total_services))
@@ -106,6 +132,47 @@ static void ask_wait(const commy_mesh_t *mesh, const fuzz_plan_t *plan, const ch
     if (CALL(CALL_WAIT, commy_mesh_wait(mesh, name, 0, 0, &version)) != COMMY_STATUS_SUCCESS && version != 0)
         return;
     CALL(CALL_WAIT, commy_mesh_wait(mesh, name, version, plan->waits ? 2 : 0, &version));
+}
+
+/* The first wait comes at once, to a success or an error; the second one within its time. */
+static void ask_watch(commy_mesh_t *mesh, const fuzz_plan_t *plan, const char *id, const char *name)
+{
+    commy_watcher_t *watcher;
+    uint64_t version;
+    const commy_watch_options_t options = {
+        .size = sizeof options,
+        .id = id,
+        .name = name,
+        .tag = name && plan->chance & 1 ? "blue" : NULL,
+        .zone = name && plan->chance & 2 ? "north" : NULL,
+    };
+    if (CALL(CALL_WATCH, commy_watcher_create(mesh, &options, &watcher)) != COMMY_STATUS_SUCCESS)
+        return;
+    CALL(CALL_WATCH_WAIT, commy_watcher_wait(watcher, 0, &version));
+    CALL(CALL_WATCH_WAIT, commy_watcher_wait(watcher, plan->waits ? 2 : 0, &version));
+    commy_watcher_destroy(&watcher);
+}
+
+/* What the lookout does for callbacks, without its thread: all that it walks over twice, and takes what it tells. */
+static void ask_lookout(commy_mesh_t *mesh)
+{
+    cmy_notices_t *notices = cmy_notices_of(mesh);
+    cmy_notice_t notice;
+    cmy_listener_t listener;
+    if (!notices)
+        return;
+    for (uint32_t turn = 1; turn <= 2; turn++) {
+        notices->listener[CMY_FOR_SERVICES] = (cmy_listener_t){(void (*)(void))abort, NULL, turn};
+        notices->listener[CMY_FOR_HEALTH] = (cmy_listener_t){(void (*)(void))abort, NULL, turn};
+        notices->walk_at_ns = 0;
+        fuzz_begin(CALL_LOOKOUT);
+        cmy_notices_look(notices, mesh);
+        fuzz_end(CALL_LOOKOUT, COMMY_STATUS_SUCCESS);
+        while (cmy_notices_take(notices, &notice, &listener)) {
+            ENDS(notice.name);
+            ENDS(notice.id);
+        }
+    }
 }
 
 /* ------------------------------------------------------------------ by id */
@@ -146,9 +213,20 @@ static void ask_id(const commy_mesh_t *mesh, const char *id)
     if (CALL(CALL_GET, commy_service_get(mesh, id, &info)) == COMMY_STATUS_SUCCESS)
         judge_info(&info);
     ask_metadata(mesh, id);
+    commy_breaker_status_t breaker;
+    memset(&breaker, 0xff, sizeof breaker);
+    if (CALL(CALL_SERVICE_BREAKER, commy_service_breaker(mesh, id, &breaker)) == COMMY_STATUS_SUCCESS &&
+        (breaker.state < COMMY_BREAKER_CLOSED || breaker.state > COMMY_BREAKER_HALF_OPEN ||
+         !memchr(breaker.prober, '\0', sizeof breaker.prober)))
+        fuzz_broken("its breaker is in state %d", (int)breaker.state);
     if (CALL(CALL_SERVICE_STATS, commy_service_stats(mesh, id, &stats)) == COMMY_STATUS_SUCCESS &&
         stats.in_flight > (uint64_t)COMMY_LIMIT_PARTICIPANTS * CMY_FLIGHT_COUNT_MAX)
         fuzz_broken("%llu requests in flight", (unsigned long long)stats.in_flight);
+    int32_t health = -1;
+    double ms = -1;
+    if (CALL(CALL_HEALTH, commy_service_health(mesh, id, &health, &ms)) == COMMY_STATUS_SUCCESS &&
+        (health < COMMY_HEALTH_UNKNOWN || health > COMMY_HEALTH_DEGRADED || !(ms >= 0)))
+        fuzz_broken("health %d, %f ms", (int)health, ms);
     commy_status_t timed = CALL(CALL_LATENCY, commy_service_latency(mesh, id, 0.99, &ns));
     judge_latency(timed, ns);
     if (CALL(CALL_VIEW, commy_service_view(mesh, id, &view)) != COMMY_STATUS_SUCCESS)
@@ -208,16 +286,61 @@ static void discover(const commy_mesh_t *mesh, const fuzz_plan_t *plan, const ch
     free(out);
 }
 
+static bool has_tag(const commy_service_info_t *info, const char *tag)
+{
+    bool has = false;
+    for (uint32_t i = 0; i < info->tag_count && i < COMMY_LIMIT_TAGS; i++)
+        has |= strcmp(info->tags[i], tag) == 0;
+    return has;
+}
+
+/* What was selected has what was asked for, as long as nothing moves. */
+static void judge_filter(commy_mesh_t *mesh, const fuzz_plan_t *plan, const char *name,
+                         const commy_select_options_t *options, const commy_target_t *target)
+{
+    commy_iterator_t iterator;
+    commy_view_t view;
+    commy_service_info_t info;
+    if (plan->moves || CALL(CALL_ITERATE_NAME, commy_iterate_name(mesh, name, &iterator)) != COMMY_STATUS_SUCCESS)
+        return;
+    while (commy_iterate_next(mesh, &iterator, &view))
+        if (view.reference == target->reference && commy_view_info(mesh, &view, &info) == COMMY_STATUS_SUCCESS &&
+            ((options->tag && !has_tag(&info, options->tag)) ||
+             (options->version && strcmp(info.version, options->version) != 0) ||
+             (options->zone && !options->flags && strcmp(info.zone, options->zone) != 0)))
+            fuzz_broken("one was selected that does not fit");
+}
+
+/* Narrowed down to what some have (seed.c), and nobody. */
+static void ask_filtered(commy_mesh_t *mesh, const fuzz_plan_t *plan, const char *name)
+{
+    static const char *const tags[] = {NULL, "blue", "red"}, *const versions[] = {NULL, "1.2.3", "4"},
+                             *const zones[] = {NULL, "north", "south"};
+    uint64_t chance = plan->chance;
+    for (int i = 0; i < 3; i++, chance = chance * 6364136223846793005u + 1442695040888963407u) {
+        const char *zone = zones[(chance >> 40) % 3];
+        const commy_select_options_t options = {.size = sizeof options,
+                                                .flags = zone && (chance >> 50) % 2 ? COMMY_SELECT_PREFER_ZONE : 0,
+                                                .policy = (int32_t)((chance >> 56) % 5),
+                                                .tag = tags[(chance >> 20) % 3],
+                                                .version = versions[(chance >> 30) % 3],
+                                                .zone = zone};
+        commy_target_t target;
+        memset(&target, 0xff, sizeof target);
+        if (CALL(CALL_SELECT, commy_service_select(mesh, name, &options, &target)) != COMMY_STATUS_SUCCESS)
+            continue;
+        judge_target(&target);
+        judge_filter(mesh, plan, name, &options, &target);
+    }
+}
+
 /* Twice by each policy: from a picker that is made, and from one that is there. Hashing makes a table of thousands of places,
  * and is asked for less often. */
 static void ask_select(commy_mesh_t *mesh, const fuzz_plan_t *plan, const char *name)
 {
-    static const int32_t policies[] = {COMMY_POLICY_ROUND_ROBIN, COMMY_POLICY_WEIGHTED_ROUND_ROBIN, COMMY_POLICY_RANDOM,
-                                       COMMY_POLICY_CONSISTENT_HASH};
-    size_t some = plan->chance % 8 == 0 ? 4 : 3;
-    for (size_t i = 0; i < 2 * some; i++) {
-        const commy_select_options_t options = {
-            .size = sizeof options, .policy = policies[i / 2], .client_id = fuzz_ids[i]};
+    const int32_t policies = COMMY_POLICY_CONSISTENT_HASH + (plan->chance % 8 == 0);
+    for (int32_t i = 0; i < 2 * policies; i++) {
+        const commy_select_options_t options = {.size = sizeof options, .policy = i / 2, .client_id = fuzz_ids[i / 2]};
         commy_target_t target;
         memset(&target, 0xff, sizeof target);
         if (CALL(CALL_SELECT, commy_service_select(mesh, name, &options, &target)) != COMMY_STATUS_SUCCESS)
@@ -225,8 +348,8 @@ static void ask_select(commy_mesh_t *mesh, const fuzz_plan_t *plan, const char *
         judge_target(&target);
         if (target.status != COMMY_HEALTH_HEALTHY && target.status != COMMY_HEALTH_DEGRADED)
             fuzz_broken("one of status %d was selected", (int)target.status);
-        if (target.weight == 0 &&
-            (options.policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN || options.policy == COMMY_POLICY_RANDOM))
+        if (target.weight == 0 && options.policy != COMMY_POLICY_ROUND_ROBIN &&
+            options.policy != COMMY_POLICY_CONSISTENT_HASH)
             fuzz_broken("one of weight 0 was selected by weight");
     }
 }
@@ -236,6 +359,9 @@ static void ask_name(commy_mesh_t *mesh, const fuzz_plan_t *plan, const char *na
     commy_iterator_t iterator;
     size_t count;
     ask_select(mesh, plan, name);
+    ask_filtered(mesh, plan, name);
+    commy_service_stats_t stats;
+    CALL(CALL_NAME_STATS, commy_name_stats(mesh, name, &stats));
     uint64_t ns = 0;
     commy_status_t timed = CALL(CALL_LATENCY, commy_name_latency(mesh, name, 0.5, &ns));
     judge_latency(timed, ns);
@@ -244,9 +370,10 @@ static void ask_name(commy_mesh_t *mesh, const fuzz_plan_t *plan, const char *na
     CALL(CALL_COUNT, commy_name_count(mesh, name, &count));
     discover(mesh, plan, name, CALL_DISCOVER);
     ask_wait(mesh, plan, name);
+    ask_watch(mesh, plan, NULL, name);
 }
 
-static void ask_whole(const commy_mesh_t *mesh, const fuzz_plan_t *plan)
+static void ask_whole(commy_mesh_t *mesh, const fuzz_plan_t *plan)
 {
     commy_iterator_t iterator;
     uint64_t ns = 0;
@@ -256,6 +383,7 @@ static void ask_whole(const commy_mesh_t *mesh, const fuzz_plan_t *plan)
     if (CALL(CALL_ITERATE_ALL, commy_iterate_all(mesh, &iterator)) == COMMY_STATUS_SUCCESS)
         walk(mesh, plan, &iterator);
     discover(mesh, plan, NULL, CALL_DISCOVER_ALL);
+    ask_lookout(mesh);
 }
 
 void fuzz_queries(commy_mesh_t *mesh, const fuzz_plan_t *plan)
@@ -264,11 +392,14 @@ void fuzz_queries(commy_mesh_t *mesh, const fuzz_plan_t *plan)
     if (plan->parts & FUZZ_MESH) {
         ask_mesh(mesh, plan);
         ask_wait(mesh, plan, NULL);
+        ask_watch(mesh, plan, NULL, NULL);
     }
     if (plan->parts & FUZZ_AUDIT)
         audit(mesh);
-    for (uint32_t i = 0; plan->parts & FUZZ_IDS && i < (plan->few ? plan->few : FUZZ_ID_COUNT); i++)
+    for (uint32_t i = 0; plan->parts & FUZZ_IDS && i < (plan->few ? plan->few : FUZZ_ID_COUNT); i++) {
         ask_id(mesh, fuzz_ids[(from + i) % FUZZ_ID_COUNT]);
+        ask_watch(mesh, plan, fuzz_ids[(from + i) % FUZZ_ID_COUNT], NULL);
+    }
     for (uint32_t i = 0; plan->parts & FUZZ_NAMES && i < (plan->few ? plan->few : FUZZ_NAME_COUNT); i++)
         ask_name(mesh, plan, fuzz_names[(from + i) % FUZZ_NAME_COUNT]);
     if (plan->parts & FUZZ_WHOLE)

@@ -30,11 +30,12 @@
 #define BATCH 16u
 #define BATCHES (SERVICES / BATCH)
 #define BATCHED (BATCHES * BATCH)
-#define TEXT 32u /* a power of two: no text crosses a cache line */
+#define MANY 10000u /* instances of one name, in a mesh of their own */
+#define TEXT 32u    /* a power of two: no text crosses a cache line */
 
 static uint64_t seed = 1;
 static char dir[] = "/dev/shm/commy-guard-XXXXXX";
-static commy_mesh_t *mesh;
+static commy_mesh_t *mesh, *many;
 static commy_handle_t handle;
 
 static _Alignas(64) char ids[SERVICES][TEXT], short_ids[SERVICES][TEXT], absent[SERVICES][TEXT], added[SERVICES][TEXT];
@@ -45,13 +46,18 @@ static commy_target_t targets[BATCH];
 static int32_t codes[BATCH];
 static commy_service_info_t infos[INSTANCES];
 static commy_view_t view;
+static _Alignas(64) char clients[SERVICES][TEXT];
+static commy_select_options_t how;
 
 static void clean_up(void)
 {
     static char path[sizeof dir + 16];
     commy_mesh_detach(&mesh);
+    commy_mesh_detach(&many);
     commy_ffi_cleanup();
     snprintf(path, sizeof path, "%s/default", dir);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/many", dir);
     unlink(path);
     rmdir(dir);
 }
@@ -143,6 +149,48 @@ static void select_in_turn(void)
         expect(commy_service_select(mesh, names[i % NAMES], NULL, &targets[0]) == COMMY_STATUS_SUCCESS, "select");
 }
 
+/* By a policy, from names of ten instances, and from one of ten thousand. */
+static inline void select_by(int32_t policy)
+{
+    how = (commy_select_options_t){.size = sizeof how, .policy = policy};
+    for (uint32_t i = 0; i < SERVICES; i++) {
+        how.client_id = clients[i];
+        expect(commy_service_select(mesh, names[i % NAMES], &how, &targets[0]) == COMMY_STATUS_SUCCESS, "select");
+    }
+}
+
+static inline void select_many_by(int32_t policy)
+{
+    how = (commy_select_options_t){.size = sizeof how, .policy = policy};
+    for (uint32_t i = 0; i < SERVICES; i++) {
+        how.client_id = clients[i];
+        expect(commy_service_select(many, names[0], &how, &targets[0]) == COMMY_STATUS_SUCCESS, "select of many");
+    }
+}
+
+#define SELECTS(name, policy)                                                                                          \
+    static void select_##name(void)                                                                                    \
+    {                                                                                                                  \
+        select_by(policy);                                                                                             \
+    }                                                                                                                  \
+    static void select_##name##_many(void)                                                                             \
+    {                                                                                                                  \
+        select_many_by(policy);                                                                                        \
+    }
+SELECTS(turn, COMMY_POLICY_ROUND_ROBIN)
+SELECTS(least, COMMY_POLICY_LEAST_CONNECTIONS)
+SELECTS(weighted, COMMY_POLICY_WEIGHTED_ROUND_ROBIN)
+SELECTS(fastest, COMMY_POLICY_PERFORMANCE)
+SELECTS(random, COMMY_POLICY_RANDOM)
+SELECTS(client, COMMY_POLICY_CONSISTENT_HASH)
+
+static void select_in_zone(void)
+{
+    how = (commy_select_options_t){.size = sizeof how, .zone = "eu-1"};
+    for (uint32_t i = 0; i < SERVICES; i++)
+        expect(commy_service_select(mesh, names[i % NAMES], &how, &targets[0]) == COMMY_STATUS_SUCCESS, "in a zone");
+}
+
 static void register_and_unregister(void)
 {
     static commy_service_config_t config;
@@ -175,21 +223,59 @@ static const struct {
     void (*run)(void);
     uint32_t operations;
 } paths[] = {
-    {"find_hit", find_hit, SERVICES},      {"find_hit_short", find_hit_short, SERVICES},
-    {"find_miss", find_miss, SERVICES},    {"find_through_ffi", find_through_ffi, SERVICES},
-    {"find_batch", find_batch, BATCHED},   {"view", view_and_check, SERVICES},
-    {"discover", discover, NAMES},         {"iterate", iterate, NAMES},
-    {"select", select_in_turn, SERVICES},  {"register", register_and_unregister, SERVICES},
-    {"report", report_requests, SERVICES}, {"begin_and_end", begin_and_end_requests, SERVICES},
+    {"find_hit", find_hit, SERVICES},
+    {"find_hit_short", find_hit_short, SERVICES},
+    {"find_miss", find_miss, SERVICES},
+    {"find_through_ffi", find_through_ffi, SERVICES},
+    {"find_batch", find_batch, BATCHED},
+    {"view", view_and_check, SERVICES},
+    {"discover", discover, NAMES},
+    {"iterate", iterate, NAMES},
+    {"select", select_in_turn, SERVICES},
+    {"register", register_and_unregister, SERVICES},
+    {"report", report_requests, SERVICES},
+    {"begin_and_end", begin_and_end_requests, SERVICES},
+    /* From here on each instance has its statistics, as those have that are in use. */
+    {"select_turn", select_turn, SERVICES},
+    {"select_turn_many", select_turn_many, SERVICES},
+    {"select_least", select_least, SERVICES},
+    {"select_least_many", select_least_many, SERVICES},
+    {"select_weighted", select_weighted, SERVICES},
+    {"select_weighted_many", select_weighted_many, SERVICES},
+    {"select_fastest", select_fastest, SERVICES},
+    {"select_fastest_many", select_fastest_many, SERVICES},
+    {"select_random", select_random, SERVICES},
+    {"select_random_many", select_random_many, SERVICES},
+    {"select_client", select_client, SERVICES},
+    {"select_client_many", select_client_many, SERVICES},
+    {"select_in_zone", select_in_zone, SERVICES},
 };
 
 /* ------------------------------------------------------------------- set-up */
 
-static void populate_with(const char *name, const char *id, uint64_t *reference)
+static void populate_with(commy_mesh_t *to, const char *name, const char *id, uint64_t *reference)
 {
-    commy_service_config_t config = {
-        .size = sizeof config, .service_name = name, .service_id = id, .endpoint = "110.120.130.140", .port = 8080};
-    expect(commy_service_register(mesh, &config, reference) == COMMY_STATUS_SUCCESS, "register");
+    commy_service_config_t config = {.size = sizeof config,
+                                     .service_name = name,
+                                     .service_id = id,
+                                     .endpoint = "110.120.130.140",
+                                     .zone = "eu-1",
+                                     .port = 8080};
+    expect(commy_service_register(to, &config, reference) == COMMY_STATUS_SUCCESS, "register");
+}
+
+/* Each has had a request, and of some one is in flight. */
+static void populate_many(void)
+{
+    char id[TEXT];
+    uint64_t reference, token;
+    for (uint32_t i = 0; i < MANY; i++) {
+        snprintf(id, TEXT, "payments-%05" PRIu32 "-eu-west1", i);
+        populate_with(many, names[0], id, &reference);
+        expect(commy_service_begin(many, reference, &token) == COMMY_STATUS_SUCCESS, "begin");
+        if (i % 4 > 0)
+            expect(commy_service_end(many, token, 1000000 + i, true) == COMMY_STATUS_SUCCESS, "end");
+    }
 }
 
 static void populate(void)
@@ -201,9 +287,10 @@ static void populate(void)
         snprintf(short_ids[i], TEXT, "payments-%03" PRIu32, i);
         snprintf(absent[i], TEXT, "payables-%03" PRIu32 "-eu-west1", i);
         snprintf(added[i], TEXT, "shipping-%03" PRIu32 "-eu-west1", i);
+        snprintf(clients[i], TEXT, "client-%03" PRIu32, i);
         id_list[i] = ids[i];
-        populate_with(names[i % NAMES], ids[i], &references[i]);
-        populate_with("others", short_ids[i], NULL);
+        populate_with(mesh, names[i % NAMES], ids[i], &references[i]);
+        populate_with(mesh, "others", short_ids[i], NULL);
     }
 }
 
@@ -219,7 +306,11 @@ int main(int argc, char **argv)
     expect(commy_mesh_join(mesh, "guard", 0) == COMMY_STATUS_SUCCESS, "join");
     handle = commy_open_mesh(&options);
     expect(handle.instance_id != 0, "open");
+    options.mesh = "many";
+    options.capacity = 2 * MANY;
+    expect(commy_mesh_attach(&options, &many) == COMMY_STATUS_SUCCESS, "attach");
     populate();
+    populate_many();
     for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
         paths[i].run();
         CALLGRIND_TOGGLE_COLLECT;

@@ -5,6 +5,7 @@
  * call makes it, or the call was half done.
  */
 #include "kill.h"
+#include "service/checker.h"
 
 #define ID_127                                                                                                         \
     "subject-with-an-id-of-one-hundred-and-twenty-seven-bytes-which-is-the-most-that-one-may-have-0123456789-"         \
@@ -130,12 +131,39 @@ RUN(run_report)
     UNUSED;
     return commy_service_report(*mesh, reference, 1000, true);
 }
+RUN(run_report_failure)
+{
+    UNUSED;
+    return commy_service_report(*mesh, reference, 1000, false);
+}
+RUN(run_reset)
+{
+    UNUSED;
+    return commy_service_reset_breaker(*mesh, call->config->service_id);
+}
+RUN(run_configure)
+{
+    UNUSED;
+    const commy_breaker_config_t config = {.size = sizeof config, .enabled = 1, .failure_percent = 50};
+    return commy_mesh_set_breaker(*mesh, &config);
+}
 /* With a picker that is made for it. */
 RUN(run_select)
 {
     (void)reference;
     commy_target_t target;
     const commy_select_options_t options = {.size = sizeof options, .policy = COMMY_POLICY_WEIGHTED_ROUND_ROBIN};
+    return commy_service_select(*mesh, call->config->service_name, &options, &target);
+}
+/* The same, where two are compared. */
+RUN(run_select_least)
+{
+    (void)reference;
+    commy_target_t target;
+    const commy_select_options_t options = {.size = sizeof options,
+                                            .flags = COMMY_SELECT_PREFER_ZONE,
+                                            .policy = COMMY_POLICY_LEAST_CONNECTIONS,
+                                            .zone = "north"};
     return commy_service_select(*mesh, call->config->service_name, &options, &target);
 }
 RUN(run_begin_request)
@@ -151,6 +179,34 @@ RUN(run_begin_and_end)
     (void)call;
     commy_status_t status = commy_service_begin(*mesh, reference, &token);
     return status == COMMY_STATUS_SUCCESS ? commy_service_end(*mesh, token, 1000, true) : status;
+}
+/* What a monitor does in the region, from its offer to a first result; and from there to giving it back. */
+static commy_status_t offer(commy_mesh_t *mesh, const char *id, bool give_back)
+{
+    uint32_t record, owner = mesh->actor.owner;
+    uint64_t state;
+    cmy_checker_watch_t watch = {0};
+    commy_status_t status = cmy_mesh_look_up(mesh, id, &record, &state);
+    if (status != COMMY_STATUS_SUCCESS)
+        return status;
+    if (!cmy_checker_elect(mesh->region, owner, record, state, &watch, UINT64_MAX, 1))
+        return cmy_mesh_look_up(mesh, id, &record, &state) ? COMMY_STATUS_NOT_FOUND : COMMY_STATUS_INTERNAL;
+    uint64_t before = cmy_checked_read(mesh->region, record);
+    if (!cmy_checker_note(mesh->region, owner, record, state, before, true, 1000, 1, 1))
+        return cmy_mesh_look_up(mesh, id, &record, &state) ? COMMY_STATUS_NOT_FOUND : COMMY_STATUS_SUCCESS;
+    if (give_back)
+        cmy_checker_give_back(mesh->region, owner, record, state);
+    return COMMY_STATUS_SUCCESS;
+}
+RUN(run_monitor)
+{
+    (void)reference;
+    return offer(*mesh, call->config->service_id, false);
+}
+RUN(run_unmonitor)
+{
+    (void)reference;
+    return offer(*mesh, call->config->service_id, true);
 }
 /* The version is asked for and waited on; the tracer announces a change when the victim is about to sleep. */
 RUN(run_wait)
@@ -174,7 +230,7 @@ bool sight_same(const sight_t *a, const sight_t *b)
 {
     return memcmp(&a->info, &b->info, sizeof a->info) == 0 && a->text_hash == b->text_hash &&
            a->reference == b->reference && a->requests == b->requests && a->in_flight == b->in_flight &&
-           a->lease_end == b->lease_end;
+           a->lease_end == b->lease_end && a->open == b->open;
 }
 
 static verdict_kind_t unchanged(const sight_t *before, const sight_t *now)
@@ -276,6 +332,18 @@ JUDGE(judge_report)
     return sight_same(before, &set) ? VERDICT_AFTER : VERDICT_NEITHER;
 }
 
+/* It is counted, and then the breaker opens or closes, or does not. */
+JUDGE(judge_breaker)
+{
+    if (!before || !now)
+        return unchanged(before, now);
+    sight_t set = *now;
+    set.open = before->open;
+    verdict_kind_t verdict = judge_report(call, before, &set);
+    return verdict == VERDICT_BEFORE && now->open != before->open ? VERDICT_NEITHER : verdict;
+}
+JUDGE_SET(judge_reset, set.open = 0)
+
 JUDGE_SET(judge_begin, set.in_flight++)
 
 /* In flight, counted, and not in flight any more; in flight for as long as nobody has read otherwise. */
@@ -286,6 +354,20 @@ JUDGE(judge_begin_and_end)
     sight_t set = *now;
     set.in_flight -= set.in_flight == before->in_flight + 1;
     return judge_report(call, before, &set);
+}
+
+/* It is as before, then of unknown health, then unhealthy. */
+JUDGE(judge_monitor)
+{
+    (void)call;
+    if (!before || !now)
+        return unchanged(before, now);
+    sight_t set = *before;
+    set.info.status = COMMY_HEALTH_UNKNOWN;
+    if (sight_same(&set, now))
+        return VERDICT_BEFORE;
+    set.info.status = COMMY_HEALTH_UNHEALTHY;
+    return judge_set(before, now, &set);
 }
 
 /* ---------------------------------------------------------------------- table */
@@ -324,6 +406,16 @@ const call_t calls[] = {
     {"leave", CHANGES | WANT_STATS | WANT_OWN | CALL_BLOCKS | CALL_ENDS, &with_lease, run_leave, judge_unregister},
     {"detach", CHANGES | WANT_OWN | CALL_BLOCKS | CALL_ENDS, &with_lease, run_detach, judge_unregister},
     {"select", CHANGES, &with_lease, run_select, judge_select},
+    {"report, opens", CHANGES | WANT_STATS | WANT_FAILED | CALL_OPENS, &with_lease, run_report_failure, judge_breaker},
+    {"report, closes", CHANGES | WANT_STATS | WANT_TRIED | CALL_CLOSES, &with_lease, run_report, judge_breaker},
+    {"report, tried in vain", CHANGES | WANT_STATS | WANT_TRIED | CALL_OPENS, &with_lease, run_report_failure,
+     judge_breaker},
+    {"select, tries", CHANGES | WANT_STATS | WANT_OPEN, &with_lease, run_select, judge_select},
+    {"reset breaker", CHANGES | WANT_STATS | WANT_OPEN | CALL_CLOSES, &with_lease, run_reset, judge_reset},
+    {"configure breakers", CHANGES | WANT_STATS | WANT_OPEN, &with_lease, run_configure, NULL},
+    {"select, least", CHANGES | WANT_STATS, &with_lease, run_select_least, judge_select},
+    {"monitor", CHANGES, &with_lease, run_monitor, judge_monitor},
+    {"unmonitor", CHANGES, &with_lease, run_unmonitor, judge_monitor},
 };
 const size_t calls_count = sizeof calls / sizeof calls[0];
 
@@ -334,5 +426,10 @@ bool is_registering(const call_t *call)
 
 bool is_counting(const call_t *call)
 {
-    return call->run == run_report || call->run == run_begin_and_end;
+    return call->run == run_report || call->run == run_report_failure || call->run == run_begin_and_end;
+}
+
+bool is_failing(const call_t *call)
+{
+    return call->run == run_report_failure;
 }

@@ -78,11 +78,16 @@ bool watch_complete(const watch_t *watch); /* nothing changed elsewhere */
 #define CALL_STORES 256u  /* is killed behind every store */
 #define CALL_SLEEPS 512u  /* until somebody announces a change */
 #define CALL_CLEANS 1024u /* leaves nothing of the dead */
+#define WANT_FAILED 2048u /* it has failed so often that once more opens its breaker */
+#define WANT_OPEN 4096u   /* its breaker is open, and it may be tried */
+#define WANT_TRIED 8192u  /* the same, and the victim tries it */
+#define CALL_OPENS 16384u /* its breaker is open afterwards */
+#define CALL_CLOSES 32768u
 
 /* What is seen of one service. */
 typedef struct sight {
     commy_service_info_t info;
-    uint64_t text_hash, reference, requests, in_flight, lease_end;
+    uint64_t text_hash, reference, requests, in_flight, lease_end, open;
 } sight_t;
 
 typedef enum verdict_kind { VERDICT_BEFORE, VERDICT_AFTER, VERDICT_NEITHER } verdict_kind_t;
@@ -101,6 +106,7 @@ extern const size_t calls_count;
 extern const char new_text[], small_text[], large_text[];
 bool is_registering(const call_t *call);
 bool is_counting(const call_t *call); /* one request */
+bool is_failing(const call_t *call);  /* which failed */
 bool sight_same(const sight_t *a, const sight_t *b);
 
 /* ------------------------------------------------------------------- scenes.c */

@@ -63,7 +63,8 @@ typedef struct effort {
 
 static bool takes_long(const call_t *call, size_t state)
 {
-    static const char *const those[] = {"attach", "wait", "reap", "register, long texts", "metadata, large", "select"};
+    static const char *const those[] = {"attach",          "wait",   "reap",         "register, long texts",
+                                        "metadata, large", "select", "select, least"};
     for (size_t i = 0; i < sizeof those / sizeof those[0]; i++)
         if (strcmp(call->name, those[i]) == 0)
             return true;

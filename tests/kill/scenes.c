@@ -20,6 +20,7 @@
  *   lines             60 instances in the group and two lines, and a dozen of them gone again
  */
 #include "kill.h"
+#include "stat/breaker.h"
 
 const char *const states[] = {
     "empty",       "one entry", "same home line",   "held, live", "held, dead",    "held, unnoticed", "held, expired",
@@ -227,6 +228,34 @@ static uint32_t holder_of(const call_t *call, size_t state)
     }
 }
 
+/* Has breakers in the mesh, and the subject's in the state that the call wants. */
+static void put_breaker(const scene_t *scene, image_t *image)
+{
+    uint32_t record;
+    uint64_t state, now = cmy_tick(cmy_clock_monotonic_ns());
+    const cmy_rules_t rules = {.on = true,
+                               .streak = 2,
+                               .share = 90,
+                               .minimum = 100,
+                               .most = 100,
+                               .window_ms = 1000000,
+                               .open_ms = 3600000,
+                               .longest_ms = 3600000};
+    cmy_store64_relaxed(&image->region.header->breaker_times, cmy_times_pack(&rules));
+    cmy_store64_relaxed(&image->region.header->breaker_rules, cmy_rules_pack(&rules));
+    if (!cmy_service_refer(&image->region, scene->reference, &record, &state))
+        return;
+    cmy_stat_shm_t *stat = cmy_stat_linked(&image->region, record, state);
+    cmy_word64_t *condition = &cmy_service_at(&image->region, record)->condition;
+    cmy_store64_relaxed(&stat->breaker.streak, 1);
+    if (scene->call->flags & WANT_FAILED)
+        return;
+    uint32_t victim = owner_in(scene->world->calm, scene->world, SLOT_VICTIM);
+    cmy_store64_relaxed(&stat->breaker.turn,
+                        scene->call->flags & WANT_TRIED ? cmy_turn(victim, now + 200000) : cmy_turn(CMY_NOBODY, now));
+    cmy_store64_relaxed(condition, cmy_condition_turned(cmy_load64_relaxed(condition), true, 0));
+}
+
 static void put_subject(scene_t *scene, image_t *image, size_t state)
 {
     uint32_t slot = holder_of(scene->call, state);
@@ -242,6 +271,8 @@ static void put_subject(scene_t *scene, image_t *image, size_t state)
     scene->reference = put(image, slot, &config);
     if (scene->call->flags & WANT_STATS)
         report(image, scene->reference);
+    if (scene->call->flags & (WANT_FAILED | WANT_OPEN | WANT_TRIED))
+        put_breaker(scene, image);
     if (state == HELD_EXPIRED || scene->call->flags & WANT_LAPSED)
         lapse(image, scene->reference);
 }

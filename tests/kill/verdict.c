@@ -69,6 +69,7 @@ static void look_at(const commy_mesh_t *mesh, const commy_view_t *view, sight_t 
     sight->reference = view->reference;
     sight->requests = stats.total_requests;
     sight->in_flight = stats.in_flight;
+    sight->open = cmy_load64_relaxed(&cmy_service_at(mesh->region, view->_index)->condition) & CMY_CONDITION_OPEN;
     sight->lease_end = cmy_load64_relaxed(&cmy_service_at(mesh->region, view->_index)->lease) >> 1;
 }
 
@@ -152,11 +153,13 @@ static void judge_bystanders(run_t *run, const panorama_t *now)
 static void judge_totals(run_t *run, const panorama_t *now)
 {
     const panorama_t *before = &run->before;
-    bool reports = is_counting(run->scene->call);
-    uint64_t more = now->successes - before->successes, latency = now->latency_ns - before->latency_ns;
+    bool reports = is_counting(run->scene->call), fails = is_failing(run->scene->call);
+    uint64_t successes = now->successes - before->successes, failures = now->failures - before->failures;
+    uint64_t latency = now->latency_ns - before->latency_ns, more = fails ? failures : successes;
     run_holds(run, &p_unhurt,
-              more <= reports && now->failures == before->failures && (latency == 0 || (reports && latency == 1000)),
-              "the mesh counts %" PRIu64 " successes and %" PRIu64 " ns more than before", more, latency);
+              more <= reports && (fails ? successes : failures) == 0 && (latency == 0 || (reports && latency == 1000)),
+              "the mesh counts %" PRIu64 " successes, %" PRIu64 " failures and %" PRIu64 " ns more than before",
+              successes, failures, latency);
 }
 
 static void judge_participants(run_t *run, const commy_mesh_t *mesh)
@@ -410,7 +413,8 @@ void judge_answer(run_t *run, int status, bool subject_was_taken)
         good = good || status == COMMY_STATUS_EXISTS || status == COMMY_STATUS_FULL ||
                (subject_was_taken && status == COMMY_STATUS_SUCCESS);
     else if (scene->call->judge && !(scene->call->flags & CALL_ENDS))
-        good = good || (subject_was_taken && status == COMMY_STATUS_NOT_FOUND) || status == COMMY_STATUS_NO_HEALTHY;
+        good = good || (subject_was_taken && status == COMMY_STATUS_NOT_FOUND) || status == COMMY_STATUS_NO_HEALTHY ||
+               status == COMMY_STATUS_CIRCUIT_OPEN;
     run_holds(run, &p_result, good, "beside others it returned %d (%s)", status, commy_status_string(status));
     /* While it lives: what two have made of the same thing goes with one of them. Its keeper is at work, so this is not
      * the exact audit. */
@@ -439,12 +443,19 @@ static void judge_told(run_t *run, const unsigned char *bytes, int status)
     const sight_t *was = sight_of(&run->before, call->config->service_id);
     const sight_t *is = sight_of(&now, call->config->service_id);
     uint64_t reported = is_counting(call) && status == COMMY_STATUS_SUCCESS;
-    uint64_t successes = now.successes - run->before.successes, latency = now.latency_ns - run->before.latency_ns;
+    bool fails = is_failing(call);
+    uint64_t successes = now.successes - run->before.successes, failures = now.failures - run->before.failures;
+    uint64_t latency = now.latency_ns - run->before.latency_ns;
     run_holds(run, &p_told, !shows(was, is) || version_of(run, bytes) != run->version,
               "the subject is not what it was, and the version of its name is");
-    run_holds(run, &p_told, successes == reported && latency == 1000 * reported && now.failures == run->before.failures,
-              "the mesh counts %" PRIu64 " successes and %" PRIu64 " ns more for %" PRIu64 " reports", successes,
-              latency, reported);
+    run_holds(
+        run, &p_told,
+        (fails ? failures : successes) == reported && latency == 1000 * reported && (fails ? successes : failures) == 0,
+        "the mesh counts %" PRIu64 " successes, %" PRIu64 " failures and %" PRIu64 " ns more for %" PRIu64 " reports",
+        successes, failures, latency, reported);
+    if (was && is && call->flags & (CALL_OPENS | CALL_CLOSES) && status == COMMY_STATUS_SUCCESS)
+        run_holds(run, &p_told, !is->open == !(call->flags & CALL_OPENS), "the subject's breaker is %s",
+                  is->open ? "open" : "closed");
     if (was && is)
         run_holds(run, &p_told, is->requests == was->requests + reported,
                   "the subject has %" PRIu64 " requests after %" PRIu64, is->requests, was->requests);

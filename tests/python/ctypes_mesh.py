@@ -7,7 +7,7 @@ The library is the one that $COMMY_LIBRARY names, else libcommy.so.1 as the syst
 """
 
 import os
-from ctypes import (CDLL, POINTER, Structure, c_char, c_char_p, c_double, c_int32, c_size_t, c_uint8, c_uint16,
+from ctypes import (CDLL, CFUNCTYPE, POINTER, Structure, c_char, c_char_p, c_double, c_int32, c_size_t, c_uint8, c_uint16,
                     c_uint32, c_uint64, c_void_p, sizeof)
 
 OPEN_READ_ONLY, OPEN_MUST_EXIST, OPEN_MUST_NOT_EXIST = 1, 2, 4
@@ -59,6 +59,11 @@ class LoadBalancerConfig(Structure):
                 ("circuit_breaker_timeout_ms", c_uint64)]
 
 
+class HealthConfig(Structure):
+    _fields_ = [("check_interval_ms", c_uint64), ("timeout_ms", c_uint64), ("max_failures", c_uint32),
+                ("recovery_checks", c_uint32)]
+
+
 class ServiceInfo(Structure):
     _fields_ = [("name", c_char * 64), ("id", c_char * 128), ("endpoint", c_char * 256), ("version", c_char * 32),
                 ("zone", c_char * 32), ("node_id", c_char * 64), ("tags", (c_char * 32) * 16), ("tag_count", c_uint32),
@@ -69,7 +74,12 @@ class ServiceInfo(Structure):
 
 # Sizes on 64-bit machines, as the contract has them.
 assert [sizeof(s) for s in (Handle, OpenOptions, ServiceConfig, MeshStats, Target, LoadBalancerConfig,
-                            ServiceInfo)] == [8, 56, 88, 48, 280, 24, 1200]
+                            HealthConfig, ServiceInfo)] == [8, 56, 88, 48, 280, 24, 24, 1200]
+
+# Callbacks: (user, event, name, id), (user, name, id, before, now), (user, level, text).
+ServiceCallback = CFUNCTYPE(None, c_void_p, c_int32, c_char_p, c_char_p)
+HealthCallback = CFUNCTYPE(None, c_void_p, c_char_p, c_char_p, c_int32, c_int32)
+LogCallback = CFUNCTYPE(None, c_void_p, c_int32, c_char_p)
 
 _FUNCTIONS = {
     "commy_ffi_init": (c_int32,),
@@ -97,6 +107,8 @@ _FUNCTIONS = {
     "commy_get_service_metadata": (c_int32, Handle, c_char_p, c_char_p, c_size_t, POINTER(c_size_t)),
     "commy_update_service_metadata": (c_int32, Handle, c_char_p, c_char_p),
     "commy_set_service_weight": (c_int32, Handle, c_char_p, c_uint32),
+    "commy_set_health": (c_int32, Handle, c_char_p, c_int32),
+    "commy_set_admin": (c_int32, Handle, c_char_p, c_int32),
     "commy_heartbeat": (c_int32, Handle, c_char_p),
     "commy_report_service_performance": (c_int32, Handle, c_char_p, c_uint64, c_int32),
     "commy_report": (c_int32, Handle, c_uint64, c_uint64, c_int32),
@@ -105,7 +117,25 @@ _FUNCTIONS = {
     "commy_get_latency": (c_int32, Handle, c_char_p, c_double, POINTER(c_uint64)),
     "commy_configure_load_balancer": (c_int32, Handle, POINTER(LoadBalancerConfig)),
     "commy_select_service": (c_int32, Handle, c_char_p, c_char_p, POINTER(Target)),
+    "commy_get_circuit_breaker_status": (c_int32, Handle, c_char_p, POINTER(c_int32), POINTER(c_uint32)),
+    "commy_reset_circuit_breaker": (c_int32, Handle, c_char_p),
+    "commy_get_load_balancer_stats": (c_int32, Handle, c_char_p, POINTER(c_uint64), POINTER(c_uint64),
+                                      POINTER(c_uint64), POINTER(c_double)),
+    "commy_configure_mesh": (c_int32, Handle, POINTER(HealthConfig), POINTER(LoadBalancerConfig)),
+    "commy_start_health_monitoring": (c_int32, Handle, c_char_p, POINTER(HealthConfig)),
+    "commy_stop_health_monitoring": (c_int32, Handle, c_char_p),
+    "commy_get_service_health": (c_int32, Handle, c_char_p, POINTER(c_int32), POINTER(c_double)),
+    "commy_manual_health_check": (c_int32, Handle, c_char_p, POINTER(c_int32), POINTER(c_double)),
     "commy_wait": (c_int32, Handle, c_char_p, c_uint64, c_int32, POINTER(c_uint64)),
+    "commy_watch_open": (c_int32, Handle, c_char_p, POINTER(c_uint64)),
+    "commy_watch_fd": (c_int32, c_uint64),
+    "commy_watch_wait": (c_int32, c_uint64, c_int32, POINTER(c_uint64)),
+    "commy_watch_wake": (c_int32, c_uint64),
+    "commy_watch_close": (c_int32, c_uint64),
+    "commy_set_service_callback": (c_int32, Handle, ServiceCallback, c_void_p),
+    "commy_set_health_callback": (c_int32, Handle, HealthCallback, c_void_p),
+    "commy_set_log_callback": (c_int32, LogCallback, c_void_p),
+    "commy_dispatch": (c_int32, Handle, c_int32),
     "commy_last_error": (c_int32,),
     "commy_last_error_message": (c_char_p,),
     "commy_status_string": (c_char_p, c_int32),

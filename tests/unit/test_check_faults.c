@@ -2,6 +2,8 @@
  * The audit finds every kind of damage there is: each test plants one by writing words behind the library's back, and is
  * named after what should be true.
  */
+#include "event/event.h"
+#include "stat/breaker.h"
 #include "support_check.h"
 
 static void set_up_filled(void)
@@ -238,6 +240,8 @@ Test(fault, a_participant_says_who_it_is)
     expect_found("participant slot", "its process id is 0");
     cmy_store32_relaxed(&tenant->listen_port, 70000);
     expect_found("participant slot", "its port is 70000");
+    cmy_store32_relaxed(&tenant->leaves, 2);
+    expect_found("participant slot", "whether it leaves is 2");
     flip(&tenant->pid_namespace, 1);
     expect_found("participant slot", "PID namespace");
 }
@@ -246,6 +250,36 @@ Test(fault, nobody_waits_for_a_version_to_come)
 {
     cmy_store64_relaxed(&region->stripes[7].waiting, 1000000);
     expect_found("stripe 7", "version 1000000");
+}
+
+/* -------------------------------------------------------------------- events */
+
+/* The entry that was written last of all, and its place. */
+static cmy_event_shm_t *event_entry(uint32_t *place)
+{
+    cmy_event_t event;
+    for (*place = 0; *place < COMMY_LIMIT_EVENTS; ++*place)
+        if (cmy_event_read(region, *place, &event))
+            return &region->events[*place / CMY_EVENT_ENTRIES].entry[*place % CMY_EVENT_ENTRIES];
+    cr_assert_fail("there is no event");
+    return NULL;
+}
+
+Test(fault, an_event_is_where_its_ticket_belongs)
+{
+    uint32_t place;
+    char where[32];
+    cmy_event_shm_t *entry = event_entry(&place);
+    uint64_t number = cmy_event_number(cmy_load64_relaxed(&entry->ticket));
+    snprintf(where, sizeof where, "event %u", place);
+    cmy_store64_relaxed(&entry->ticket, cmy_event_ticket(number + 1, false));
+    expect_found(where, "belongs to another place");
+    cmy_store64_relaxed(&entry->ticket, cmy_event_ticket(number + 100 * CMY_EVENT_ENTRIES, true));
+    expect_found(where, "was never given");
+    cmy_store64_relaxed(&entry->ticket, 1);
+    expect_found(where, "its ticket 0");
+    cmy_store64_relaxed(&entry->ticket, cmy_event_ticket(number, true));
+    expect_clean(); /* its writer may have been killed */
 }
 
 /* ------------------------------------------------------------------ services */
@@ -281,6 +315,25 @@ Test(fault, a_lease_goes_with_a_ttl)
     expect_found("(id 'auth-2')", "TTL of 0 ms");
     cmy_store64_relaxed(&cold_of("auth-1")->ttl_ms, 5);
     expect_found("(id 'auth-1')", "TTL of 5 ms, but no lease");
+}
+
+Test(fault, who_checks_a_service_does_so_in_this_life_of_it)
+{
+    cmy_word64_t *checker = &cold_of("auth-1")->checker, *checked = &cold_of("auth-1")->checked;
+    uint64_t nobody = cmy_load64_relaxed(checker), none = cmy_load64_relaxed(checked);
+    cmy_store64_relaxed(checker, nobody + (1ull << 34));
+    expect_found("(id 'auth-1')", "its checker word is of another life");
+    cmy_store64_relaxed(checker, nobody | 1);
+    expect_found("(id 'auth-1')", "its checker word is of another life");
+    cmy_store64_relaxed(checker, nobody | 2 << 3);
+    expect_found("(id 'auth-1')", "its checker word names no participant");
+    cmy_store64_relaxed(checker, nobody);
+    cmy_store64_relaxed(checked, none + (1ull << 44));
+    expect_found("(id 'auth-1')", "its result of a health check is of another life");
+    cmy_store64_relaxed(checked, none | 5);
+    expect_found("(id 'auth-1')", "its result of a health check says something, but of no check");
+    cmy_store64_relaxed(checked, none | 1ull << 28);
+    expect_clean();
 }
 
 static void turn_leased(cmy_shape_t *shape)
@@ -361,6 +414,8 @@ Test(fault, a_condition_is_of_this_life)
     expect_found("(id 'auth-1')", "condition word is of another life");
     flip(&hot_of("auth-2")->condition, 3ull << CMY_ADMIN_SHIFT);
     expect_found("(id 'auth-2')", "condition word says something");
+    flip(&hot_of("mail-1")->condition, 3ull << CMY_EXPONENT_SHIFT);
+    expect_found("(id 'mail-1')", "is closed, and was tried in vain 3 times");
 }
 
 /* -------------------------------------------------------------------- index */
@@ -677,6 +732,38 @@ Test(fault, requests_in_flight_are_of_who_is_there)
     expect_found("statistics block", "are of a life of it that is to come");
     cmy_store64_relaxed(&stat->cell[slot], in_flight_of(stat, life, (uint32_t)-1, 5));
     expect_clean();
+}
+
+Test(fault, a_breaker_that_is_open_can_be_tried)
+{
+    uint32_t block;
+    uint64_t now = cmy_tick(cmy_clock_monotonic_ns());
+    cmy_word64_t *turn = &stat_of("many-1", &block)->breaker.turn;
+    flip(&hot_of("auth-1")->condition, CMY_CONDITION_OPEN);
+    expect_found("(id 'auth-1')", "is open, and nobody's turn to try it comes");
+    flip(&hot_of("auth-1")->condition, CMY_CONDITION_OPEN);
+    flip(&hot_of("many-1")->condition, CMY_CONDITION_OPEN);
+    expect_found("(id 'many-1')", "is open, and nobody's turn to try it comes");
+    cmy_store64_relaxed(turn, cmy_turn(CMY_NOBODY, now + 10));
+    expect_clean();
+    cmy_store64_relaxed(turn, cmy_turn(mesh->actor.owner, now - 10));
+    expect_clean();
+    cmy_store64_relaxed(turn, cmy_turn(2, now));
+    expect_found("(id 'many-1')", "is tried by a participant of slot");
+    cmy_store64_relaxed(turn, cmy_turn(CMY_NOBODY, now + (87000000000000ull >> CMY_TICK_SHIFT)));
+    expect_found("(id 'many-1')", "stays open longer than any does");
+}
+
+Test(fault, breakers_are_configured_to_what_can_be_given)
+{
+    cmy_rules_t rules = {true, 5, 0, 20, 100, 10000, 5000, 300000};
+    cmy_store64_relaxed(&region->header->breaker_rules, cmy_rules_pack(&rules));
+    expect_found("header", "configured to something that cannot be given");
+    cmy_store64_relaxed(&region->header->breaker_times, cmy_times_pack(&rules));
+    expect_clean();
+    rules.streak = 0;
+    cmy_store64_relaxed(&region->header->breaker_rules, cmy_rules_pack(&rules));
+    expect_found("header", "configured to something that cannot be given");
 }
 
 /* Records of cells that are linked to a block: part 0 and part 11, the last. */

@@ -4,6 +4,7 @@
  */
 #include <commy/ffi.h>
 
+#include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <sched.h>
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -68,13 +70,15 @@ static commy_service_info_t info;
 static commy_target_t target;
 static commy_mesh_stats_t stats;
 static size_t count;
-static uint64_t version;
+static uint64_t version, watch;
 static int32_t codes[1];
 static char text[64];
 static const char *const ids[] = {"a-1"};
 static const commy_service_config_t config = {
     .size = sizeof(config), .service_name = "a", .service_id = "a-2", .endpoint = "127.0.0.1", .port = 80};
 
+static double milliseconds;
+static const commy_health_config_t health = {1000, 100, 2, 2};
 static const commy_load_balancer_config_t balancer = {.algorithm = COMMY_POLICY_CONSISTENT_HASH};
 
 static int32_t call_node_id(commy_handle_t h)
@@ -103,12 +107,24 @@ CALL(call_find_many, commy_find_many(h, ids, 1, &target, codes))
 CALL(call_metadata, commy_get_service_metadata(h, "a-1", text, sizeof(text), &count))
 CALL(call_update, commy_update_service_metadata(h, "a-1", "{}"))
 CALL(call_weight, commy_set_service_weight(h, "a-1", 5))
+CALL(call_set_health, commy_set_health(h, "a-1", COMMY_HEALTH_DEGRADED))
+CALL(call_admin, commy_set_admin(h, "a-1", COMMY_ADMIN_ENABLED))
 CALL(call_heartbeat, commy_heartbeat(h, "a-1"))
 CALL(call_report_by_id, commy_report_service_performance(h, "a-1", 3, 1))
 CALL(call_report, commy_report(h, target.reference, 3000, 1))
 CALL(call_wait, commy_wait(h, NULL, 0, 0, &version))
+CALL(call_watch_open, commy_watch_open(h, "a", &watch))
+CALL(call_on_service, commy_set_service_callback(h, NULL, NULL))
+CALL(call_on_health, commy_set_health_callback(h, NULL, NULL))
+CALL(call_dispatch, commy_dispatch(h, 0))
 CALL(call_configure, commy_configure_load_balancer(h, &balancer))
 CALL(call_select, commy_select_service(h, "a", "me", &target))
+CALL(call_balancer_stats, commy_get_load_balancer_stats(h, "a", NULL, NULL, NULL, NULL))
+CALL(call_configure_mesh, commy_configure_mesh(h, &health, &balancer))
+CALL(call_monitor, commy_start_health_monitoring(h, "a-1", NULL))
+CALL(call_unmonitor, commy_stop_health_monitoring(h, "a-1"))
+CALL(call_health, commy_get_service_health(h, "a-1", codes, &milliseconds))
+CALL(call_check, commy_manual_health_check(h, "a-1", codes, &milliseconds))
 CALL(call_unregister, commy_unregister_service(h, "a-1"))
 CALL(call_start, commy_start_mesh(h))
 CALL(call_stop, commy_stop_mesh(h))
@@ -135,12 +151,24 @@ static const struct {
     {"update_service_metadata", call_update, true, false},
     {"get_service_metadata", call_metadata, true, false},
     {"set_service_weight", call_weight, true, false},
+    {"set_health", call_set_health, true, false},
+    {"set_admin", call_admin, true, false},
     {"heartbeat", call_heartbeat, true, false},
     {"report_service_performance", call_report_by_id, true, false},
     {"report", call_report, true, false},
     {"wait", call_wait, true, false},
+    {"watch_open", call_watch_open, true, false},
+    {"set_service_callback", call_on_service, true, false},
+    {"set_health_callback", call_on_health, true, false},
+    {"dispatch", call_dispatch, true, true},
     {"configure_load_balancer", call_configure, false, false},
     {"select_service", call_select, true, false},
+    {"get_load_balancer_stats", call_balancer_stats, true, false},
+    {"configure_mesh", call_configure_mesh, false, false},
+    {"start_health_monitoring", call_monitor, true, false},
+    {"stop_health_monitoring", call_unmonitor, true, false},
+    {"get_service_health", call_health, true, false},
+    {"manual_health_check", call_check, true, false},
     {"unregister_service", call_unregister, true, false},
     {"start_mesh", call_start, false, false},
     {"stop_mesh", call_stop, false, false},
@@ -232,12 +260,29 @@ Test(ffi, null_pointers_are_invalid_parameters)
         commy_get_service_metadata(h, "a-1", NULL, sizeof(text), &count),
         commy_update_service_metadata(h, NULL, "{}"),
         commy_set_service_weight(h, NULL, 1),
+        commy_set_health(h, NULL, 1),
+        commy_set_health(h, "a-1", 4),
+        commy_set_admin(h, NULL, 1),
+        commy_set_admin(h, "a-1", 3),
+        commy_get_load_balancer_stats(h, NULL, NULL, NULL, NULL, NULL),
         commy_heartbeat(h, NULL),
         commy_report_service_performance(h, NULL, 1, 1),
         commy_wait(h, NULL, 0, 0, NULL),
         commy_configure_load_balancer(h, NULL),
+        commy_watch_open(h, "a", NULL),
+        commy_watch_open(h, "", &version),
         commy_select_service(h, NULL, NULL, &target),
         commy_select_service(h, "a", NULL, NULL),
+        commy_start_health_monitoring(h, NULL, NULL),
+        commy_stop_health_monitoring(h, NULL),
+        commy_get_service_health(h, NULL, codes, &milliseconds),
+        commy_get_service_health(h, "a-1", NULL, &milliseconds),
+        commy_get_service_health(h, "a-1", codes, NULL),
+        commy_manual_health_check(h, NULL, codes, &milliseconds),
+        commy_manual_health_check(h, "a-1", NULL, &milliseconds),
+        commy_manual_health_check(h, "a-1", codes, NULL),
+        commy_set_health(h, NULL, 1),
+        commy_set_admin(h, NULL, 1),
     };
     for (size_t i = 0; i < sizeof(given) / sizeof(given[0]); i++)
         cr_expect_eq(given[i], COMMY_STATUS_INVALID, "call %zu gave %d", i, given[i]);
@@ -271,8 +316,6 @@ Test(ffi, selecting_follows_what_the_handle_was_configured_to)
     other = target.reference;
     cr_assert_eq(one, other);
     const commy_load_balancer_config_t refused[] = {
-        {.algorithm = COMMY_POLICY_LEAST_CONNECTIONS},
-        {.algorithm = COMMY_POLICY_PERFORMANCE},
         {.algorithm = -1},
         {.algorithm = 6},
         {.enable_circuit_breaker = 2, .circuit_breaker_threshold = 1, .circuit_breaker_timeout_ms = 1},
@@ -293,7 +336,185 @@ Test(ffi, selecting_follows_what_the_handle_was_configured_to)
     cr_assert_eq(commy_select_service(h, "a", NULL, &target), COMMY_STATUS_NOT_RUNNING);
 }
 
+Test(ffi, breakers_are_the_meshs_and_a_handle_switches_off_what_it_switched_on)
+{
+    commy_handle_t h = open_one(), other = open_one();
+    commy_load_balancer_config_t on = {.enable_circuit_breaker = 1,
+                                       .circuit_breaker_threshold = 2,
+                                       .circuit_breaker_timeout_ms = 60000},
+                                 off = {.algorithm = COMMY_POLICY_RANDOM};
+    int32_t state = -1;
+    uint32_t failures = 99;
+    add(other, "a", "a-1");
+    cr_assert_eq(commy_get_circuit_breaker_status(h, "none", &state, &failures), COMMY_STATUS_NOT_FOUND);
+    cr_assert_eq(commy_get_circuit_breaker_status(h, "a-1", NULL, NULL), COMMY_STATUS_INVALID);
+    cr_assert(state == -1 && failures == 99);
+    cr_assert_eq(commy_configure_load_balancer(h, &on), 0);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(commy_report_service_performance(h, "a-1", 1, 0), 0);
+    cr_assert_eq(commy_get_circuit_breaker_status(h, "a-1", &state, &failures), 0);
+    cr_assert(state == COMMY_BREAKER_OPEN && failures == 2);
+    cr_assert_eq(commy_get_circuit_breaker_status(h, "a-1", &state, NULL), 0);
+    cr_assert_eq(commy_select_service(h, "a", NULL, &target), COMMY_STATUS_CIRCUIT_OPEN);
+
+    cr_assert_eq(commy_configure_load_balancer(other, &off), 0);
+    cr_assert_eq(commy_select_service(other, "a", NULL, &target), COMMY_STATUS_CIRCUIT_OPEN, "not its to switch off");
+    cr_assert_eq(commy_reset_circuit_breaker(other, "none"), COMMY_STATUS_NOT_FOUND);
+    cr_assert_eq(commy_reset_circuit_breaker(other, "a-1"), 0);
+    cr_assert_eq(commy_select_service(h, "a", NULL, &target), 0);
+    for (int i = 0; i < 2; i++)
+        cr_assert_eq(commy_report(other, target.reference, 1, 0), 0);
+    cr_assert_eq(commy_select_service(h, "a", NULL, &target), COMMY_STATUS_CIRCUIT_OPEN);
+    on.circuit_breaker_threshold = 10001;
+    cr_assert_eq(commy_configure_load_balancer(h, &on), COMMY_STATUS_INVALID);
+    on.circuit_breaker_threshold = 1;
+    on.circuit_breaker_timeout_ms = 3600001;
+    cr_assert_eq(commy_configure_load_balancer(h, &on), COMMY_STATUS_INVALID);
+    cr_assert_eq(commy_configure_load_balancer(h, &off), 0);
+    cr_assert_eq(commy_select_service(other, "a", NULL, &target), 0, "off for all");
+    on.circuit_breaker_timeout_ms = 3600000;
+    cr_assert_eq(commy_stop_mesh(h), 0);
+    cr_assert_eq(commy_configure_load_balancer(h, &on), 0, "may be done while stopped");
+    cr_assert_eq(commy_select_service(other, "a", NULL, &target), COMMY_STATUS_CIRCUIT_OPEN, "and is the mesh's");
+    cr_assert_eq(commy_reset_circuit_breaker(h, "a-1"), COMMY_STATUS_NOT_RUNNING);
+}
+
+Test(ffi, what_came_of_a_name_is_the_sum_of_its_instances)
+{
+    commy_handle_t h = open_one();
+    uint64_t total = 7, successful = 7, failed = 7;
+    double average = 7;
+    add(h, "a", "a-1");
+    add(h, "a", "a-2");
+    add(h, "b", "b-1");
+    cr_assert_eq(commy_get_load_balancer_stats(h, "a", &total, &successful, &failed, &average), 0);
+    cr_assert(total == 0 && successful == 0 && failed == 0 && average == 0.0);
+    cr_assert_eq(commy_report_service_performance(h, "a-1", 10, 1), 0);
+    cr_assert_eq(commy_report_service_performance(h, "a-1", 20, 0), 0);
+    cr_assert_eq(commy_report_service_performance(h, "a-2", 60, 1), 0);
+    cr_assert_eq(commy_report_service_performance(h, "b-1", 1000, 1), 0);
+    cr_assert_eq(commy_get_load_balancer_stats(h, "a", &total, &successful, &failed, &average), 0);
+    cr_assert(total == 3 && successful == 2 && failed == 1);
+    cr_assert_float_eq(average, 30.0, 1e-9);
+    cr_assert_eq(commy_set_health(h, "a-1", COMMY_HEALTH_UNHEALTHY), 0);
+    cr_assert_eq(commy_set_admin(h, "a-2", COMMY_ADMIN_DRAINING), 0);
+    cr_assert_eq(commy_select_service(h, "a", NULL, &target), COMMY_STATUS_NO_HEALTHY);
+    cr_assert_eq(commy_get_load_balancer_stats(h, "a", &total, NULL, NULL, NULL), 0, "whatever may be selected");
+    cr_assert_eq(total, 3);
+    cr_assert_eq(commy_unregister_service(h, "a-1"), 0);
+    cr_assert_eq(commy_get_load_balancer_stats(h, "a", &total, NULL, NULL, &average), 0);
+    cr_assert(total == 1);
+    cr_assert_float_eq(average, 60.0, 1e-9);
+    cr_assert_eq(commy_get_load_balancer_stats(h, "c", &total, NULL, NULL, NULL), COMMY_STATUS_NOT_FOUND);
+    cr_assert_eq(total, 1, "left alone");
+}
+
 /* ------------------------------------------------------------------- opening */
+
+/* -------------------------------------------------------------------- health */
+
+/* A port of loopback where connections are taken, and nothing is answered. */
+static uint16_t silent_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t bytes = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&address, bytes), 0);
+    cr_assert_eq(listen(fd, 16), 0);
+    cr_assert_eq(getsockname(fd, (struct sockaddr *)&address, &bytes), 0);
+    return ntohs(address.sin_port);
+}
+
+static commy_handle_t open_with_a_silent_service(void)
+{
+    static const char *const tags[] = {"check=http"};
+    commy_service_config_t silent = config;
+    silent.port = silent_port();
+    silent.tags = tags;
+    silent.tag_count = 1;
+    commy_handle_t h = open_one();
+    cr_assert_eq(commy_register_service(h, &silent), 0, "%s", commy_last_error_message());
+    return h;
+}
+
+Test(ffi, checking_follows_what_the_handle_was_configured_to)
+{
+    commy_handle_t h = open_with_a_silent_service();
+    int32_t status = -1;
+    cr_assert_eq(commy_configure_mesh(h, &(commy_health_config_t){1000, 150, 1, 1}, NULL), 0);
+    uint64_t began = now_ms();
+    cr_assert_eq(commy_manual_health_check(h, "a-2", &status, &milliseconds), 0, "%s", commy_last_error_message());
+    uint64_t took = now_ms() - began;
+    cr_assert_eq(status, COMMY_HEALTH_UNHEALTHY);
+    cr_assert(took >= 140 && took < 900, "%llu ms, not the second that is the default", (unsigned long long)took);
+    cr_assert(milliseconds >= 140 && milliseconds <= (double)took + 1, "%f ms", milliseconds);
+    cr_assert_eq(commy_get_service_health(h, "a-2", &status, &milliseconds), 0);
+    cr_assert(status == COMMY_HEALTH_HEALTHY && milliseconds == 0, "which changed nothing");
+    cr_assert_eq(commy_start_health_monitoring(h, "a-2", NULL), 0);
+    while (commy_get_service_health(h, "a-2", &status, &milliseconds) == 0 && status != COMMY_HEALTH_UNHEALTHY)
+        cr_assert(now_ms() - began < 3000, "its first failure is after 150 ms, not after the default");
+    cr_assert(milliseconds >= 140, "%f ms", milliseconds);
+    cr_assert_eq(commy_stop_health_monitoring(h, "a-2"), 0);
+    cr_assert_eq(commy_stop_health_monitoring(h, "a-2"), COMMY_STATUS_NOT_FOUND);
+}
+
+Test(ffi, configuring_a_mesh_is_all_or_nothing)
+{
+    commy_handle_t h = open_one();
+    const commy_load_balancer_config_t wrong = {.algorithm = 99};
+    const commy_health_config_t zeroes[] = {{0, 1, 1, 1}, {1, 0, 1, 1}, {1, 1, 0, 1}, {1, 1, 1, 0}};
+    cr_assert_eq(commy_configure_mesh(h, NULL, NULL), 0);
+    for (size_t i = 0; i < sizeof(zeroes) / sizeof(zeroes[0]); i++) {
+        cr_assert_eq(commy_configure_mesh(h, &zeroes[i], &balancer), COMMY_STATUS_INVALID);
+        cr_assert_eq(commy_start_health_monitoring(h, "a-1", &zeroes[i]), COMMY_STATUS_INVALID);
+    }
+    cr_assert_eq(commy_configure_mesh(h, &health, &wrong), COMMY_STATUS_INVALID);
+    add(h, "a", "a-1");
+    cr_assert_eq(commy_select_service(h, "a", NULL, &target), 0, "consistent hash would have asked for a client");
+    cr_assert_eq(commy_configure_mesh(h, NULL, &balancer), 0);
+    cr_assert_eq(commy_select_service(h, "a", NULL, &target), COMMY_STATUS_INVALID, "and does now");
+}
+
+static void *check_slowly(void *argument)
+{
+    static int32_t code;
+    int32_t status;
+    double ms;
+    code = commy_manual_health_check(*(commy_handle_t *)argument, "a-2", &status, &ms);
+    return &code;
+}
+
+Test(ffi, destroying_a_handle_ends_its_checks_soon)
+{
+    commy_handle_t h = open_with_a_silent_service();
+    pthread_t thread;
+    void *code;
+    cr_assert_eq(commy_configure_mesh(h, &(commy_health_config_t){1000, 30000, 1, 1}, NULL), 0);
+    cr_assert_eq(commy_start_health_monitoring(h, "a-2", NULL), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, check_slowly, &h), 0);
+    usleep(100000);
+    uint64_t began = now_ms();
+    cr_assert_eq(commy_destroy_mesh(h), 0);
+    uint64_t took = now_ms() - began;
+    pthread_join(thread, &code);
+    cr_assert_eq(*(int32_t *)code, COMMY_STATUS_NOT_RUNNING);
+    cr_assert(took < 1000, "it took %llu ms", (unsigned long long)took);
+}
+
+Test(ffi, health_and_admin_states_are_set_by_number)
+{
+    commy_handle_t h = open_one();
+    int32_t status;
+    add(h, "a", "a-1");
+    cr_assert_eq(commy_set_health(h, "a-1", 4), COMMY_STATUS_INVALID);
+    cr_assert_eq(commy_set_admin(h, "a-1", 3), COMMY_STATUS_INVALID);
+    cr_assert_eq(commy_set_health(h, "a-1", COMMY_HEALTH_DEGRADED), 0);
+    cr_assert_eq(commy_get_service_health(h, "a-1", &status, &milliseconds), 0);
+    cr_assert_eq(status, COMMY_HEALTH_DEGRADED);
+    cr_assert_eq(commy_set_admin(h, "a-1", COMMY_ADMIN_DRAINING), 0);
+    cr_assert_eq(commy_get_service(h, "a-1", &info), 0);
+    cr_assert_eq(info.admin, COMMY_ADMIN_DRAINING);
+}
 
 Test(ffi, creating_needs_a_node_id_and_a_port)
 {

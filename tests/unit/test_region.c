@@ -26,6 +26,7 @@ Test(layout, areas_follow_each_other_and_nothing_overlaps)
         AREA(l.life, 16 * 1024, 64);
         AREA(l.participants, 128 * 1024, 64);
         AREA(l.stripes, 64 * 129, 64);
+        AREA(l.events, 16448 * 8, 64);
         for (int kind = 0; kind < CMY_SLABS; kind++)
             AREA(l.slab[kind].map_offset, (l.slab[kind].limit + 63) / 64 * 8, 64);
         AREA(l.ids, 64ull * (l.id_lines + 1), 64);

@@ -12,7 +12,11 @@
 
 TestSuite(select, .init = set_up, .fini = tear_down, .timeout = 60);
 
-static const int32_t policies[] = {COMMY_POLICY_ROUND_ROBIN, COMMY_POLICY_WEIGHTED_ROUND_ROBIN, COMMY_POLICY_RANDOM,
+static const int32_t policies[] = {COMMY_POLICY_ROUND_ROBIN,
+                                   COMMY_POLICY_LEAST_CONNECTIONS,
+                                   COMMY_POLICY_WEIGHTED_ROUND_ROBIN,
+                                   COMMY_POLICY_PERFORMANCE,
+                                   COMMY_POLICY_RANDOM,
                                    COMMY_POLICY_CONSISTENT_HASH};
 #define POLICIES (sizeof policies / sizeof policies[0])
 
@@ -264,7 +268,7 @@ Test(select, every_change_is_seen_by_the_next_selection)
     for (size_t who = 0; who < 3; who++)
         for (size_t i = 0; i < POLICIES; i++) {
             int32_t policy = policies[i];
-            bool weighs = policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN || policy == COMMY_POLICY_RANDOM;
+            bool weighs = policy != COMMY_POLICY_ROUND_ROBIN && policy != COMMY_POLICY_CONSISTENT_HASH;
             cr_assert_eq(ports_seen(all[who], policy), 0xe);
             add_at(mesh, "web", 4, 100);
             cr_assert_eq(ports_seen(all[who], policy), 0x1e, "joined");
@@ -428,7 +432,7 @@ Test(select, any_number_of_names_leaves_a_bounded_number_of_pickers)
     for (int round = 0; round < 2; round++)
         for (uint32_t i = 0; i < 5000; i++) {
             snprintf(name, sizeof name, "name-%u", i);
-            cr_assert_eq(port_of(mesh, name, policies[(i + (uint32_t)round) % 3], "me"), i + 1);
+            cr_assert_eq(port_of(mesh, name, policies[(i + (uint32_t)round) % POLICIES], "me"), i + 1);
         }
     cr_assert_eq(pickers_of(mesh), CMY_PICKERS);
     commy_target_t target;
@@ -460,7 +464,8 @@ Test(select, a_name_in_use_stays_when_others_come_and_go)
         (void)port_of(mesh, "hot", COMMY_POLICY_ROUND_ROBIN, NULL);
         cmy_key_t key;
         cmy_key_make(&key, mesh->region->seed, "hot", 3);
-        const cmy_picker_t *picker = cmy_picker_find((cmy_pickers_t *)mesh->pickers, &key, COMMY_POLICY_ROUND_ROBIN);
+        const cmy_picker_t *picker =
+            cmy_picker_find((cmy_pickers_t *)mesh->pickers, &key, COMMY_POLICY_ROUND_ROBIN, NULL);
         lost += before && picker != before;
         before = picker;
     }
@@ -514,12 +519,10 @@ Test(select, questions_without_sense_are_refused)
     const int32_t unknown[] = {-1, 6, 7, INT32_MAX, INT32_MIN};
     for (size_t i = 0; i < sizeof unknown / sizeof unknown[0]; i++)
         expect(try_select(mesh, "web", unknown[i], "me", &target), COMMY_STATUS_INVALID,
-               "none of 0 round robin, 2 weighted round robin, 4 random, 5 consistent hash");
-    expect(try_select(mesh, "web", COMMY_POLICY_LEAST_CONNECTIONS, NULL, &target), COMMY_STATUS_INVALID,
-           "1 least connections and 3 performance are not in this release");
-    expect(try_select(mesh, "web", COMMY_POLICY_PERFORMANCE, NULL, &target), COMMY_STATUS_INVALID, "policy 3");
-    commy_select_options_t options = {.size = sizeof options, .flags = 1};
-    expect(commy_service_select(mesh, "web", &options, &target), COMMY_STATUS_INVALID, "options.flags 0x1");
+               "none of 0 round robin, 1 least connections, 2 weighted round robin, 3 performance, 4 random, 5 "
+               "consistent hash");
+    commy_select_options_t options = {.size = sizeof options, .flags = 2};
+    expect(commy_service_select(mesh, "web", &options, &target), COMMY_STATUS_INVALID, "options.flags 0x2");
     options = (commy_select_options_t){0};
     expect(commy_service_select(mesh, "web", &options, &target), COMMY_STATUS_INVALID, "options.size is 0");
 }

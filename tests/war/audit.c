@@ -291,6 +291,7 @@ void war_audit_truce(const commy_mesh_t *mesh)
         return; /* nobody is left who would reap */
     compare(mesh);
     audit_exactly(mesh);
+    war_audit_requests(mesh);
     for (uint32_t p = 0; p < SEATS; p++)
         if (atomic_load(&war->place[p].taken) && atomic_load(&war->place[p].kind) == WAR_WATCHER)
             audit_watcher(mesh, &war->place[p]);

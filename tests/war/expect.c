@@ -16,13 +16,17 @@
 
 /* ------------------------------------------------------------------ any answer */
 
-/* The registration that a port belongs to, out of the last 50,000 of its entry, and what it says. */
-static void describe_by_port(uint32_t e, uint16_t port, war_service_t *service)
+uint32_t war_registration_of(uint32_t e, uint16_t port)
 {
     uint32_t last = war_registration(atomic_load(&war_entry(e)->word));
+    return last - (last + 1000 + 50000 - port) % 50000;
+}
+
+/* What the registration that a port belongs to says. */
+static void describe_by_port(uint32_t e, uint16_t port, war_service_t *service)
+{
     uint32_t kind = atomic_load(&war->place[e / ENTRIES].kind);
-    uint32_t registration = last - (last + 1000 + 50000 - port) % 50000;
-    war_describe(e, registration, kind == WAR_WRAPPER || kind == WAR_SCRIPT ? WAR_PLAIN : 0, service);
+    war_describe(e, war_registration_of(e, port), kind == WAR_WRAPPER || kind == WAR_SCRIPT ? WAR_PLAIN : 0, service);
 }
 
 void war_expect_whole(uint32_t e, const commy_service_info_t *info)

@@ -217,8 +217,8 @@ void war_settle(war_fighter_t *f)
 
 /* --------------------------------------------------------------- counting */
 
-/* Counts a report to a registration, if it still is that one. */
-static bool count(_Atomic uint64_t *word, uint32_t registration)
+/* Counts a request to a registration, if it still is that one. */
+bool war_count(_Atomic uint64_t *word, uint32_t registration)
 {
     uint64_t seen = atomic_load(word);
     while (seen >> 32 == registration)
@@ -254,12 +254,12 @@ static void report(war_fighter_t *f)
     if (!war_is_in(word) || !war_is_in(again) || war_registration(word) != war_registration(again))
         return; /* nobody knows whose reference it is */
     bool success = below(&f->random, 3) != 0;
-    for (uint32_t n = 1 + below(&f->random, 4); n > 0 && count(&entry->tried, war_registration(word)); n--) {
+    for (uint32_t n = 1 + below(&f->random, 4); n > 0 && war_count(&entry->tried, war_registration(word)); n--) {
         commy_status_t status = war_report(f, target.reference, success);
         if (status == COMMY_STATUS_NOT_FOUND)
             return;
         if (war_called(status, "report", e))
-            count(&entry->reports, war_registration(word));
+            war_count(&entry->reports, war_registration(word));
     }
 }
 
@@ -361,9 +361,9 @@ void war_act(war_fighter_t *f)
         war_called(commy_name_count(f->mesh, war_name(below(&f->random, war->names)), &instances), "count", 0);
         break;
     case 10:
-        war_brawl(f);
-        break;
     case 11:
+        war_serve(f);
+        break;
     case 12:
     case 13:
     case 14:
@@ -389,6 +389,8 @@ void war_desert(war_fighter_t *f)
         if (war_is_in(atomic_load(&war_entry(e)->word)))
             step(war_entry(e), atomic_load(&war_entry(e)->word), WAR_LEAVING);
     atomic_store(&place->joined, 0);
+    for (uint32_t i = 0; i < OPEN; i++)
+        atomic_store(&place->open[f->thread][i], 0);
     if (below(&f->random, 2)) {
         war_called(commy_mesh_leave(f->mesh), "leave", first);
         war_hold(WAR_CALLS, commy_service_unregister(f->mesh, "any") == COMMY_STATUS_NOT_RUNNING,
@@ -405,6 +407,7 @@ void war_desert(war_fighter_t *f)
         war_hold(WAR_ABSENT, status == COMMY_STATUS_NOT_FOUND, "%s is found after leaving: code %d", id, (int)status);
         step(war_entry(e), atomic_load(&war_entry(e)->word), WAR_NONE);
     }
+    war_forget_requests(f);
     war_node(f->place, f->epoch, node);
     if (war_called(commy_mesh_join(f->mesh, node, 0), "join", first))
         atomic_store(&place->joined, 1);

@@ -66,7 +66,7 @@ static void leave_for_good(war_fighter_t *f)
 /* Every call on a handle that was inherited is refused, and the handle can be given back. */
 static void refuse_all(commy_mesh_t *mesh)
 {
-    uint64_t version;
+    uint64_t version, token;
     size_t count;
     commy_target_t target;
     commy_iterator_t walk;
@@ -79,6 +79,9 @@ static void refuse_all(commy_mesh_t *mesh)
         commy_service_heartbeat(mesh, "w0-0"),
         commy_service_set_weight(mesh, "w0-0", 1),
         commy_service_report(mesh, 4711, 1, true),
+        commy_service_begin(mesh, 4711, &token),
+        commy_service_end(mesh, 4711, 1, true),
+        commy_service_select(mesh, "api", NULL, &target),
         commy_mesh_wait(mesh, NULL, 0, 0, &version),
         commy_name_count(mesh, "api", &count),
         commy_iterate_all(mesh, &walk),
@@ -227,6 +230,8 @@ void war_watch(uint32_t number, uint64_t random)
 {
     war_place_t *place = &war->place[number];
     uint64_t version = 0, next;
+    uint32_t e;
+    commy_target_t target;
     commy_mesh_t *mesh;
     alarm(LONGEST_LIFE_S);
     random |= 1;
@@ -249,7 +254,8 @@ void war_watch(uint32_t number, uint64_t random)
         for (int i = 0; i < 4; i++)
             war_expect_entry(mesh, below(&random, ALL), i == 0);
         war_expect_name(mesh, below(&random, war->names));
-        atomic_fetch_add(&place->cell[0].operations, 6);
+        war_select(mesh, &random, &e, &target);
+        atomic_fetch_add(&place->cell[0].operations, 7);
     }
 }
 
@@ -258,7 +264,7 @@ void war_watch(uint32_t number, uint64_t random)
 static void operate(void)
 {
     size_t count;
-    uint64_t reference, version;
+    uint64_t reference, version, token;
     commy_target_t target;
     commy_service_info_t info;
     char id[32];
@@ -279,6 +285,12 @@ static void operate(void)
         war_called(commy_service_set_metadata(mesh, id, "of the probe"), "probe sets metadata", 0);
         war_called(commy_service_set_weight(mesh, id, 7), "probe sets a weight", 0);
         war_called(commy_service_heartbeat(mesh, id), "probe renews", 0);
+        war_called(commy_service_select(mesh, war_name(i % NAMES), NULL, &target), "probe selects", 0);
+        if (war_called(commy_service_begin(mesh, reference, &token), "probe begins", 0)) {
+            atomic_fetch_add(&war->place[0].cell[0].begun[1], 1); /* as if it were of the first place */
+            war_called(commy_service_end(mesh, token, 1, true), "probe ends", 0);
+            atomic_fetch_add(&war->place[0].cell[0].done[1], 1);
+        }
         war_called(commy_mesh_wait(mesh, war_name(i % NAMES), 0, 0, &version), "probe waits", 0);
         war_called(commy_service_unregister(mesh, id), "probe unregisters", 0);
     }

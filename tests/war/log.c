@@ -123,6 +123,8 @@ void war_place_clear(uint32_t number)
     atomic_store(&place->turn, 0);
     for (uint32_t t = 0; t < THREADS; t++)
         atomic_store(&place->cell[t].parked, 0);
+    for (uint32_t i = 0; i < THREADS * OPEN; i++)
+        atomic_store(&place->open[i / OPEN][i % OPEN], 0);
     atomic_store(&place->taken, 0);
 }
 

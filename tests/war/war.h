@@ -6,6 +6,7 @@
  *     log.c         the log that all processes of a war share: places, entries, properties
  *     expect.c      what one entry, or one name, of the log lets anybody expect of the registry
  *     fight.c       what a thread of a fighter does
+ *     serve.c       what clients do: select, and have requests in flight
  *     brawl.c       what many fight for at once, and what comes and goes in crowds
  *     lives.c       what lives they lead: for a millisecond, with many threads, as forked children
  *     strangers.c   fighters that know nothing of the log or are written in another language; read-only watchers
@@ -42,6 +43,7 @@
 #define ENTRIES 8u         /* ids of a place */
 #define LEASED 7u          /* the entry whose services are detached */
 #define THREADS 4u         /* most threads of a fighter */
+#define OPEN 8u            /* most requests that one of them has in flight */
 #define NAMES 12u          /* the names of most battles; the first of */
 #define MANY_NAMES 600u    /* those of battles in which there is no room for so many */
 #define SHARED 10u         /* ids that everybody wants */
@@ -66,6 +68,9 @@
     X(FORKED, "a forked child gets code 15 from the handle it inherited, and may attach anew", 1)                      \
     X(TOTALS, "mesh totals lie between acknowledged and acknowledged with in doubt", 1)                                \
     X(COUNTED, "a service's counts are what was acknowledged, or in doubt", 1)                                         \
+    X(SELECTED, "what is selected is registered, enabled, and healthy or degraded", 1)                                 \
+    X(FIT, "a selection is refused only where nothing may be selected", 1)                                             \
+    X(IN_FLIGHT, "at rest a service has in flight what the living have begun and not ended", 1)                        \
     X(FORWARD, "no counter goes back", 1)                                                                              \
     X(GROWS, "versions grow only", 1)                                                                                  \
     X(MOVES, "a version has moved when a change is acknowledged", 1)                                                   \
@@ -145,6 +150,7 @@ typedef struct war_place {
     uint64_t pad_watch[3];
     war_cell_t cell[THREADS];
     war_entry_t entry[ENTRIES];
+    _Atomic uint64_t open[THREADS][OPEN]; /* requests in flight, by reference: from after begin to before end */
 } war_place_t;
 
 typedef struct war_log {
@@ -218,6 +224,7 @@ void war_node(uint32_t place, uint32_t epoch, char node[64]);
 
 /* Looks at the services of an entry, or of a name, or (WALK) of all, and holds them up against the log. */
 #define WAR_WALK UINT32_MAX
+uint32_t war_registration_of(uint32_t entry, uint16_t port); /* out of its last 50,000 */
 void war_expect_entry(const commy_mesh_t *mesh, uint32_t entry, bool deep);
 void war_expect_whole(uint32_t entry, const commy_service_info_t *info);
 void war_expect_target(uint32_t entry, const commy_target_t *target);
@@ -228,6 +235,12 @@ uint64_t war_digest(const commy_mesh_t *mesh, const char *name);
 
 /* --------------------------------------------------------------------- fighting */
 
+/* A request in flight, or none (token 0). */
+typedef struct war_open {
+    uint64_t token;
+    uint32_t entry, registration;
+} war_open_t;
+
 /* One thread of a fighter. */
 typedef struct war_fighter {
     commy_mesh_t *mesh;
@@ -236,6 +249,7 @@ typedef struct war_fighter {
     uint64_t version[NAMES + 1]; /* last seen; the mesh's behind those of the names */
     uint64_t held[ENTRIES];      /* references to its own services, */
     uint64_t gone[ENTRIES];      /* and to some that it has unregistered */
+    war_open_t open[OPEN];
 } war_fighter_t;
 
 bool war_called(commy_status_t status, const char *what, uint32_t entry);            /* what any call may come to */
@@ -243,6 +257,11 @@ void war_act(war_fighter_t *fighter);                                           
 commy_status_t war_report(war_fighter_t *fighter, uint64_t reference, bool success); /* counted in the log */
 void war_brawl_begin(const commy_mesh_t *mesh);                                      /* once in a process */
 void war_brawl(war_fighter_t *fighter);
+bool war_count(_Atomic uint64_t *requests, uint32_t registration);
+void war_serve(war_fighter_t *fighter);
+bool war_select(commy_mesh_t *mesh, uint64_t *random, uint32_t *entry, commy_target_t *target);
+void war_forget_requests(war_fighter_t *fighter); /* the handle has left */
+void war_audit_requests(const commy_mesh_t *mesh);
 void war_settle(war_fighter_t *fighter); /* takes away what the last one here left detached and in doubt */
 void war_desert(war_fighter_t *fighter); /* leaves the mesh and joins it again */
 

@@ -27,17 +27,23 @@ _commy_offer() {
 
 # The options of a command.
 _commy_options() {
-    local service='--name --id --endpoint --port --weight --version --zone --tag --meta --ttl --node'
+    local service='--name --id --endpoint --port --weight --version --zone --tag --check --meta --ttl --node'
     case $1 in
     '') echo '--version' ;;
     create) echo '--capacity --group --mode' ;;
     rm) echo '--force' ;;
     ls) echo '--tag --zone --version --healthy --node' ;;
-    select) echo '--policy --client -n --count' ;;
+    select) echo '--policy --client --tag --version --zone --prefer-zone -n --count' ;;
+    breaker) echo '--reset --on --off --failures --percent --minimum --window --most --open --longest' ;;
+    check-health) echo '--timeout' ;;
+    monitor) echo '--interval --timeout --failures --recoveries' ;;
     stat) echo '--id' ;;
+    timeline) echo '-f --follow --since --id --name' ;;
+    top) echo '--interval --once' ;;
     register) echo "$service --detached" ;;
-    run) echo "$service" ;;
-    set) echo '--weight --meta --health --admin' ;;
+    run) echo "$service --check-cmd --check-interval --check-timeout" ;;
+    set) echo '--weight --meta --health --admin --enabled --draining --maintenance' ;;
+    drain) echo '--wait --timeout' ;;
     wait) echo '-n --count --healthy --timeout' ;;
     dump) echo '--records --check' ;;
     bench) echo '--services --seconds' ;;
@@ -52,13 +58,15 @@ _commy_value() {
     --dir) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -d -- "$cur") ;;
     --name) _commy_offer < <(_commy_names) ;;
     --node) [[ $command == ls ]] && _commy_offer < <(_commy_nodes) ;;
-    --id) [[ $command == stat ]] && _commy_offer < <(_commy_ids) ;;
+    --id) [[ $command == stat || $command == timeline ]] && _commy_offer < <(_commy_ids) ;;
     --group) mapfile -t COMPREPLY < <(compgen -g -- "$cur") ;;
     --mode) mapfile -t COMPREPLY < <(compgen -W '0600 0640 0660' -- "$cur") ;;
     --health) mapfile -t COMPREPLY < <(compgen -W 'unknown healthy unhealthy degraded' -- "$cur") ;;
-    --policy) mapfile -t COMPREPLY < <(compgen -W 'round-robin weighted random hash' -- "$cur") ;;
+    --policy) mapfile -t COMPREPLY < <(compgen -W 'round-robin least-connections weighted performance random hash' -- "$cur") ;;
+    --check) mapfile -t COMPREPLY < <(compgen -W 'tcp http http:/ none' -- "$cur") ;;
     --admin) mapfile -t COMPREPLY < <(compgen -W 'enabled draining maintenance' -- "$cur") ;;
-    --capacity | --endpoint | --port | --weight | --zone | --tag | --meta | --ttl | --timeout | --count | -n | --client | --services | --seconds) ;;
+    --capacity | --endpoint | --port | --weight | --zone | --prefer-zone | --tag | --meta | --ttl | --timeout | --count | -n | --client | --services | --seconds | --since | --interval) ;;
+    --failures | --percent | --minimum | --window | --most | --open | --longest | --recoveries | --check-cmd | --check-interval | --check-timeout) ;;
     --version) [[ -n $command ]] ;;
     *) return 1 ;;
     esac
@@ -68,8 +76,8 @@ _commy_value() {
 _commy() {
     local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]} command='' word
     local -a _commy_where=()
-    local commands='create rm meshes ls get select stat nodes register unregister heartbeat set run wait watch dump'
-    commands+=' reap check doctor bench help'
+    local commands='create rm meshes ls get select breaker stat nodes register unregister heartbeat set drain run wait watch dump'
+    commands+=' timeline top reap check check-health monitor doctor bench help'
     local i
     COMPREPLY=()
 
@@ -79,7 +87,7 @@ _commy() {
         case $word in
         --)
             # Behind it stands somebody else's command line.
-            if [[ $command == run || $command == wait ]]; then
+            if [[ $command == run || $command == wait || $command == watch ]]; then
                 if declare -F _command_offset >/dev/null; then
                     _command_offset $((i + 1))
                 else
@@ -115,8 +123,8 @@ _commy() {
     case $command in
     '' | help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;
     rm | create) _commy_offer < <(_commy_meshes) ;;
-    get | unregister | heartbeat | set) _commy_offer < <(_commy_ids) ;;
-    ls | select | stat | wait | watch) _commy_offer < <(_commy_names) ;;
+    get | unregister | heartbeat | set | drain | breaker | check-health) _commy_offer < <(_commy_ids) ;;
+    ls | select | stat | wait | watch | monitor) _commy_offer < <(_commy_names) ;;
     dump) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     esac
 }

@@ -1,0 +1,109 @@
+/* The better of two instances; see load.h. */
+#include "mesh/load.h"
+
+bool cmy_load_fewer(const cmy_load_t *first, const cmy_load_t *second)
+{
+    return (uint64_t)second->in_flight * first->weight < (uint64_t)first->in_flight * second->weight;
+}
+
+static bool is_faster(const cmy_load_t *first, uint64_t first_ns, const cmy_load_t *second, uint64_t second_ns)
+{
+    unsigned __int128 one = (unsigned __int128)first_ns * ((uint64_t)first->in_flight + 1) * second->weight;
+    unsigned __int128 other = (unsigned __int128)second_ns * ((uint64_t)second->in_flight + 1) * first->weight;
+    return other < one;
+}
+
+bool cmy_load_faster(const cmy_load_t *first, const cmy_load_t *second, uint32_t random)
+{
+    uint64_t first_ns = first->recent_ns, second_ns = second->recent_ns;
+    if (random % CMY_LOAD_EXPLORE == 0)
+        return false;
+    if (first_ns == 0 && second_ns == 0)
+        return cmy_load_fewer(first, second);
+    if (first_ns == 0) {
+        if (first->in_flight < CMY_LOAD_UNTRIED)
+            return false;
+        first_ns = second_ns;
+    } else if (second_ns == 0) {
+        if (second->in_flight < CMY_LOAD_UNTRIED)
+            return true;
+        second_ns = first_ns;
+    }
+    return is_faster(first, first_ns, second, second_ns);
+}
+
+/* A service without a block has had no request. */
+static cmy_load_t look(const cmy_region_t *region, const cmy_pick_t *pick)
+{
+    uint64_t link, state;
+    cmy_load_t load = {.weight = pick->weight};
+    const cmy_stat_shm_t *stat = cmy_stat_follow(region, pick->record, pick->state, &link, &state);
+    if (stat) {
+        load.recent_ns = cmy_load64_relaxed(&stat->recent_ns);
+        load.in_flight = cmy_flight_count_block(region, stat, state);
+    }
+    return load;
+}
+
+/* ----------------------------------------------------------------- drawing */
+
+typedef struct pair {
+    uint32_t first, second;
+    uint32_t random; /* nobody's use of it hangs on that of the two */
+} pair_t;
+
+/* Two of a picker's instances, distinct if there are two. */
+static pair_t draw_two(const cmy_picker_t *picker, uint64_t stands)
+{
+    const cmy_alias_t *columns = picker->memory;
+    uint32_t n = picker->count;
+    uint64_t one = cmy_mix(stands), other = cmy_mix(one + CMY_MIX_STEP);
+    pair_t pair = {.first = cmy_alias_draw(columns, n, one),
+                   .second = cmy_alias_draw(columns, n, other),
+                   .random = (uint32_t)other};
+    if (pair.second == pair.first && n > 1) {
+        pair.second = (uint32_t)((cmy_mix(other + CMY_MIX_STEP) >> 32) * (n - 1) >> 32);
+        pair.second += pair.second >= pair.first;
+    }
+    return pair;
+}
+
+/* Asks for what of a statistics block tells of the load. The record was asked for before. */
+static void ask_for_load(const cmy_region_t *region, const cmy_picker_t *picker, uint32_t instance)
+{
+    uint64_t link = cmy_load64_relaxed(&cmy_service_at(region, picker->pick[instance].record)->stats);
+    if (!cmy_link_names_block(link) || !cmy_region_holds(region, CMY_STATS, cmy_link_block(link)))
+        return;
+    const cmy_stat_shm_t *stat = cmy_record_at(region, CMY_STATS, cmy_link_block(link));
+    __builtin_prefetch(stat);
+    __builtin_prefetch(stat->cell);
+    if (picker->policy == COMMY_POLICY_PERFORMANCE)
+        __builtin_prefetch(&stat->recent_ns);
+}
+
+/* What later selections will come to, step by step: places in the picker, records, load. */
+static void ask_ahead(const cmy_region_t *region, const cmy_picker_t *picker, uint64_t stands)
+{
+    pair_t pair = draw_two(picker, stands + 5 * CMY_MIX_STEP);
+    __builtin_prefetch(&picker->pick[pair.first]);
+    __builtin_prefetch(&picker->pick[pair.second]);
+    pair = draw_two(picker, stands + 4 * CMY_MIX_STEP);
+    cmy_load_ask_for(region, &picker->pick[pair.first]);
+    cmy_load_ask_for(region, &picker->pick[pair.second]);
+    pair = draw_two(picker, stands + 2 * CMY_MIX_STEP);
+    ask_for_load(region, picker, pair.first);
+    ask_for_load(region, picker, pair.second);
+}
+
+uint32_t cmy_load_choose(const cmy_region_t *region, const cmy_picker_t *picker, uint64_t stands)
+{
+    pair_t pair = draw_two(picker, stands);
+    if (picker->count == 1)
+        return pair.first;
+    if (picker->count >= CMY_LOAD_MANY)
+        ask_ahead(region, picker, stands);
+    cmy_load_t one = look(region, &picker->pick[pair.first]), other = look(region, &picker->pick[pair.second]);
+    bool better = picker->policy == COMMY_POLICY_PERFORMANCE ? cmy_load_faster(&one, &other, pair.random)
+                                                             : cmy_load_fewer(&one, &other);
+    return better ? pair.second : pair.first;
+}
