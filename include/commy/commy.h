@@ -266,7 +266,8 @@ typedef enum commy_event_reason {
     COMMY_REASON_PROBE_FAILED = 6,    /* the request that was let through */
     COMMY_REASON_PROBE_SUCCEEDED = 7, /* the same */
     COMMY_REASON_TIME = 8,            /* enough time has passed */
-    COMMY_REASON_RESET = 9            /* somebody said so */
+    COMMY_REASON_RESET = 9,           /* somebody said so */
+    COMMY_REASON_SHARE = 10           /* too many others of its name are open */
 } commy_event_reason_t;
 
 #define COMMY_EVENT_TEXT_BYTES 48u

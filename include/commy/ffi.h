@@ -231,8 +231,8 @@ typedef void (*commy_log_callback_t)(void *user, int32_t level, const char *text
  * that was registered anew under its id goes before it comes.
  *
  * Events of a former callback are dropped; it may still be running in another thread's dispatch when this returns.
- * The first callback starts a thread (as commy_watcher_fd() does), which keeps about 100 bytes for each service; the last
- * one that is taken away ends it. Errors: LIMIT (threads), NO_MEMORY, NOT_RUNNING.
+ * The first callback starts a thread (as commy_watcher_fd() does), which keeps 220 KiB, and about 100 bytes for each
+ * service; the last one that is taken away ends it. Errors: LIMIT (threads), NO_MEMORY, NOT_RUNNING.
  */
 COMMY_API int32_t commy_set_service_callback(commy_handle_t h, commy_service_callback_t fn, void *user);
 

@@ -121,6 +121,7 @@ static const char *const reasons[] = {
     [COMMY_REASON_PROBE_SUCCEEDED] = "probe-succeeded",
     [COMMY_REASON_TIME] = "time",
     [COMMY_REASON_RESET] = "reset",
+    [COMMY_REASON_SHARE] = "share-of-the-name",
 };
 
 static const char *word_of(const char *const *words, size_t count, int32_t number)

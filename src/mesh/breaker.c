@@ -114,7 +114,7 @@ commy_status_t commy_service_reset_breaker(commy_mesh_t *mesh, const char *id)
         return status;
     status = cmy_mesh_look_up(mesh, id, &record, &state);
     if (status == COMMY_STATUS_SUCCESS)
-        cmy_breaker_close(mesh, record, state);
+        cmy_breaker_close(mesh, record, state, COMMY_REASON_RESET);
     cmy_mesh_exit(mesh);
     return status;
 }

@@ -59,7 +59,8 @@ struct cmy_notices {
     _Atomic uint32_t arrived; /* futex of those who wait for a notice; also rung */
     _Atomic uint32_t sleepers;
     ck_ring_t ring;
-    ck_ring_buffer_t place[CMY_NOTICES];
+    ck_ring_buffer_t place[CMY_NOTICES]; /* pointers into the next, in turn */
+    cmy_notice_t notice[CMY_NOTICES];
 
     /* The lookout's thread's. */
     cmy_sighting_t *sighting; /* by record */
@@ -93,7 +94,7 @@ uint64_t cmy_notices_look(cmy_notices_t *notices, const commy_mesh_t *mesh);
 /* Notices in the ring. */
 uint32_t cmy_notices_waiting(const cmy_notices_t *notices);
 
-/* Puts a notice in; false where there is no room, or no memory. */
+/* Puts a notice in; false where there is no room. */
 bool cmy_notices_put(cmy_notices_t *notices, const cmy_notice_t *notice);
 
 #endif /* CMY_MESH_NOTICES_H */

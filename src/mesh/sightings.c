@@ -237,8 +237,6 @@ void cmy_notices_end(cmy_notices_t *notices, bool forked)
 {
     if (!notices || forked)
         return; /* a child keeps what the thread may have been changing */
-    for (cmy_notice_t *notice; ck_ring_dequeue_spsc(&notices->ring, notices->place, &notice);)
-        free(notice);
     for (uint32_t record = 0; record < notices->sightings; record++)
         free(notices->sighting[record].text);
     free(notices->sighting);

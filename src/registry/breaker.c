@@ -22,9 +22,11 @@ static bool turn_over(cmy_service_shm_t *service, uint64_t seen, bool open, uint
     return false;
 }
 
-static void announce(cmy_region_t *region, uint32_t record)
+/* It opened or closed. */
+static void tell(commy_mesh_t *mesh, uint32_t record, uint64_t state, commy_event_kind_t kind, uint32_t reason)
 {
-    cmy_wait_announce(region, cmy_service_name_hash(region, record));
+    cmy_service_note(mesh->region, record, state, mesh->actor.owner, kind, reason);
+    cmy_wait_announce(mesh->region, cmy_service_name_hash(mesh->region, record));
 }
 
 /* So that it begins anew when it is closed: before the CAS that closes. */
@@ -113,7 +115,7 @@ static bool open_from(cmy_service_shm_t *service, cmy_stat_shm_t *stat, uint64_t
 
 /* A failure of one that is closed. Where it may not be opened for others that are, it is not asked at every failure, since
  * counting walks the name's instances. */
-static void count_failure(commy_mesh_t *mesh, uint32_t record, cmy_stat_shm_t *stat, uint64_t seen,
+static void count_failure(commy_mesh_t *mesh, uint32_t record, uint64_t state, cmy_stat_shm_t *stat, uint64_t seen,
                           const cmy_rules_t *rules)
 {
     cmy_service_shm_t *service = cmy_service_at(mesh->region, record);
@@ -129,7 +131,10 @@ static void count_failure(commy_mesh_t *mesh, uint32_t record, cmy_stat_shm_t *s
             turn_over(service, cmy_condition_turned(seen, true, 0), false, 0);
         else
             cmy_add64_relaxed(&stat->breaker.opened, 1);
-        announce(mesh->region, record);
+        tell(mesh, record, state, refused ? COMMY_EVENT_BREAKER_CLOSED : COMMY_EVENT_BREAKER_OPENED,
+             refused    ? COMMY_REASON_SHARE
+             : in_a_row ? COMMY_REASON_FAILURES
+                        : COMMY_REASON_FAILURE_RATE);
     }
     if (refused)
         cmy_store64_relaxed(&stat->breaker.window, 0);
@@ -159,21 +164,25 @@ bool cmy_breaker_try(commy_mesh_t *mesh, uint32_t record, uint64_t state, uint64
     }
     const cmy_rules_t rules = cmy_rules(region);
     uint64_t until = cmy_tick_after(now_ns, cmy_rules_wait_ms(&rules, cmy_condition_exponent(seen)));
-    return same_change(cmy_load64_acquire(&service->condition), seen) &&
-           cmy_swap64_acq_rel(&stat->breaker.turn, turn, cmy_turn(mesh->actor.owner, until)) &&
-           same_change(cmy_load64_acquire(&service->condition), seen);
+    if (!same_change(cmy_load64_acquire(&service->condition), seen) ||
+        !cmy_swap64_acq_rel(&stat->breaker.turn, turn, cmy_turn(mesh->actor.owner, until)) ||
+        !same_change(cmy_load64_acquire(&service->condition), seen))
+        return false;
+    cmy_service_note(region, record, state, mesh->actor.owner, COMMY_EVENT_BREAKER_HALF_OPENED, COMMY_REASON_TIME);
+    return true;
 }
 
-static bool succeed(commy_mesh_t *mesh, uint32_t record, cmy_stat_shm_t *stat, uint64_t seen)
+static bool succeed(commy_mesh_t *mesh, uint32_t record, uint64_t state, cmy_stat_shm_t *stat, uint64_t seen)
 {
     forget(stat);
     if (!turn_over(cmy_service_at(mesh->region, record), seen, false, 0))
         return false;
-    announce(mesh->region, record);
+    tell(mesh, record, state, COMMY_EVENT_BREAKER_CLOSED, COMMY_REASON_PROBE_SUCCEEDED);
     return true;
 }
 
-static bool fail(commy_mesh_t *mesh, uint32_t record, cmy_stat_shm_t *stat, uint64_t mine, uint64_t seen)
+static bool fail(commy_mesh_t *mesh, uint32_t record, uint64_t state, cmy_stat_shm_t *stat, uint64_t mine,
+                 uint64_t seen)
 {
     const cmy_rules_t rules = cmy_rules(mesh->region);
     uint32_t exponent = cmy_condition_exponent(seen);
@@ -181,7 +190,9 @@ static bool fail(commy_mesh_t *mesh, uint32_t record, cmy_stat_shm_t *stat, uint
     uint64_t later = cmy_tick_after(cmy_clock_monotonic_ns(), cmy_rules_wait_ms(&rules, exponent));
     if (!cmy_swap64_acq_rel(&stat->breaker.turn, mine, cmy_turn(CMY_NOBODY, later)))
         return false;
-    turn_over(cmy_service_at(mesh->region, record), seen, true, exponent);
+    if (turn_over(cmy_service_at(mesh->region, record), seen, true, exponent))
+        cmy_service_note(mesh->region, record, state, mesh->actor.owner, COMMY_EVENT_BREAKER_OPENED,
+                         COMMY_REASON_PROBE_FAILED);
     return true;
 }
 
@@ -198,7 +209,7 @@ static void decide(commy_mesh_t *mesh, uint32_t record, uint64_t state, cmy_stat
         }
         if (cmy_turn_owner(mine) != mesh->actor.owner || !cmy_condition_of(seen, state))
             return;
-        if (success ? succeed(mesh, record, stat, seen) : fail(mesh, record, stat, mine, seen))
+        if (success ? succeed(mesh, record, state, stat, seen) : fail(mesh, record, state, stat, mine, seen))
             return;
     }
 }
@@ -217,14 +228,14 @@ void cmy_breaker_heed(commy_mesh_t *mesh, uint32_t record, uint64_t state, bool 
     if (open && rules.on)
         decide(mesh, record, state, stat, condition, success);
     else if (open && success)
-        cmy_breaker_close(mesh, record, state);
+        cmy_breaker_close(mesh, record, state, COMMY_REASON_NONE);
     else if (success)
         cmy_store64_relaxed(&stat->breaker.streak, 0);
     else if (rules.on && rules.streak > 0)
-        count_failure(mesh, record, stat, condition, &rules);
+        count_failure(mesh, record, state, stat, condition, &rules);
 }
 
-void cmy_breaker_close(commy_mesh_t *mesh, uint32_t record, uint64_t state)
+void cmy_breaker_close(commy_mesh_t *mesh, uint32_t record, uint64_t state, uint32_t reason)
 {
     cmy_service_shm_t *service = cmy_service_at(mesh->region, record);
     cmy_stat_shm_t *stat = cmy_stat_linked(mesh->region, record, state);
@@ -235,7 +246,7 @@ void cmy_breaker_close(commy_mesh_t *mesh, uint32_t record, uint64_t state)
         forget(stat);
     for (uint32_t turn = 0; turn < RETRIES && cmy_condition_of(seen, state) && (seen & CMY_CONDITION_OPEN); turn++) {
         if (turn_over(service, seen, false, 0)) {
-            announce(mesh->region, record);
+            tell(mesh, record, state, COMMY_EVENT_BREAKER_CLOSED, reason);
             return;
         }
         seen = cmy_load64_acquire(&service->condition);

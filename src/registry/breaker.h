@@ -72,7 +72,7 @@ void cmy_breaker_heed(commy_mesh_t *mesh, uint32_t record, uint64_t state, bool 
 bool cmy_breaker_try(commy_mesh_t *mesh, uint32_t record, uint64_t state, uint64_t *tick) __attribute__((cold));
 
 /* Closes it, and forgets what was counted. In an open section. */
-void cmy_breaker_close(commy_mesh_t *mesh, uint32_t record, uint64_t state);
+void cmy_breaker_close(commy_mesh_t *mesh, uint32_t record, uint64_t state, uint32_t reason);
 
 /* How it stands. Followed by cmy_service_same(). */
 void cmy_breaker_read(const cmy_region_t *region, uint32_t record, uint64_t state, commy_breaker_status_t *status);

@@ -1,6 +1,8 @@
 /* Electing a service's checker and keeping its results; see checker.h. */
 #include "service/checker.h"
 
+#include "event/event.h"
+
 #define RETRIES 1000u
 
 /* What the newest result makes of a service's health; what it is now where it makes nothing of it. */
@@ -15,8 +17,8 @@ static uint32_t judge(uint64_t checked, uint32_t health, uint32_t max_failures, 
 }
 
 /* Makes the health what the result says (checked 0: unknown) and announces the change. */
-static void settle(cmy_region_t *region, uint32_t record, uint64_t state, uint64_t checked, uint32_t max_failures,
-                   uint32_t recovery_checks)
+static void settle(cmy_region_t *region, uint32_t owner, uint32_t record, uint64_t state, uint64_t checked,
+                   uint32_t max_failures, uint32_t recovery_checks)
 {
     cmy_word64_t *word = &cmy_service_at(region, record)->condition;
     uint64_t seen = cmy_load64_acquire(word);
@@ -28,6 +30,7 @@ static void settle(cmy_region_t *region, uint32_t record, uint64_t state, uint64
         uint64_t mask = 3ull << CMY_HEALTH_SHIFT;
         if (!cmy_cas64_acq_rel(word, &seen, (seen & ~mask) | (uint64_t)wanted << CMY_HEALTH_SHIFT))
             continue;
+        cmy_service_note(region, record, state, owner, COMMY_EVENT_CHECK, cmy_event_change(health, wanted));
         cmy_wait_announce(region, cmy_service_name_hash(region, record));
         return;
     }
@@ -61,7 +64,7 @@ bool cmy_checker_elect(cmy_region_t *region, uint32_t owner, uint32_t record, ui
         return false;
     checked = cmy_load64_acquire(&cold->checked);
     if (cmy_checked_of(checked, state) && cmy_checked_run(checked) == 0)
-        settle(region, record, state, 0, 0, 0);
+        settle(region, owner, record, state, 0, 0, 0);
     return true;
 }
 
@@ -84,6 +87,6 @@ bool cmy_checker_note(cmy_region_t *region, uint32_t owner, uint32_t record, uin
     if (!cmy_checked_of(before, state) || cmy_load64_acquire(&cold->checker) != cmy_checker_word(state, owner) ||
         !cmy_swap64_acq_rel(&cold->checked, before, next))
         return false;
-    settle(region, record, state, next, max_failures, recovery_checks);
+    settle(region, owner, record, state, next, max_failures, recovery_checks);
     return true;
 }

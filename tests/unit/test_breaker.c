@@ -93,6 +93,40 @@ static const int32_t policies[] = {COMMY_POLICY_ROUND_ROBIN, COMMY_POLICY_WEIGHT
                                    COMMY_POLICY_CONSISTENT_HASH};
 #define POLICIES (sizeof policies / sizeof policies[0])
 
+/* The newest event of web-2's: what, and why. */
+static void expect_told(commy_event_kind_t kind, commy_event_reason_t reason)
+{
+    static commy_event_t told[COMMY_LIMIT_EVENTS];
+    size_t count;
+    cr_assert_eq(commy_mesh_events(mesh, told, COMMY_LIMIT_EVENTS, &count), COMMY_STATUS_SUCCESS);
+    while (count > 0 && strcmp(told[count - 1].id, "web-2") != 0)
+        count--;
+    cr_assert(count > 0);
+    cr_assert_eq(told[count - 1].kind, kind, "%s", commy_event_kind_name(told[count - 1].kind));
+    cr_assert_eq(told[count - 1].reason, reason, "%s", commy_event_reason_name(told[count - 1].reason));
+    cr_assert_eq(told[count - 1].pid, (uint32_t)getpid());
+}
+
+Test(breaker, what_becomes_of_it_is_recorded)
+{
+    begin_with(3);
+    configure((commy_breaker_config_t){.consecutive_failures = 2, .open_ms = 20});
+    report(mesh, "web-2", false, 2);
+    expect_told(COMMY_EVENT_BREAKER_OPENED, COMMY_REASON_FAILURES);
+    become_due("web-2");
+    cr_assert_eq(times_selected(mesh, "web-2", 1), 1);
+    expect_told(COMMY_EVENT_BREAKER_HALF_OPENED, COMMY_REASON_TIME);
+    report(mesh, "web-2", false, 1);
+    expect_told(COMMY_EVENT_BREAKER_OPENED, COMMY_REASON_PROBE_FAILED);
+    become_due("web-2");
+    cr_assert_eq(times_selected(mesh, "web-2", 1), 1);
+    report(mesh, "web-2", true, 1);
+    expect_told(COMMY_EVENT_BREAKER_CLOSED, COMMY_REASON_PROBE_SUCCEEDED);
+    report(mesh, "web-2", false, 2);
+    cr_assert_eq(commy_service_reset_breaker(mesh, "web-2"), COMMY_STATUS_SUCCESS);
+    expect_told(COMMY_EVENT_BREAKER_CLOSED, COMMY_REASON_RESET);
+}
+
 /* ----------------------------------------------------------------- opening */
 
 Test(breaker, without_a_configuration_nothing_opens)

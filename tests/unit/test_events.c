@@ -196,14 +196,14 @@ Test(events, every_kind_and_reason_has_a_word)
 {
     for (int32_t kind = COMMY_EVENT_JOINED; kind <= COMMY_EVENT_BREAKER_CLOSED; kind++)
         cr_assert_str_neq(commy_event_kind_name(kind), "unknown");
-    for (int32_t reason = COMMY_REASON_OWNER; reason <= COMMY_REASON_RESET; reason++)
+    for (int32_t reason = COMMY_REASON_OWNER; reason <= COMMY_REASON_SHARE; reason++)
         cr_assert_str_neq(commy_event_reason_name(reason), "unknown");
     cr_assert_str_eq(commy_event_reason_name(COMMY_REASON_NONE), "");
     const int32_t none[] = {INT32_MIN, -1, 0, COMMY_EVENT_BREAKER_CLOSED + 1, 255, INT32_MAX};
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
         cr_assert_str_eq(commy_event_kind_name(none[i]), "unknown");
     cr_assert_str_eq(commy_event_reason_name(-1), "unknown");
-    cr_assert_str_eq(commy_event_reason_name(COMMY_REASON_RESET + 1), "unknown");
+    cr_assert_str_eq(commy_event_reason_name(COMMY_REASON_SHARE + 1), "unknown");
 }
 
 /* -------------------------------------------------------------- how many */

@@ -414,6 +414,35 @@ Test(monitor, a_stopped_checker_is_replaced_when_the_patience_of_others_ends)
     audit();
 }
 
+Test(monitor, a_verdict_is_recorded)
+{
+    static commy_event_t told[COMMY_LIMIT_EVENTS];
+    size_t count;
+    begin(64);
+    static server_t server;
+    server_start(&server, 200);
+    add_checked(mesh, "web", server.port, "check=http");
+    watch(mesh, "web", &quick);
+    const int32_t expected[][2] = {{COMMY_HEALTH_HEALTHY, COMMY_HEALTH_UNKNOWN},
+                                   {COMMY_HEALTH_UNKNOWN, COMMY_HEALTH_HEALTHY}};
+    cr_assert(EVENTUALLY(cmy_checked_run(checked_of("web")) >= 2));
+    cr_assert_eq(commy_service_unmonitor(mesh, "web"), COMMY_STATUS_SUCCESS);
+    cr_assert_eq(commy_mesh_events(mesh, told, COMMY_LIMIT_EVENTS, &count), COMMY_STATUS_SUCCESS);
+    size_t seen = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (told[i].kind != COMMY_EVENT_CHECK)
+            continue;
+        cr_assert_lt(seen, 2);
+        cr_assert_eq(told[i].from, expected[seen][0]);
+        cr_assert_eq(told[i].to, expected[seen++][1]);
+        cr_assert_str_eq(told[i].id, "web");
+        cr_assert_eq(told[i].pid, (uint32_t)getpid());
+    }
+    cr_assert_eq(seen, 2);
+    server_stop(&server);
+    audit();
+}
+
 Test(monitor, leaving_hands_over_without_a_wait)
 {
     begin(64);

@@ -1,0 +1,3 @@
+module commy
+
+go 1.19

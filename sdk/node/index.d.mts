@@ -1,0 +1,3 @@
+export * from './index.js';
+import * as commy from './index.js';
+export default commy;
