@@ -160,8 +160,8 @@ func TestErrorsSayWhatTheLibrarySays(t *testing.T) {
 		mustBe(t, other.Initialize(), code)
 		mustBe(t, other.Start(), ErrNoHandle)
 	}
-	for _, err := range []error{second(New("a\x00", 1)), second(New("a", 70000)), second(NewWithOptions("", 0, Options{Capacity: -1})),
-		second(NewWithOptions("", 0, Options{Mode: -1})), second(NewWithOptions("", 0, Options{Dir: "\x00"}))} {
+	for _, err := range []error{second(New("a\x00", 1)), second(New("a", 70000)),
+		second(NewWithOptions("", 0, Options{Capacity: -1})), second(NewWithOptions("", 0, Options{Mode: -1})), second(NewWithOptions("", 0, Options{Dir: "\x00"}))} {
 		mustBe(t, err, ErrInvalid)
 	}
 	reader, err := NewWithOptions("reader", 1, Options{Mesh: "errors", ReadOnly: true})

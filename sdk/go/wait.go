@@ -65,7 +65,8 @@ func ended(ctx context.Context, name *string, began time.Time) error {
 	if name != nil {
 		what = fmt.Sprintf("among the instances of %q", *name)
 	}
-	failed := &Error{Code: ErrInterrupted, cause: ctx.Err(), Message: "nothing changed " + what + " until the context was canceled"}
+	message := fmt.Sprintf("nothing changed %s until the context was canceled", what)
+	failed := &Error{Code: ErrInterrupted, Message: message, cause: ctx.Err()}
 	if deadline, ok := ctx.Deadline(); ok && ctx.Err() == context.DeadlineExceeded {
 		failed.Code = ErrTimedOut
 		failed.Message = fmt.Sprintf("nothing changed %s within %v", what, deadline.Sub(began).Round(time.Millisecond))
