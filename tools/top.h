@@ -18,8 +18,8 @@
 struct top_row {
     uint64_t reference; /* of this registration alone */
     char name[64], id[128], node[64];
-    uint32_t weight, pid; /* pid 0: nobody's */
-    int32_t status, admin, breaker; /* breaker: commy_breaker_state_t */
+    uint32_t weight, pid;                   /* pid 0: nobody's */
+    int32_t status, admin, breaker;         /* breaker: commy_breaker_state_t */
     uint64_t requests, failures, in_flight; /* of its life */
     uint64_t p50_ns, p99_ns;                /* of its life; 0: no request */
     double rate;                            /* requests a second since the look before */

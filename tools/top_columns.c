@@ -138,18 +138,12 @@ static void node(const struct top_row *row, char *text, size_t capacity)
 }
 
 const struct top_column top_columns[] = {
-    {"NAME", 10, 63, 0, false, TOP_BY_NAME, name},
-    {"ID", 14, 127, 0, false, TOP_SORTS, id},
-    {"STATUS", 9, 9, 1, false, TOP_SORTS, status},
-    {"ADMIN", 8, 11, 2, false, TOP_SORTS, admin},
-    {"BREAKER", 7, 7, 3, false, TOP_SORTS, breaker},
-    {"RATE/S", 6, 6, 0, true, TOP_BY_RATE, rate},
-    {"ERR %", 5, 5, 1, true, TOP_BY_FAILED, failed},
-    {"P50", 6, 6, 4, true, TOP_SORTS, p50},
-    {"P99", 6, 6, 2, true, TOP_BY_P99, p99},
-    {"FLIGHT", 6, 6, 2, true, TOP_BY_IN_FLIGHT, in_flight},
-    {"WEIGHT", 6, 6, 6, true, TOP_SORTS, weight},
-    {"PID", 7, 7, 5, true, TOP_SORTS, pid},
+    {"NAME", 10, 63, 0, false, TOP_BY_NAME, name},   {"ID", 14, 127, 0, false, TOP_SORTS, id},
+    {"STATUS", 9, 9, 1, false, TOP_SORTS, status},   {"ADMIN", 8, 11, 2, false, TOP_SORTS, admin},
+    {"BREAKER", 7, 7, 3, false, TOP_SORTS, breaker}, {"RATE/S", 6, 6, 0, true, TOP_BY_RATE, rate},
+    {"ERR %", 5, 5, 1, true, TOP_BY_FAILED, failed}, {"P50", 6, 6, 4, true, TOP_SORTS, p50},
+    {"P99", 6, 6, 2, true, TOP_BY_P99, p99},         {"FLIGHT", 6, 6, 2, true, TOP_BY_IN_FLIGHT, in_flight},
+    {"WEIGHT", 6, 6, 6, true, TOP_SORTS, weight},    {"PID", 7, 7, 5, true, TOP_SORTS, pid},
     {"NODE", 8, 63, 7, false, TOP_SORTS, node},
 };
 const size_t top_column_count = sizeof(top_columns) / sizeof(top_columns[0]);
