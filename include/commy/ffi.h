@@ -236,7 +236,8 @@ typedef void (*commy_log_callback_t)(void *user, int32_t level, const char *text
  */
 COMMY_API int32_t commy_set_service_callback(commy_handle_t h, commy_service_callback_t fn, void *user);
 
-/* The same for health, which a service's registration is no change of. */
+/* The same for health, which a service's registration is no change of: every service begins healthy, so that those that are
+ * not are told first. */
 COMMY_API int32_t commy_set_health_callback(commy_handle_t h, commy_health_callback_t fn, void *user);
 
 /*

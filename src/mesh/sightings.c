@@ -16,7 +16,7 @@ struct cmy_sighting {
     uint64_t told;   /* state that the listener for services knows */
     uint64_t looks;  /* weight, admin state, metadata: as told */
     uint64_t judged; /* state that the listener for health knows */
-    int32_t health;  /* as told, or as it was first seen */
+    int32_t health;  /* as told, or healthy, which every service is at first */
     char *text;      /* name, NUL, id; while one of the states is not 0 */
 };
 
@@ -114,7 +114,7 @@ static bool tell_there(cmy_notices_t *notices, const ears_t *ears, cmy_sighting_
     }
     if (ears->open[CMY_FOR_HEALTH] && !sighting->judged) {
         sighting->judged = now->state;
-        sighting->health = now->health;
+        sighting->health = COMMY_HEALTH_HEALTHY;
     }
     if (ears->open[CMY_FOR_HEALTH] && sighting->health != now->health) {
         if (!tell(notices, sighting, CMY_FOR_HEALTH, sighting->health, now->health))

@@ -213,6 +213,19 @@ Test(dispatch, health_is_told_with_what_it_was)
     expect_told(reader, "web/web-1 1>2\n");
 }
 
+Test(dispatch, whoever_listens_is_told_first_of_those_that_are_not_healthy)
+{
+    commy_handle_t h = open_with(0, 16);
+    add(h, "web", "web-1");
+    add(h, "web", "web-2");
+    cr_assert_eq(commy_set_health(h, "web-1", COMMY_HEALTH_DEGRADED), 0);
+    cr_assert_eq(commy_set_health_callback(h, on_health, told), 0);
+    cr_assert_eq(commy_set_health(h, "web-2", COMMY_HEALTH_UNHEALTHY), 0, "before anybody can have looked, perhaps");
+    expect_told(h, "web/web-1 1>3\nweb/web-2 1>2\n");
+    cr_assert_eq(commy_set_health(h, "web-1", COMMY_HEALTH_HEALTHY), 0);
+    expect_told(h, "web/web-1 3>1\n");
+}
+
 static pid_t start_owner(const char *name, const char *id)
 {
     int ready[2];
