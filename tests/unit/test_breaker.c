@@ -94,7 +94,7 @@ static const int32_t policies[] = {COMMY_POLICY_ROUND_ROBIN, COMMY_POLICY_WEIGHT
 #define POLICIES (sizeof policies / sizeof policies[0])
 
 /* The newest event of web-2's: what, and why. */
-static void expect_told(commy_event_kind_t kind, commy_event_reason_t reason)
+static void expect_told(int32_t kind, int32_t reason)
 {
     static commy_event_t told[COMMY_LIMIT_EVENTS];
     size_t count;
