@@ -549,8 +549,8 @@ typedef struct commy_select_options {
  * is not 0. From the instant of its owner's death an instance is not selected any more, nor once it was drained, was set
  * unhealthy, missed its TTL or was unregistered.
  *
- * Where a breaker is half-open, the next selection by a joined participant gets that instance, whatever the policy would say,
- * and has to report on it, by the same handle. A handle that never joined, or is attached read-only, is not given one.
+ * Where a breaker is half-open, the next selection by a joined participant that the instance suits gets it, whatever the
+ * policy would say, and has to report on it, by the same handle. A handle that never joined, or is attached read-only, is not given one.
  *
  * name:    of the service, 1-63 bytes.
  * options: null: round robin.
