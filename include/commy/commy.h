@@ -502,8 +502,8 @@ typedef struct commy_breaker_config {
  * config: null, or not enabled: no breakers any more. Instances that were open can be selected at once; enabled again, they
  *         are tried first, unless they were reported to succeed meanwhile.
  *
- * Errors: INVALID (names the field and its bounds). Crash: killed inside, what opens is configured and how long is not, or
- * neither. Two who configure at once may leave what opens of the one and how long of the other.
+ * Errors: INVALID (names the field and its bounds). Crash: killed inside, how long is configured and what opens is not, or
+ * both or neither. Two who configure at once may leave what opens of the one and how long of the other.
  * Technique: Nygard, "Release It!" (2007).
  */
 COMMY_API commy_status_t commy_mesh_set_breaker(commy_mesh_t *mesh, const commy_breaker_config_t *config);
@@ -550,7 +550,8 @@ typedef struct commy_select_options {
  * unhealthy, missed its TTL or was unregistered.
  *
  * Where a breaker is half-open, the next selection by a joined participant that the instance suits gets it, whatever the
- * policy would say, and has to report on it, by the same handle. A handle that never joined, or is attached read-only, is not given one.
+ * policy would say, and has to report on it, by the same handle. A handle that never joined, or is attached read-only, is
+ * not given one.
  *
  * name:    of the service, 1-63 bytes.
  * options: null: round robin.

@@ -432,6 +432,9 @@ typedef struct cmy_stat_stripe_shm {
  * right after, by who began the window. Killed in between: the starts differ, and nothing is said of this window.
  *
  * opened: how often it was opened. A relaxed addition after the CAS that did; killed in between: one too few.
+ *
+ * All are set to 0 while CLAIMED. Who was stopped since the block's former life may add to streak and opened in the next, or
+ * set streak and window to 0 there: one failure too many or some too few. A turn is not moved by who came from another life.
  */
 typedef struct cmy_breaker_shm {
     cmy_word64_t streak, turn, window, before, opened;

@@ -12,6 +12,13 @@ static bool same_change(uint64_t condition, uint64_t seen)
     return ((condition ^ seen) & ~others) == 0;
 }
 
+/* The same of a service that is in the state yet in which it was found: so what was read of its block before was its own, and
+ * not another's that has the block by now. */
+static bool still(const cmy_service_shm_t *service, uint64_t state, uint64_t seen)
+{
+    return same_change(cmy_load64_acquire(&service->condition), seen) && cmy_service_same(service, state);
+}
+
 /* One arrow: from the change that was seen, whatever else of the condition is changed meanwhile. */
 static bool turn_over(cmy_service_shm_t *service, uint64_t seen, bool open, uint32_t exponent)
 {
@@ -100,11 +107,12 @@ static bool too_many(const commy_mesh_t *mesh, uint32_t record, const cmy_rules_
 
 /* CLOSED -> OPEN(0), from a change that was seen. First the turn, which nobody has: pairs with the acquire of the
  * condition by who wants it. */
-static bool open_from(cmy_service_shm_t *service, cmy_stat_shm_t *stat, uint64_t seen, const cmy_rules_t *rules)
+static bool open_from(cmy_service_shm_t *service, uint64_t state, cmy_stat_shm_t *stat, uint64_t seen,
+                      const cmy_rules_t *rules)
 {
     for (uint32_t turn = 0; turn < RETRIES; turn++) {
         uint64_t before = cmy_load64_acquire(&stat->breaker.turn);
-        if (!same_change(cmy_load64_acquire(&service->condition), seen))
+        if (!still(service, state, seen))
             return false; /* behind the turn: while it is closed nobody takes one */
         uint64_t after = cmy_turn(CMY_NOBODY, cmy_tick_after(cmy_clock_monotonic_ns(), rules->open_ms));
         if (before == after || cmy_swap64_acq_rel(&stat->breaker.turn, before, after))
@@ -125,7 +133,7 @@ static void count_failure(commy_mesh_t *mesh, uint32_t record, uint64_t state, c
     if (!in_a_row && !over)
         return;
     bool refused = too_many(mesh, record, rules);
-    if (!refused && open_from(service, stat, seen, rules)) {
+    if (!refused && open_from(service, state, stat, seen, rules)) {
         refused = too_many(mesh, record, rules);
         if (refused)
             turn_over(service, cmy_condition_turned(seen, true, 0), false, 0);
@@ -164,9 +172,9 @@ bool cmy_breaker_try(commy_mesh_t *mesh, uint32_t record, uint64_t state, uint64
     }
     const cmy_rules_t rules = cmy_rules(region);
     uint64_t until = cmy_tick_after(now_ns, cmy_rules_wait_ms(&rules, cmy_condition_exponent(seen)));
-    if (!same_change(cmy_load64_acquire(&service->condition), seen) ||
+    if (!still(service, state, seen) ||
         !cmy_swap64_acq_rel(&stat->breaker.turn, turn, cmy_turn(mesh->actor.owner, until)) ||
-        !same_change(cmy_load64_acquire(&service->condition), seen))
+        !still(service, state, seen))
         return false;
     cmy_service_note(region, record, state, mesh->actor.owner, COMMY_EVENT_BREAKER_HALF_OPENED, COMMY_REASON_TIME);
     return true;
@@ -207,7 +215,7 @@ static void decide(commy_mesh_t *mesh, uint32_t record, uint64_t state, cmy_stat
             seen = now;
             continue;
         }
-        if (cmy_turn_owner(mine) != mesh->actor.owner || !cmy_condition_of(seen, state))
+        if (cmy_turn_owner(mine) != mesh->actor.owner || !still(service, state, seen))
             return;
         if (success ? succeed(mesh, record, state, stat, seen) : fail(mesh, record, state, stat, mine, seen))
             return;

@@ -111,6 +111,15 @@ static uint32_t count_settled(uint32_t id)
     return found;
 }
 
+/* Failures that an opening, or the count of openings, may be of: of a block that goes from one to another, all. */
+static uint32_t count_reported(const ex_case_t *what, uint32_t id)
+{
+    uint32_t found = 0;
+    for (uint32_t other = 1; other <= EX_IDS; other++)
+        found += other == id || what->blocks == 1 ? count("O", other, false) : 0;
+    return found;
+}
+
 static void check_openings(const ex_case_t *what, uint32_t id)
 {
     uint32_t record, failures = count("O", id, true);
@@ -120,8 +129,8 @@ static void check_openings(const ex_case_t *what, uint32_t id)
     if (!stat)
         return;
     uint64_t openings = ex_peek(&stat->breaker.opened);
-    if (openings * what->failures > count("O", id, false))
-        ex_blame("id %u was opened %u times, after %u failures", id, (unsigned)openings, count("O", id, false));
+    if (openings * what->failures > count_reported(what, id))
+        ex_blame("id %u was opened %u times, after %u failures", id, (unsigned)openings, count_reported(what, id));
     if (is_open(service) && count("O", id, false) < what->failures)
         ex_blame("id %u is open, after %u failures", id, count("O", id, false));
     /* With nothing to close it, and one registration. */
@@ -129,6 +138,31 @@ static void check_openings(const ex_case_t *what, uint32_t id)
         ex_blame("id %u is closed, after %u failures", id, failures);
     if (!is_open(service) && count_settled(id) >= what->failures && count("AYUR", id, false) == 1)
         ex_blame("id %u was open, and closed by nobody who had tried it", id);
+}
+
+/* Whether it has nothing to do with an event, or came before it. */
+static bool is_apart(uint32_t event, uint32_t tried)
+{
+    const ex_event_t *is = event_at(event), *of = event_at(tried);
+    return !is->begun || event == tried || came_before(event, tried) || is->who == EX_OBSERVER ||
+           (is->kind != 'T' && is->kind != EX_DEATH && is->id != of->id);
+}
+
+/* Who took the turn reported a success, and nobody did anything else to that service since: it is closed. */
+static void check_decision(uint32_t tried)
+{
+    uint32_t record, successes = 0;
+    uint64_t state;
+    for (uint32_t event = 0; event < EX_SCRATCH_EVENT; event++) {
+        const ex_event_t *is = event_at(event);
+        if (is_apart(event, tried))
+            continue;
+        if (is->kind != 'S' || is->who != event_at(tried)->who || !succeeded(is) || !came_before(tried, event))
+            return;
+        successes++;
+    }
+    if (successes > 0 && is_open(service_of(event_at(tried)->id, &record, &state)))
+        ex_blame("[%u] tried id %u, reported a success, and it is open", tried, event_at(tried)->id);
 }
 
 /* One more for each process that died between its two counts. */
@@ -172,6 +206,9 @@ void ex_verdict_breakers(const ex_case_t *what)
     for (uint32_t event = 0; event < EX_SCRATCH_EVENT; event++)
         if (event_at(event)->kind == 'K' && succeeded(event_at(event)))
             check_selection(what, event);
+    for (uint32_t event = 0; event < EX_SCRATCH_EVENT; event++)
+        if (event_at(event)->kind == 'A' && succeeded(event_at(event)))
+            check_decision(event);
 }
 
 void ex_verdict_tried(uint32_t id, bool free)
