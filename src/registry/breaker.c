@@ -134,10 +134,9 @@ static void count_failure(commy_mesh_t *mesh, uint32_t record, uint64_t state, c
         return;
     bool refused = too_many(mesh, record, rules);
     if (!refused && open_from(service, state, stat, seen, rules)) {
-        refused = too_many(mesh, record, rules);
-        if (refused)
-            turn_over(service, cmy_condition_turned(seen, true, 0), false, 0);
-        else
+        /* Taken back late, when it was tried meanwhile: it stays open. */
+        refused = too_many(mesh, record, rules) && turn_over(service, cmy_condition_turned(seen, true, 0), false, 0);
+        if (!refused)
             cmy_add64_relaxed(&stat->breaker.opened, 1);
         tell(mesh, record, state, refused ? COMMY_EVENT_BREAKER_CLOSED : COMMY_EVENT_BREAKER_OPENED,
              refused    ? COMMY_REASON_SHARE

@@ -43,7 +43,8 @@
  * How many of a name may be open is counted before opening, and again after it, where who finds too many takes its own back
  * (all who do, if several were at once). Opening CAS and counting loads are seq_cst, so that of two who open at once one at
  * least sees the other (Dekker). So there are at most floor(n * most / 100) of n open, and one more for each process that is
- * stopped or killed between its two counts; instances that leave make n smaller and close none.
+ * stopped or killed between its two counts: what was tried meanwhile is not taken back. Instances that leave make n smaller
+ * and close none.
  *
  * Where the breaker is off, condition and turn mean nothing, and a success closes.
  *

@@ -132,6 +132,7 @@ const ex_case_t ex_cases[] = {
     CASE("a-turn-is-of-this-life", "R11 O1 O1 T", "A1 S1|U1 R11 O1", .failures = 2),
     CASE("a-turn-is-of-its-service", "R11 R21 O1", "O1|U1 O2 O2 T A2 S2", .failures = 2, .blocks = 1),
     CASE("no-more-than-a-share-opens", "R11 R21", "O1|O2", .failures = 1, .most = 50),
+    CASE("what-is-open-was-opened", "R11 R21", "O1|O2|T A1 O1", .failures = 1, .most = 50),
     CASE("an-opener-that-dies-is-one-too-many-at-most", "R11 R21", "O1|O2", .failures = 1, .most = 50, .deaths = 1),
     CASE("what-is-open-is-not-selected", "R11 R21 O1", "K1|O1 X2", .failures = 2),
     /* health: one checks at a time */

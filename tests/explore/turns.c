@@ -111,6 +111,14 @@ static uint32_t count_settled(uint32_t id)
     return found;
 }
 
+static uint32_t count_dead(void)
+{
+    uint32_t dead = 0;
+    for (uint32_t who = 0; who < ex_process_count; who++)
+        dead += ex_process[who].status == EX_DEAD;
+    return dead;
+}
+
 /* Failures that an opening, or the count of openings, may be of: of a block that goes from one to another, all. */
 static uint32_t count_reported(const ex_case_t *what, uint32_t id)
 {
@@ -131,6 +139,8 @@ static void check_openings(const ex_case_t *what, uint32_t id)
     uint64_t openings = ex_peek(&stat->breaker.opened);
     if (openings * what->failures > count_reported(what, id))
         ex_blame("id %u was opened %u times, after %u failures", id, (unsigned)openings, count_reported(what, id));
+    if (is_open(service) && openings == 0 && count_dead() == 0)
+        ex_blame("id %u is open, and was never opened", id);
     if (is_open(service) && count("O", id, false) < what->failures)
         ex_blame("id %u is open, after %u failures", id, count("O", id, false));
     /* With nothing to close it, and one registration. */
@@ -165,10 +175,10 @@ static void check_decision(uint32_t tried)
         ex_blame("[%u] tried id %u, reported a success, and it is open", tried, event_at(tried)->id);
 }
 
-/* One more for each process that died between its two counts. */
+/* One more for each process that died between its two counts, or was stopped there while time passed. */
 static void check_share(const ex_case_t *what)
 {
-    uint32_t all = 0, open = 0, dead = 0;
+    uint32_t all = 0, open = 0, dead = count_dead(), stopped = 0;
     for (uint32_t id = 1; id <= EX_IDS; id++) {
         uint32_t record;
         uint64_t state;
@@ -176,9 +186,9 @@ static void check_share(const ex_case_t *what)
         all += service != NULL;
         open += is_open(service);
     }
-    for (uint32_t who = 0; who < ex_process_count; who++)
-        dead += ex_process[who].status == EX_DEAD;
-    if (what->most != 0 && open > all * what->most / 100 + dead)
+    for (uint32_t event = 0; event < EX_SCRATCH_EVENT; event++)
+        stopped += event_at(event)->begun && event_at(event)->kind == 'T';
+    if (what->most != 0 && open > all * what->most / 100 + dead + stopped)
         ex_blame("%u of %u are open, of %u %%", open, all, what->most);
 }
 
