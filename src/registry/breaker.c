@@ -152,7 +152,7 @@ static void count_failure(commy_mesh_t *mesh, uint32_t record, uint64_t state, c
 static bool due(const cmy_region_t *region, uint64_t turn, uint64_t now)
 {
     uint32_t owner = cmy_turn_owner(turn);
-    return now >= cmy_turn_tick(turn) || (owner != CMY_NOBODY && !cmy_life_alive(region, owner));
+    return cmy_turn_left(turn, now) == 0 || (owner != CMY_NOBODY && !cmy_life_alive(region, owner));
 }
 
 bool cmy_breaker_try(commy_mesh_t *mesh, uint32_t record, uint64_t state, uint64_t *tick)
@@ -166,7 +166,7 @@ bool cmy_breaker_try(commy_mesh_t *mesh, uint32_t record, uint64_t state, uint64
         return false;
     uint64_t turn = cmy_load64_acquire(&stat->breaker.turn);
     if (!due(region, turn, cmy_tick(now_ns))) {
-        *tick = cmy_turn_tick(turn);
+        *tick = cmy_tick(now_ns) + cmy_turn_left(turn, cmy_tick(now_ns));
         return false;
     }
     const cmy_rules_t rules = cmy_rules(region);
@@ -279,7 +279,7 @@ void cmy_breaker_read(const cmy_region_t *region, uint32_t record, uint64_t stat
     bool now = due(region, turn, cmy_tick(now_ns)), tried = !now && cmy_turn_owner(turn) != CMY_NOBODY;
     status->state = now || tried ? COMMY_BREAKER_HALF_OPEN : COMMY_BREAKER_OPEN;
     status->failed_probes = cmy_condition_exponent(condition);
-    uint64_t at_ns = cmy_turn_tick(turn) << CMY_TICK_SHIFT;
+    uint64_t at_ns = (cmy_tick(now_ns) + cmy_turn_left(turn, cmy_tick(now_ns))) << CMY_TICK_SHIFT;
     status->probe_in_ms = now || at_ns <= now_ns ? 0 : (at_ns - now_ns + 999999) / 1000000;
     commy_participant_t prober;
     if (tried && cmy_life_describe(region, cmy_owner_slot(cmy_turn_owner(turn)), &prober)) {

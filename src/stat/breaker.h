@@ -107,6 +107,14 @@ static inline uint64_t cmy_turn_tick(uint64_t turn)
 {
     return turn & CMY_TURN_TIME_MASK;
 }
+/* Units that are left until the time of a turn; 0: it has passed. Only the lowest bits of the time are there, which recur after
+ * 4.6 years: what seems to come later than in 13 days, of which a day is the most that is given, is long past, or damaged. */
+#define CMY_TURN_LEFT_MOST (1ull << 26)
+static inline uint64_t cmy_turn_left(uint64_t turn, uint64_t tick)
+{
+    uint64_t left = (turn - tick) & CMY_TURN_TIME_MASK;
+    return left < CMY_TURN_LEFT_MOST ? left : 0;
+}
 
 /* ---------------------------------------------------------------------- window */
 

@@ -521,6 +521,39 @@ Test(breaker, a_configuration_is_kept_and_checked)
     commy_mesh_detach(&reader);
 }
 
+/* ---------------------------------------------------------------------------- time */
+
+Test(breaker, times_are_told_where_their_bits_begin_anew)
+{
+    const uint64_t all = 1ull << 33; /* 4.6 years */
+    for (uint64_t now = 5 * all - 3; now < 5 * all + 3; now++) {
+        cr_assert_eq(cmy_turn_left(cmy_turn(CMY_NOBODY, now + 1), now), 1);
+        cr_assert_eq(cmy_turn_left(cmy_turn(0x7fffffff, now), now), 0);
+        cr_assert_eq(cmy_turn_left(cmy_turn(0x7fffffff, now - 1), now), 0);
+        cr_assert_eq(cmy_turn_left(cmy_turn(CMY_NOBODY, now - all / 2), now), 0, "more than two years ago");
+        uint64_t longest = cmy_tick(CMY_RULES_MOST_LONGEST_MS * 1000000ull) + 2;
+        cr_assert_eq(cmy_turn_left(cmy_turn(0x7fffffff, now + longest), now), longest);
+    }
+}
+
+Test(breaker, a_time_that_nobody_can_have_given_is_waited_for_by_nobody)
+{
+    begin_with(2);
+    configure((commy_breaker_config_t){.consecutive_failures = 1, .open_ms = 60000});
+    report(mesh, "web-1", false, 1);
+    uint32_t record;
+    uint64_t state;
+    cr_assert_eq(cmy_mesh_look_up(mesh, "web-1", &record, &state), COMMY_STATUS_SUCCESS);
+    cmy_stat_shm_t *stat = cmy_stat_linked(mesh->region, record, state);
+    cmy_store64_relaxed(&stat->breaker.turn, cmy_turn(mesh->actor.owner, cmy_tick(now_ns()) + CMY_TURN_TIME_MASK / 2));
+    cr_assert_eq(breaker_of("web-1").state, COMMY_BREAKER_HALF_OPEN);
+    cr_assert_eq(breaker_of("web-1").probe_in_ms, 0);
+    cr_assert_eq(selected_by(mesh), reference_of("web-1"));
+    report(mesh, "web-1", true, 1);
+    cr_assert_eq(state_of("web-1"), COMMY_BREAKER_CLOSED);
+    audit();
+}
+
 /* ------------------------------------------------------------- what is left behind */
 
 static cmy_service_shm_t *hot_of(const char *id, uint32_t *record, uint64_t *state)
