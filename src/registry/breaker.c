@@ -70,7 +70,7 @@ static bool share_is_over(cmy_stat_shm_t *stat, const cmy_rules_t *rules)
     uint32_t now = (uint32_t)cmy_tick(cmy_clock_monotonic_ns()), successes = (uint32_t)successes_of(stat);
     uint32_t length = (uint32_t)cmy_tick((uint64_t)rules->window_ms * 1000000) + 1;
     uint64_t seen = cmy_load64_acquire(&stat->breaker.window), failures = 1;
-    if (cmy_window_start(seen) == 0 || now - cmy_window_start(seen) > length) {
+    if (cmy_window_over(seen, now, length)) {
         if (begin_window(stat, seen, now, successes))
             return rules->minimum <= 1;
         seen = cmy_load64_acquire(&stat->breaker.window);
@@ -79,7 +79,7 @@ static bool share_is_over(cmy_stat_shm_t *stat, const cmy_rules_t *rules)
     uint64_t before = cmy_load64_acquire(&stat->breaker.before);
     if (cmy_window_start(before) != cmy_window_start(seen))
         return false; /* begun by who did not come to say how many successes there had been */
-    uint64_t requests = failures + (uint32_t)(successes - (uint32_t)before);
+    uint64_t requests = failures + ((uint32_t)successes_of(stat) - (uint32_t)before);
     return requests >= rules->minimum && failures * 100 >= requests * rules->share;
 }
 

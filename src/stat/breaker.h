@@ -127,6 +127,15 @@ static inline uint32_t cmy_window_start(uint64_t window)
     return (uint32_t)(window >> 32);
 }
 
+/* Whether a window is over, or was never begun. One that seems to begin later, by up to 5 hours, was begun by others since I
+ * looked at the clock; by more, it is damaged. */
+#define CMY_WINDOW_LATER_MOST (1u << 20)
+static inline bool cmy_window_over(uint64_t window, uint32_t now, uint32_t length)
+{
+    uint32_t start = cmy_window_start(window);
+    return start == 0 || (now - start > length && start - now > CMY_WINDOW_LATER_MOST);
+}
+
 /* Forgets a block's former life. The block is CLAIMED by the caller. */
 static inline void cmy_breaker_clear(cmy_stat_shm_t *stat)
 {

@@ -248,6 +248,30 @@ Test(breaker, failures_of_an_earlier_window_do_not_count)
     audit();
 }
 
+/* As by one that looked at the clock, was stopped, and comes when others have begun a window. */
+Test(breaker, who_comes_late_leaves_a_window_that_began_since_as_it_is)
+{
+    begin_with(2);
+    configure((commy_breaker_config_t){.consecutive_failures = 10000,
+                                       .failure_percent = 50,
+                                       .minimum_requests = 10,
+                                       .open_ms = 60000,
+                                       .window_ms = 60000});
+    report(mesh, "web-1", true, 3);
+    uint32_t record;
+    uint64_t state;
+    cr_assert_eq(cmy_mesh_look_up(mesh, "web-1", &record, &state), COMMY_STATUS_SUCCESS);
+    cmy_stat_shm_t *stat = cmy_stat_linked(mesh->region, record, state);
+    uint32_t later = (uint32_t)cmy_tick(now_ns()) + 200000; /* an hour */
+    cmy_store64_relaxed(&stat->breaker.window, cmy_window(later, 8));
+    cmy_store64_relaxed(&stat->breaker.before, cmy_window(later, 3));
+    report(mesh, "web-1", false, 1);
+    cr_assert_eq(state_of("web-1"), COMMY_BREAKER_CLOSED);
+    report(mesh, "web-1", false, 1);
+    cr_assert_eq(state_of("web-1"), COMMY_BREAKER_OPEN, "the tenth");
+    audit();
+}
+
 /* ------------------------------------------------------------------ trying */
 
 Test(breaker, a_success_of_the_one_who_tries_closes_it)
