@@ -576,9 +576,9 @@ typedef struct commy_select_options {
  * power of two choices in randomized load balancing", 2001.)
  *
  * Errors: NOT_FOUND (the name has no instance), NO_HEALTHY (none of its instances may be selected; the sentence counts
- * the reasons), CIRCUIT_OPEN (only breakers are in the way; the sentence says when the first may be tried), NO_MEMORY
- * (nothing is lost), BUSY (the instances changed all the time), INVALID (also: a policy that is none, the sentence names
- * those that are; a zone that is preferred and not named).
+ * the reasons), CIRCUIT_OPEN (the same, but one or more could be selected were it not for their breakers; the sentence says
+ * when the first may be tried), NO_MEMORY (nothing is lost), BUSY (the instances changed all the time), INVALID (also: a
+ * policy that is none, the sentence names those that are; a zone that is preferred and not named).
  *
  * Cost: the same for any number of instances, wait-free and without a system call, from a list that the handle keeps of
  * a name's instances, of up to 1,024 names, policies and filters. The first call after an instance changed, or one of another
