@@ -282,7 +282,9 @@ void cmy_breaker_read(const cmy_region_t *region, uint32_t record, uint64_t stat
     uint64_t at_ns = (cmy_tick(now_ns) + cmy_turn_left(turn, cmy_tick(now_ns))) << CMY_TICK_SHIFT;
     status->probe_in_ms = now || at_ns <= now_ns ? 0 : (at_ns - now_ns + 999999) / 1000000;
     commy_participant_t prober;
-    if (tried && cmy_life_describe(region, cmy_owner_slot(cmy_turn_owner(turn)), &prober)) {
+    /* Alive still: so the slot was not another's while it was described. */
+    if (tried && cmy_life_describe(region, cmy_owner_slot(cmy_turn_owner(turn)), &prober) &&
+        cmy_life_alive(region, cmy_turn_owner(turn))) {
         status->prober_pid = prober.pid;
         memcpy(status->prober, prober.node_id, sizeof status->prober);
     }

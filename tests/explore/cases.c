@@ -123,6 +123,7 @@ const ex_case_t ex_cases[] = {
     CASE("who-dies-trying-is-replaced", "R11 O1 O1 T", "A1 S1|A1", .failures = 2, .deaths = 1),
     CASE("who-dies-failing-is-replaced", "R11 O1 O1 T", "A1 O1|A1|T", .failures = 2, .deaths = 1),
     CASE("who-left-is-replaced", "R11 O1 O1 T", "A1 L|A1 S1", .failures = 2),
+    CASE("who-is-said-to-try-does", "R11 O1 O1 T", "J A1 L|I1|J", .failures = 2, .flags = EX_APART),
     CASE("an-opener-that-dies-leaves-a-time", "R11 O1", "O1|I1 A1", .failures = 2, .deaths = 1),
     CASE("openers-meet", "R11 O1", "O1|O1|A1", .failures = 2),
     CASE("a-late-opener-changes-nothing", "R11 O1", "O1|O1 T A1 S1", .failures = 2),

@@ -207,6 +207,18 @@ static void check_selection(const ex_case_t *what, uint32_t event)
         ex_blame("[%u] selected [%u], which was open", event, (unsigned)is->value);
 }
 
+/* Who is said to try has begun to. */
+static void check_prober(uint32_t event)
+{
+    const ex_event_t *is = event_at(event);
+    uint32_t prober = (uint32_t)(is->detail >> 32);
+    for (uint32_t tried = 0; tried < EX_SCRATCH_EVENT && prober != 0; tried++)
+        if (event_at(tried)->begun && event_at(tried)->kind == 'A' && event_at(tried)->who + 1u == prober)
+            return;
+    if (prober != 0)
+        ex_blame("[%u] was told that process %u tries id %u, which never did", event, prober - 1, is->id);
+}
+
 void ex_verdict_breakers(const ex_case_t *what)
 {
     check_turns();
@@ -219,6 +231,9 @@ void ex_verdict_breakers(const ex_case_t *what)
     for (uint32_t event = 0; event < EX_SCRATCH_EVENT; event++)
         if (event_at(event)->kind == 'A' && succeeded(event_at(event)))
             check_decision(event);
+    for (uint32_t event = 0; event < EX_SCRATCH_EVENT; event++)
+        if (event_at(event)->kind == 'I' && succeeded(event_at(event)))
+            check_prober(event);
 }
 
 void ex_verdict_tried(uint32_t id, bool free)
