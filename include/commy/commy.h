@@ -502,8 +502,8 @@ typedef struct commy_breaker_config {
  * config: null, or not enabled: no breakers any more. Instances that were open can be selected at once; enabled again, they
  *         are tried first, unless they were reported to succeed meanwhile.
  *
- * Errors: INVALID (names the field and its bounds). Crash: killed inside, what opens is configured and how long is not, or
- * neither. Two who configure at once may leave what opens of the one and how long of the other.
+ * Errors: INVALID (names the field and its bounds). Crash: killed inside, how long is configured and what opens is not, or
+ * both or neither. Two who configure at once may leave what opens of the one and how long of the other.
  * Technique: Nygard, "Release It!" (2007).
  */
 COMMY_API commy_status_t commy_mesh_set_breaker(commy_mesh_t *mesh, const commy_breaker_config_t *config);
@@ -549,8 +549,9 @@ typedef struct commy_select_options {
  * is not 0. From the instant of its owner's death an instance is not selected any more, nor once it was drained, was set
  * unhealthy, missed its TTL or was unregistered.
  *
- * Where a breaker is half-open, the next selection by a joined participant gets that instance, whatever the policy would say,
- * and has to report on it, by the same handle. A handle that never joined, or is attached read-only, is not given one.
+ * Where a breaker is half-open, the next selection by a joined participant that the instance suits gets it, whatever the
+ * policy would say, and has to report on it, by the same handle. A handle that never joined, or is attached read-only, is
+ * not given one.
  *
  * name:    of the service, 1-63 bytes.
  * options: null: round robin.
@@ -575,9 +576,9 @@ typedef struct commy_select_options {
  * power of two choices in randomized load balancing", 2001.)
  *
  * Errors: NOT_FOUND (the name has no instance), NO_HEALTHY (none of its instances may be selected; the sentence counts
- * the reasons), CIRCUIT_OPEN (only breakers are in the way; the sentence says when the first may be tried), NO_MEMORY
- * (nothing is lost), BUSY (the instances changed all the time), INVALID (also: a policy that is none, the sentence names
- * those that are; a zone that is preferred and not named).
+ * the reasons), CIRCUIT_OPEN (the same, but one or more could be selected were it not for their breakers; the sentence says
+ * when the first may be tried), NO_MEMORY (nothing is lost), BUSY (the instances changed all the time), INVALID (also: a
+ * policy that is none, the sentence names those that are; a zone that is preferred and not named).
  *
  * Cost: the same for any number of instances, wait-free and without a system call, from a list that the handle keeps of
  * a name's instances, of up to 1,024 names, policies and filters. The first call after an instance changed, or one of another

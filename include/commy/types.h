@@ -35,7 +35,7 @@ typedef enum commy_status {
     COMMY_STATUS_TIMED_OUT = 11,      /* the time given has passed */
     COMMY_STATUS_NOT_RUNNING = 12,    /* the handle was stopped */
     COMMY_STATUS_NO_HEALTHY = 13,     /* no instance may be selected */
-    COMMY_STATUS_CIRCUIT_OPEN = 14,   /* every instance is ejected */
+    COMMY_STATUS_CIRCUIT_OPEN = 14,   /* what could be selected is ejected */
     COMMY_STATUS_FORKED = 15,         /* a forked child must attach for itself */
     COMMY_STATUS_NO_SPACE = 16,       /* the file system is full */
     COMMY_STATUS_NOT_A_REGION = 17,   /* the file is something else */

@@ -1,7 +1,7 @@
 /*
  * All events, oldest first; and their words for people.
  *
- * Two passes, so that the list of all takes 16 kilobytes of the caller's stack and no memory: the first notes time and
+ * Two passes, so that the list of all takes 24 kilobytes of the caller's stack and no memory: the first notes time and
  * number of each, the second reads those that are wanted. What was written over in between is left out.
  */
 #include "event/event.h"

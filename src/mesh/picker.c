@@ -95,7 +95,7 @@ typedef struct found {
     uint32_t count, room;
     cmy_pick_t *open; /* what would fit, were its breaker not open */
     uint32_t open_count, open_room;
-    uint32_t preferred; /* which stand first */
+    uint32_t preferred, open_preferred; /* which stand first in either */
 } found_t;
 
 static bool make_room(found_t *found)
@@ -113,21 +113,6 @@ static bool make_room(found_t *found)
     if (!pick || !weight || !hash)
         return false;
     found->room = room;
-    return true;
-}
-
-/* Notes one that is open. */
-static bool add_open(found_t *found, cmy_pick_t pick)
-{
-    if (found->open_count == found->open_room) {
-        uint32_t room = found->open_room ? 2 * found->open_room : 4;
-        cmy_pick_t *open = realloc(found->open, room * sizeof *open);
-        if (!open)
-            return false;
-        found->open = open;
-        found->open_room = room;
-    }
-    found->open[found->open_count++] = pick;
     return true;
 }
 
@@ -195,6 +180,24 @@ static void put_first(found_t *found)
     EXCHANGE(found->hash, to, last);
 }
 
+/* Notes one that is open; those that are preferred come first here, too. */
+static bool add_open(found_t *found, cmy_pick_t pick, bool preferred)
+{
+    if (found->open_count == found->open_room) {
+        uint32_t room = found->open_room ? 2 * found->open_room : 4;
+        cmy_pick_t *open = realloc(found->open, room * sizeof *open);
+        if (!open)
+            return false;
+        found->open = open;
+        found->open_room = room;
+    }
+    found->open[found->open_count++] = pick;
+    if (preferred)
+        EXCHANGE(found->open, found->open_preferred, found->open_count - 1);
+    found->open_preferred += preferred;
+    return true;
+}
+
 /* One pass over the instances. */
 static commy_status_t walk(const commy_mesh_t *mesh, const cmy_key_t *name, int32_t policy, const cmy_filter_t *filter,
                            found_t *found, cmy_unfit_t *unfit)
@@ -221,7 +224,7 @@ static commy_status_t walk(const commy_mesh_t *mesh, const cmy_key_t *name, int3
         const cmy_pick_t pick = {view._state, view._index, cmy_condition_weight(condition)};
         if (condition & open) {
             unfit->open++;
-            if (!add_open(found, pick))
+            if (!add_open(found, pick, preferred))
                 return no_memory(name);
             continue;
         }
@@ -233,8 +236,10 @@ static commy_status_t walk(const commy_mesh_t *mesh, const cmy_key_t *name, int3
         if (preferred)
             put_first(found);
     }
-    if (found->preferred > 0)
+    if (found->preferred > 0) { /* others are not tried, either */
         found->count = found->preferred;
+        found->open_count = found->open_preferred;
+    }
     return iterator._endless ? damaged(region, name) : COMMY_STATUS_SUCCESS;
 }
 

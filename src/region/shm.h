@@ -424,14 +424,18 @@ typedef struct cmy_stat_stripe_shm {
  * reports a success and finds something else. Killed or stopped before either: as if not reported.
  *
  * turn: who tries an instance that is open, and until when; or nobody, and from when on it may be tried. Time in units of
- * 2^24 ns of CLOCK_MONOTONIC. Means something while the breaker is open only. Moves by CAS: by who is about to open it,
- * who takes the turn, and who had it and failed. Left by the dead: taken over at once.
+ * 2^24 ns of CLOCK_MONOTONIC, of which the 33 lowest bits recur after 4.6 years (stat/breaker.h). Means something while the
+ * breaker is open only. Moves by CAS: by who is about to open it, who takes the turn, and who had it and failed. Left by the
+ * dead: taken over at once.
  *
  * window, before: the time in which a share of failures is counted: when it began and the failures since; when it began
  * and how many successes there had been. The first by CAS to a new start, relaxed additions in between; the other by CAS
  * right after, by who began the window. Killed in between: the starts differ, and nothing is said of this window.
  *
  * opened: how often it was opened. A relaxed addition after the CAS that did; killed in between: one too few.
+ *
+ * All are set to 0 while CLAIMED. Who was stopped since the block's former life may add to streak and opened in the next, or
+ * set streak and window to 0 there: one failure too many or some too few. A turn is not moved by who came from another life.
  */
 typedef struct cmy_breaker_shm {
     cmy_word64_t streak, turn, window, before, opened;

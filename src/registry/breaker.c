@@ -12,6 +12,13 @@ static bool same_change(uint64_t condition, uint64_t seen)
     return ((condition ^ seen) & ~others) == 0;
 }
 
+/* The same of a service that is in the state yet in which it was found: so what was read of its block before was its own, and
+ * not another's that has the block by now. */
+static bool still(const cmy_service_shm_t *service, uint64_t state, uint64_t seen)
+{
+    return same_change(cmy_load64_acquire(&service->condition), seen) && cmy_service_same(service, state);
+}
+
 /* One arrow: from the change that was seen, whatever else of the condition is changed meanwhile. */
 static bool turn_over(cmy_service_shm_t *service, uint64_t seen, bool open, uint32_t exponent)
 {
@@ -63,7 +70,7 @@ static bool share_is_over(cmy_stat_shm_t *stat, const cmy_rules_t *rules)
     uint32_t now = (uint32_t)cmy_tick(cmy_clock_monotonic_ns()), successes = (uint32_t)successes_of(stat);
     uint32_t length = (uint32_t)cmy_tick((uint64_t)rules->window_ms * 1000000) + 1;
     uint64_t seen = cmy_load64_acquire(&stat->breaker.window), failures = 1;
-    if (cmy_window_start(seen) == 0 || now - cmy_window_start(seen) > length) {
+    if (cmy_window_over(seen, now, length)) {
         if (begin_window(stat, seen, now, successes))
             return rules->minimum <= 1;
         seen = cmy_load64_acquire(&stat->breaker.window);
@@ -72,7 +79,7 @@ static bool share_is_over(cmy_stat_shm_t *stat, const cmy_rules_t *rules)
     uint64_t before = cmy_load64_acquire(&stat->breaker.before);
     if (cmy_window_start(before) != cmy_window_start(seen))
         return false; /* begun by who did not come to say how many successes there had been */
-    uint64_t requests = failures + (uint32_t)(successes - (uint32_t)before);
+    uint64_t requests = failures + ((uint32_t)successes_of(stat) - (uint32_t)before);
     return requests >= rules->minimum && failures * 100 >= requests * rules->share;
 }
 
@@ -100,11 +107,12 @@ static bool too_many(const commy_mesh_t *mesh, uint32_t record, const cmy_rules_
 
 /* CLOSED -> OPEN(0), from a change that was seen. First the turn, which nobody has: pairs with the acquire of the
  * condition by who wants it. */
-static bool open_from(cmy_service_shm_t *service, cmy_stat_shm_t *stat, uint64_t seen, const cmy_rules_t *rules)
+static bool open_from(cmy_service_shm_t *service, uint64_t state, cmy_stat_shm_t *stat, uint64_t seen,
+                      const cmy_rules_t *rules)
 {
     for (uint32_t turn = 0; turn < RETRIES; turn++) {
         uint64_t before = cmy_load64_acquire(&stat->breaker.turn);
-        if (!same_change(cmy_load64_acquire(&service->condition), seen))
+        if (!still(service, state, seen))
             return false; /* behind the turn: while it is closed nobody takes one */
         uint64_t after = cmy_turn(CMY_NOBODY, cmy_tick_after(cmy_clock_monotonic_ns(), rules->open_ms));
         if (before == after || cmy_swap64_acq_rel(&stat->breaker.turn, before, after))
@@ -125,11 +133,10 @@ static void count_failure(commy_mesh_t *mesh, uint32_t record, uint64_t state, c
     if (!in_a_row && !over)
         return;
     bool refused = too_many(mesh, record, rules);
-    if (!refused && open_from(service, stat, seen, rules)) {
-        refused = too_many(mesh, record, rules);
-        if (refused)
-            turn_over(service, cmy_condition_turned(seen, true, 0), false, 0);
-        else
+    if (!refused && open_from(service, state, stat, seen, rules)) {
+        /* Taken back late, when it was tried meanwhile: it stays open. */
+        refused = too_many(mesh, record, rules) && turn_over(service, cmy_condition_turned(seen, true, 0), false, 0);
+        if (!refused)
             cmy_add64_relaxed(&stat->breaker.opened, 1);
         tell(mesh, record, state, refused ? COMMY_EVENT_BREAKER_CLOSED : COMMY_EVENT_BREAKER_OPENED,
              refused    ? COMMY_REASON_SHARE
@@ -145,7 +152,7 @@ static void count_failure(commy_mesh_t *mesh, uint32_t record, uint64_t state, c
 static bool due(const cmy_region_t *region, uint64_t turn, uint64_t now)
 {
     uint32_t owner = cmy_turn_owner(turn);
-    return now >= cmy_turn_tick(turn) || (owner != CMY_NOBODY && !cmy_life_alive(region, owner));
+    return cmy_turn_left(turn, now) == 0 || (owner != CMY_NOBODY && !cmy_life_alive(region, owner));
 }
 
 bool cmy_breaker_try(commy_mesh_t *mesh, uint32_t record, uint64_t state, uint64_t *tick)
@@ -159,14 +166,14 @@ bool cmy_breaker_try(commy_mesh_t *mesh, uint32_t record, uint64_t state, uint64
         return false;
     uint64_t turn = cmy_load64_acquire(&stat->breaker.turn);
     if (!due(region, turn, cmy_tick(now_ns))) {
-        *tick = cmy_turn_tick(turn);
+        *tick = cmy_tick(now_ns) + cmy_turn_left(turn, cmy_tick(now_ns));
         return false;
     }
     const cmy_rules_t rules = cmy_rules(region);
     uint64_t until = cmy_tick_after(now_ns, cmy_rules_wait_ms(&rules, cmy_condition_exponent(seen)));
-    if (!same_change(cmy_load64_acquire(&service->condition), seen) ||
+    if (!still(service, state, seen) ||
         !cmy_swap64_acq_rel(&stat->breaker.turn, turn, cmy_turn(mesh->actor.owner, until)) ||
-        !same_change(cmy_load64_acquire(&service->condition), seen))
+        !still(service, state, seen))
         return false;
     cmy_service_note(region, record, state, mesh->actor.owner, COMMY_EVENT_BREAKER_HALF_OPENED, COMMY_REASON_TIME);
     return true;
@@ -207,7 +214,7 @@ static void decide(commy_mesh_t *mesh, uint32_t record, uint64_t state, cmy_stat
             seen = now;
             continue;
         }
-        if (cmy_turn_owner(mine) != mesh->actor.owner || !cmy_condition_of(seen, state))
+        if (cmy_turn_owner(mine) != mesh->actor.owner || !still(service, state, seen))
             return;
         if (success ? succeed(mesh, record, state, stat, seen) : fail(mesh, record, state, stat, mine, seen))
             return;
@@ -272,10 +279,12 @@ void cmy_breaker_read(const cmy_region_t *region, uint32_t record, uint64_t stat
     bool now = due(region, turn, cmy_tick(now_ns)), tried = !now && cmy_turn_owner(turn) != CMY_NOBODY;
     status->state = now || tried ? COMMY_BREAKER_HALF_OPEN : COMMY_BREAKER_OPEN;
     status->failed_probes = cmy_condition_exponent(condition);
-    uint64_t at_ns = cmy_turn_tick(turn) << CMY_TICK_SHIFT;
+    uint64_t at_ns = (cmy_tick(now_ns) + cmy_turn_left(turn, cmy_tick(now_ns))) << CMY_TICK_SHIFT;
     status->probe_in_ms = now || at_ns <= now_ns ? 0 : (at_ns - now_ns + 999999) / 1000000;
     commy_participant_t prober;
-    if (tried && cmy_life_describe(region, cmy_owner_slot(cmy_turn_owner(turn)), &prober)) {
+    /* Alive still: so the slot was not another's while it was described. */
+    if (tried && cmy_life_describe(region, cmy_owner_slot(cmy_turn_owner(turn)), &prober) &&
+        cmy_life_alive(region, cmy_turn_owner(turn))) {
         status->prober_pid = prober.pid;
         memcpy(status->prober, prober.node_id, sizeof status->prober);
     }

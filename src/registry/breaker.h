@@ -26,7 +26,8 @@
  * d. Only the one whose turn it is decides, by its next report or end on that instance, whichever request it is of: it tells
  *    how the instance is now. What others report meanwhile is counted, and moves nothing here.
  *
- *   killed before `turn`, opening     closed; the streak stands, and the next failure opens
+ *   killed before `turn`, opening     closed; the streak stands, and the next failure opens (where not all may be open: as
+ *                                     many failures later as it takes to open one)
  *   killed between `turn` and CAS     the same: while it is closed a turn means nothing
  *   killed after the CAS              open; pickers are not made anew before the reaper announces, and pass the instance over
  *                                     or try it themselves, since a pick looks at the condition
@@ -35,13 +36,15 @@
  *   killed while closing              streak and window are 0; open still, and the turn is a dead one's
  *   stopped anywhere                  delays nobody: the turn passes when its time is over, and a CAS that comes late
  *                                     expects a turn or a change that is gone
+ *   stopped, its block another's      the turn is left alone: the service's state is looked at behind it (in shm.h: the rest)
  *   raced, two open                   one CAS wins; `turn` is one of their times, some instructions apart
  *   raced, opening and a reset        one after the other: the change count tells
  *
  * How many of a name may be open is counted before opening, and again after it, where who finds too many takes its own back
  * (all who do, if several were at once). Opening CAS and counting loads are seq_cst, so that of two who open at once one at
  * least sees the other (Dekker). So there are at most floor(n * most / 100) of n open, and one more for each process that is
- * stopped or killed between its two counts; instances that leave make n smaller and close none.
+ * stopped or killed between its two counts: what was tried meanwhile is not taken back. Instances that leave make n smaller
+ * and close none.
  *
  * Where the breaker is off, condition and turn mean nothing, and a success closes.
  *

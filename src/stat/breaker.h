@@ -107,6 +107,14 @@ static inline uint64_t cmy_turn_tick(uint64_t turn)
 {
     return turn & CMY_TURN_TIME_MASK;
 }
+/* Units that are left until the time of a turn; 0: it has passed. Only the lowest bits of the time are there, which recur after
+ * 4.6 years: what seems to come later than in 13 days, of which a day is the most that is given, is long past, or damaged. */
+#define CMY_TURN_LEFT_MOST (1ull << 26)
+static inline uint64_t cmy_turn_left(uint64_t turn, uint64_t tick)
+{
+    uint64_t left = (turn - tick) & CMY_TURN_TIME_MASK;
+    return left < CMY_TURN_LEFT_MOST ? left : 0;
+}
 
 /* ---------------------------------------------------------------------- window */
 
@@ -117,6 +125,15 @@ static inline uint64_t cmy_window(uint32_t start, uint32_t count)
 static inline uint32_t cmy_window_start(uint64_t window)
 {
     return (uint32_t)(window >> 32);
+}
+
+/* Whether a window is over, or was never begun. One that seems to begin later, by up to 5 hours, was begun by others since I
+ * looked at the clock; by more, it is damaged. */
+#define CMY_WINDOW_LATER_MOST (1u << 20)
+static inline bool cmy_window_over(uint64_t window, uint32_t now, uint32_t length)
+{
+    uint32_t start = cmy_window_start(window);
+    return start == 0 || (now - start > length && start - now > CMY_WINDOW_LATER_MOST);
 }
 
 /* Forgets a block's former life. The block is CLAIMED by the caller. */

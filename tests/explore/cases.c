@@ -123,6 +123,7 @@ const ex_case_t ex_cases[] = {
     CASE("who-dies-trying-is-replaced", "R11 O1 O1 T", "A1 S1|A1", .failures = 2, .deaths = 1),
     CASE("who-dies-failing-is-replaced", "R11 O1 O1 T", "A1 O1|A1|T", .failures = 2, .deaths = 1),
     CASE("who-left-is-replaced", "R11 O1 O1 T", "A1 L|A1 S1", .failures = 2),
+    CASE("who-is-said-to-try-does", "R11 O1 O1 T", "J A1 L|I1|J", .failures = 2, .flags = EX_APART),
     CASE("an-opener-that-dies-leaves-a-time", "R11 O1", "O1|I1 A1", .failures = 2, .deaths = 1),
     CASE("openers-meet", "R11 O1", "O1|O1|A1", .failures = 2),
     CASE("a-late-opener-changes-nothing", "R11 O1", "O1|O1 T A1 S1", .failures = 2),
@@ -130,7 +131,9 @@ const ex_case_t ex_cases[] = {
     CASE("a-reset-meets-an-opener", "R11 O1", "O1|Y1|X1", .failures = 2),
     CASE("a-breaker-is-of-this-life", "R11 O1", "O1|U1 R11|I1", .failures = 2),
     CASE("a-turn-is-of-this-life", "R11 O1 O1 T", "A1 S1|U1 R11 O1", .failures = 2),
+    CASE("a-turn-is-of-its-service", "R11 R21 O1", "O1|U1 O2 O2 T A2 S2", .failures = 2, .blocks = 1),
     CASE("no-more-than-a-share-opens", "R11 R21", "O1|O2", .failures = 1, .most = 50),
+    CASE("what-is-open-was-opened", "R11 R21", "O1|O2|T A1 O1", .failures = 1, .most = 50),
     CASE("an-opener-that-dies-is-one-too-many-at-most", "R11 R21", "O1|O2", .failures = 1, .most = 50, .deaths = 1),
     CASE("what-is-open-is-not-selected", "R11 R21 O1", "K1|O1 X2", .failures = 2),
     /* health: one checks at a time */

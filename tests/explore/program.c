@@ -311,13 +311,13 @@ static commy_status_t do_try(commy_mesh_t *mesh, const ex_op_t *op, ex_event_t *
     return cmy_breaker_try(mesh, record, state, &tick) ? COMMY_STATUS_SUCCESS : COMMY_STATUS_BUSY;
 }
 
-/* value: its state; detail: how often it was opened. */
+/* value: its state; detail: how often it was opened, and above that the number of who tries it, plus 1. */
 static commy_status_t do_breaker(commy_mesh_t *mesh, const ex_op_t *op, ex_event_t *out)
 {
     commy_breaker_status_t breaker = {0};
     commy_status_t status = commy_service_breaker(mesh, ex_id_text(op->id), &breaker);
     out->value = (uint64_t)breaker.state;
-    out->detail = breaker.openings;
+    out->detail = breaker.openings | (uint64_t)breaker.prober_pid << 32;
     return status;
 }
 

@@ -111,6 +111,23 @@ static uint32_t count_settled(uint32_t id)
     return found;
 }
 
+static uint32_t count_dead(void)
+{
+    uint32_t dead = 0;
+    for (uint32_t who = 0; who < ex_process_count; who++)
+        dead += ex_process[who].status == EX_DEAD;
+    return dead;
+}
+
+/* Failures that an opening, or the count of openings, may be of: of a block that goes from one to another, all. */
+static uint32_t count_reported(const ex_case_t *what, uint32_t id)
+{
+    uint32_t found = 0;
+    for (uint32_t other = 1; other <= EX_IDS; other++)
+        found += other == id || what->blocks == 1 ? count("O", other, false) : 0;
+    return found;
+}
+
 static void check_openings(const ex_case_t *what, uint32_t id)
 {
     uint32_t record, failures = count("O", id, true);
@@ -120,8 +137,10 @@ static void check_openings(const ex_case_t *what, uint32_t id)
     if (!stat)
         return;
     uint64_t openings = ex_peek(&stat->breaker.opened);
-    if (openings * what->failures > count("O", id, false))
-        ex_blame("id %u was opened %u times, after %u failures", id, (unsigned)openings, count("O", id, false));
+    if (openings * what->failures > count_reported(what, id))
+        ex_blame("id %u was opened %u times, after %u failures", id, (unsigned)openings, count_reported(what, id));
+    if (is_open(service) && openings == 0 && count_dead() == 0)
+        ex_blame("id %u is open, and was never opened", id);
     if (is_open(service) && count("O", id, false) < what->failures)
         ex_blame("id %u is open, after %u failures", id, count("O", id, false));
     /* With nothing to close it, and one registration. */
@@ -131,10 +150,35 @@ static void check_openings(const ex_case_t *what, uint32_t id)
         ex_blame("id %u was open, and closed by nobody who had tried it", id);
 }
 
-/* One more for each process that died between its two counts. */
+/* Whether it has nothing to do with an event, or came before it. */
+static bool is_apart(uint32_t event, uint32_t tried)
+{
+    const ex_event_t *is = event_at(event), *of = event_at(tried);
+    return !is->begun || event == tried || came_before(event, tried) || is->who == EX_OBSERVER ||
+           (is->kind != 'T' && is->kind != EX_DEATH && is->id != of->id);
+}
+
+/* Who took the turn reported a success, and nobody did anything else to that service since: it is closed. */
+static void check_decision(uint32_t tried)
+{
+    uint32_t record, successes = 0;
+    uint64_t state;
+    for (uint32_t event = 0; event < EX_SCRATCH_EVENT; event++) {
+        const ex_event_t *is = event_at(event);
+        if (is_apart(event, tried))
+            continue;
+        if (is->kind != 'S' || is->who != event_at(tried)->who || !succeeded(is) || !came_before(tried, event))
+            return;
+        successes++;
+    }
+    if (successes > 0 && is_open(service_of(event_at(tried)->id, &record, &state)))
+        ex_blame("[%u] tried id %u, reported a success, and it is open", tried, event_at(tried)->id);
+}
+
+/* One more for each process that died between its two counts, or was stopped there while time passed. */
 static void check_share(const ex_case_t *what)
 {
-    uint32_t all = 0, open = 0, dead = 0;
+    uint32_t all = 0, open = 0, dead = count_dead(), stopped = 0;
     for (uint32_t id = 1; id <= EX_IDS; id++) {
         uint32_t record;
         uint64_t state;
@@ -142,9 +186,9 @@ static void check_share(const ex_case_t *what)
         all += service != NULL;
         open += is_open(service);
     }
-    for (uint32_t who = 0; who < ex_process_count; who++)
-        dead += ex_process[who].status == EX_DEAD;
-    if (what->most != 0 && open > all * what->most / 100 + dead)
+    for (uint32_t event = 0; event < EX_SCRATCH_EVENT; event++)
+        stopped += event_at(event)->begun && event_at(event)->kind == 'T';
+    if (what->most != 0 && open > all * what->most / 100 + dead + stopped)
         ex_blame("%u of %u are open, of %u %%", open, all, what->most);
 }
 
@@ -163,6 +207,18 @@ static void check_selection(const ex_case_t *what, uint32_t event)
         ex_blame("[%u] selected [%u], which was open", event, (unsigned)is->value);
 }
 
+/* Who is said to try has begun to. */
+static void check_prober(uint32_t event)
+{
+    const ex_event_t *is = event_at(event);
+    uint32_t prober = (uint32_t)(is->detail >> 32);
+    for (uint32_t tried = 0; tried < EX_SCRATCH_EVENT && prober != 0; tried++)
+        if (event_at(tried)->begun && event_at(tried)->kind == 'A' && event_at(tried)->who + 1u == prober)
+            return;
+    if (prober != 0)
+        ex_blame("[%u] was told that process %u tries id %u, which never did", event, prober - 1, is->id);
+}
+
 void ex_verdict_breakers(const ex_case_t *what)
 {
     check_turns();
@@ -172,6 +228,12 @@ void ex_verdict_breakers(const ex_case_t *what)
     for (uint32_t event = 0; event < EX_SCRATCH_EVENT; event++)
         if (event_at(event)->kind == 'K' && succeeded(event_at(event)))
             check_selection(what, event);
+    for (uint32_t event = 0; event < EX_SCRATCH_EVENT; event++)
+        if (event_at(event)->kind == 'A' && succeeded(event_at(event)))
+            check_decision(event);
+    for (uint32_t event = 0; event < EX_SCRATCH_EVENT; event++)
+        if (event_at(event)->kind == 'I' && succeeded(event_at(event)))
+            check_prober(event);
 }
 
 void ex_verdict_tried(uint32_t id, bool free)

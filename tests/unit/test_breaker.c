@@ -248,6 +248,30 @@ Test(breaker, failures_of_an_earlier_window_do_not_count)
     audit();
 }
 
+/* As by one that looked at the clock, was stopped, and comes when others have begun a window. */
+Test(breaker, who_comes_late_leaves_a_window_that_began_since_as_it_is)
+{
+    begin_with(2);
+    configure((commy_breaker_config_t){.consecutive_failures = 10000,
+                                       .failure_percent = 50,
+                                       .minimum_requests = 10,
+                                       .open_ms = 60000,
+                                       .window_ms = 60000});
+    report(mesh, "web-1", true, 3);
+    uint32_t record;
+    uint64_t state;
+    cr_assert_eq(cmy_mesh_look_up(mesh, "web-1", &record, &state), COMMY_STATUS_SUCCESS);
+    cmy_stat_shm_t *stat = cmy_stat_linked(mesh->region, record, state);
+    uint32_t later = (uint32_t)cmy_tick(now_ns()) + 200000; /* an hour */
+    cmy_store64_relaxed(&stat->breaker.window, cmy_window(later, 8));
+    cmy_store64_relaxed(&stat->breaker.before, cmy_window(later, 3));
+    report(mesh, "web-1", false, 1);
+    cr_assert_eq(state_of("web-1"), COMMY_BREAKER_CLOSED);
+    report(mesh, "web-1", false, 1);
+    cr_assert_eq(state_of("web-1"), COMMY_BREAKER_OPEN, "the tenth");
+    audit();
+}
+
 /* ------------------------------------------------------------------ trying */
 
 Test(breaker, a_success_of_the_one_who_tries_closes_it)
@@ -519,6 +543,39 @@ Test(breaker, a_configuration_is_kept_and_checked)
     expect(commy_mesh_set_breaker(reader, &most), COMMY_STATUS_READ_ONLY, "read-only");
     cr_assert_eq(commy_mesh_breaker(reader, &config), COMMY_STATUS_SUCCESS);
     commy_mesh_detach(&reader);
+}
+
+/* ---------------------------------------------------------------------------- time */
+
+Test(breaker, times_are_told_where_their_bits_begin_anew)
+{
+    const uint64_t all = 1ull << 33; /* 4.6 years */
+    for (uint64_t now = 5 * all - 3; now < 5 * all + 3; now++) {
+        cr_assert_eq(cmy_turn_left(cmy_turn(CMY_NOBODY, now + 1), now), 1);
+        cr_assert_eq(cmy_turn_left(cmy_turn(0x7fffffff, now), now), 0);
+        cr_assert_eq(cmy_turn_left(cmy_turn(0x7fffffff, now - 1), now), 0);
+        cr_assert_eq(cmy_turn_left(cmy_turn(CMY_NOBODY, now - all / 2), now), 0, "more than two years ago");
+        uint64_t longest = cmy_tick(CMY_RULES_MOST_LONGEST_MS * 1000000ull) + 2;
+        cr_assert_eq(cmy_turn_left(cmy_turn(0x7fffffff, now + longest), now), longest);
+    }
+}
+
+Test(breaker, a_time_that_nobody_can_have_given_is_waited_for_by_nobody)
+{
+    begin_with(2);
+    configure((commy_breaker_config_t){.consecutive_failures = 1, .open_ms = 60000});
+    report(mesh, "web-1", false, 1);
+    uint32_t record;
+    uint64_t state;
+    cr_assert_eq(cmy_mesh_look_up(mesh, "web-1", &record, &state), COMMY_STATUS_SUCCESS);
+    cmy_stat_shm_t *stat = cmy_stat_linked(mesh->region, record, state);
+    cmy_store64_relaxed(&stat->breaker.turn, cmy_turn(mesh->actor.owner, cmy_tick(now_ns()) + CMY_TURN_TIME_MASK / 2));
+    cr_assert_eq(breaker_of("web-1").state, COMMY_BREAKER_HALF_OPEN);
+    cr_assert_eq(breaker_of("web-1").probe_in_ms, 0);
+    cr_assert_eq(selected_by(mesh), reference_of("web-1"));
+    report(mesh, "web-1", true, 1);
+    cr_assert_eq(state_of("web-1"), COMMY_BREAKER_CLOSED);
+    audit();
 }
 
 /* ------------------------------------------------------------- what is left behind */

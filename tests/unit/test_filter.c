@@ -117,6 +117,24 @@ Test(filter, a_zone_is_preferred_while_an_instance_there_is_fit)
     audit();
 }
 
+/* Half-open is who may be tried; a client that prefers its zone goes there while it need not go elsewhere. */
+Test(filter, one_to_be_tried_is_tried_from_another_zone_only_where_the_preferred_has_none)
+{
+    populate();
+    const commy_breaker_config_t breaker = {
+        .size = sizeof breaker, .enabled = 1, .consecutive_failures = 1, .open_ms = 1};
+    cr_assert_eq(commy_mesh_set_breaker(mesh, &breaker), COMMY_STATUS_SUCCESS);
+    commy_target_t target;
+    cr_assert_eq(commy_service_find(mesh, "web-4", &target), COMMY_STATUS_SUCCESS);
+    cr_assert_eq(commy_service_report(mesh, target.reference, 1, false), COMMY_STATUS_SUCCESS);
+    sleep_ms(60);
+    expect_ports(mesh, asking(NULL, NULL, "eu", COMMY_SELECT_PREFER_ZONE), 0x0e);
+    uint16_t port;
+    cr_assert_eq(try_select(mesh, asking(NULL, NULL, "asia", COMMY_SELECT_PREFER_ZONE), &port), COMMY_STATUS_SUCCESS);
+    cr_assert_eq(port, 4, "where no zone has to be left, it came to %u", port);
+    audit();
+}
+
 static void own_port_8_in_asia(commy_mesh_t *own)
 {
     commy_service_config_t config = config_of("web", "web-8");
