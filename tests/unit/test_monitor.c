@@ -578,6 +578,45 @@ Test(monitor, a_forked_child_can_detach_what_its_parent_monitors_with)
     server_stop(&server);
 }
 
+Test(monitor, what_is_said_anew_holds_from_the_next_check_on_and_not_after_an_old_interval)
+{
+    begin(64);
+    static server_t server;
+    server_start(&server, 200);
+    add_checked(mesh, "web", server.port, "check=http");
+    watch(mesh, "web", &(commy_health_config_t){3600000, 500, 3, 2});
+    cr_assert(EVENTUALLY(cmy_checked_run(checked_of("web")) == 1));
+    watch(mesh, "web", &quick);
+    cr_assert(EVENTUALLY(cmy_checked_run(checked_of("web")) >= 3));
+    server_stop(&server);
+}
+
+static uint64_t used_ms(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * 1000 + (uint64_t)used.tv_nsec / 1000000;
+}
+
+Test(monitor, services_that_wait_for_others_to_be_checked_do_not_take_the_processor)
+{
+    begin(512);
+    uint16_t port = 0;
+    int fd = listen_at(&port); /* which never answers */
+    for (unsigned i = 0; i < CMY_MONITOR_RUNNING + 44; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "s-%u", i);
+        add_checked(mesh, id, port, "check=http");
+        watch(mesh, id, &(commy_health_config_t){20, 20000, 3, 2});
+    }
+    sleep_ms(1500); /* so many run as may, and the others are due */
+    uint64_t before = used_ms();
+    sleep_ms(1000);
+    uint64_t used = used_ms() - before;
+    cr_assert_lt(used, bound_ms(300), "%lu ms of the processor in a second", (unsigned long)used);
+    close(fd);
+}
+
 static _Atomic bool over;
 
 static void *monitor_and_stop(void *argument)
