@@ -252,7 +252,7 @@ COMMY_API int32_t commy_set_log_callback(commy_log_callback_t fn, void *user);
  * timeout_ms: 0: do not wait; negative: for ever.
  *
  * Returns how many ran, 0 when the time has passed, or a negated code where none ran: NOT_RUNNING (stopped, also during
- * the wait), NO_HANDLE, FORKED, REMOVED. Several threads may dispatch at once; each event goes to one of them.
+ * the wait), NO_HANDLE, FORKED, REMOVED, NO_MEMORY. Several threads may dispatch at once; each event goes to one of them.
  */
 COMMY_API int32_t commy_dispatch(commy_handle_t h, int32_t timeout_ms);
 

@@ -71,8 +71,10 @@ bool cmy_log_listen(void (*call)(void), void *user)
     pthread_mutex_lock(&log->turn);
     log->call = call;
     log->user = user;
-    if (!call)
+    if (!call) {
         log->count = 0;
+        log->lost = 0;
+    }
     pthread_mutex_unlock(&log->turn);
     return true;
 }
