@@ -189,3 +189,80 @@ Test(lookout, and_when_the_handle_is_stopped_during_one)
     cr_assert_eq(commy_watch_close(waiter.watch), 0);
     commy_ffi_cleanup();
 }
+
+/* --------------------------------------------------------------- callbacks */
+
+#define FULL 2048u
+
+static _Atomic int moves; /* odd: one is under way */
+
+/* Registers "moved" anew, in the record of another that leaves for its: there is no third one that is free. */
+static void *move(void *argument)
+{
+    commy_mesh_t *by = argument;
+    for (int i = 0; i < test_rounds(300); i++) {
+        while (atomic_load(&moves) & 1)
+            continue;
+        sleep_ms(1);
+        atomic_fetch_add(&moves, 1);
+        drop(by, "moved");
+        drop(by, "other");
+        add(by, "web", "moved");
+        add(by, "web", "other");
+        atomic_fetch_add(&moves, 1);
+        while (!(atomic_load(&moves) & 4))
+            sleep_ms(1);
+        atomic_fetch_and(&moves, ~6);
+    }
+    atomic_store(&moves, 1024);
+    return NULL;
+}
+
+static void none(void)
+{
+}
+
+/* Looks once, and hears what there is to be told of "moved": 1 that it is there, 2 that it went; else `last`. */
+static int32_t hear(cmy_notices_t *notices, int32_t last)
+{
+    cmy_notice_t notice;
+    cmy_listener_t listener;
+    notices->walk_at_ns = 0;
+    (void)cmy_notices_look(notices, mesh);
+    while (cmy_notices_take(notices, &notice, &listener))
+        last = strcmp(notice.id, "moved") == 0 ? notice.now : last;
+    return last;
+}
+
+Test(lookout, a_service_that_is_registered_anew_during_a_walk_does_not_come_before_it_went)
+{
+    begin(FULL);
+    add(mesh, "web", "other");
+    for (unsigned i = 0; i < FULL - 2; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "s-%u", i);
+        add(mesh, "web", id);
+    }
+    add(mesh, "web", "moved");
+    cmy_notices_t *notices = cmy_notices_of(mesh);
+    cr_assert_not_null(notices);
+    notices->listener[CMY_FOR_SERVICES] = (cmy_listener_t){none, NULL, 1};
+    int32_t last = 0;
+    for (int i = 0; i < 10; i++)
+        last = hear(notices, last);
+    cr_assert_eq(last, 1);
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, move, mesh), 0);
+    while (atomic_load(&moves) != 1024) {
+        int before = atomic_load(&moves);
+        notices->version = 0;
+        last = hear(notices, last);
+        if (!(before & 2) || before & 4)
+            continue;
+        for (int i = 0; i < 3; i++)
+            last = hear(notices, last);
+        cr_assert_eq(last, 1, "it is there, and the last that was said is that it went");
+        atomic_fetch_or(&moves, 4);
+    }
+    pthread_join(thread, NULL);
+}
