@@ -149,7 +149,8 @@ COMMY_API int32_t commy_get_load_balancer_stats(commy_handle_t h, const char *na
 
 /*
  * How this handle has services checked, and how it selects (commy_configure_load_balancer()), where a call says nothing else.
- * Null: unchanged. All or nothing. Errors: INVALID (a zero, or a number out of the bounds said with the structures).
+ * Null: unchanged. All or nothing. Errors: INVALID (a zero, or a number out of the bounds said with the structures),
+ * READ_ONLY (as there).
  * Allowed before start and after stop; services that are monitored already keep what they were given.
  */
 COMMY_API int32_t commy_configure_mesh(commy_handle_t h, const commy_health_config_t *health,
