@@ -149,7 +149,8 @@ COMMY_API int32_t commy_get_load_balancer_stats(commy_handle_t h, const char *na
 
 /*
  * How this handle has services checked, and how it selects (commy_configure_load_balancer()), where a call says nothing else.
- * Null: unchanged. All or nothing. Errors: INVALID (a zero, or a number out of the bounds said with the structures).
+ * Null: unchanged. All or nothing. Errors: INVALID (a zero, or a number out of the bounds said with the structures),
+ * READ_ONLY (as there).
  * Allowed before start and after stop; services that are monitored already keep what they were given.
  */
 COMMY_API int32_t commy_configure_mesh(commy_handle_t h, const commy_health_config_t *health,
@@ -253,7 +254,7 @@ COMMY_API int32_t commy_set_log_callback(commy_log_callback_t fn, void *user);
  * timeout_ms: 0: do not wait; negative: for ever.
  *
  * Returns how many ran, 0 when the time has passed, or a negated code where none ran: NOT_RUNNING (stopped, also during
- * the wait), NO_HANDLE, FORKED, REMOVED. Several threads may dispatch at once; each event goes to one of them.
+ * the wait), NO_HANDLE, FORKED, REMOVED, NO_MEMORY. Several threads may dispatch at once; each event goes to one of them.
  */
 COMMY_API int32_t commy_dispatch(commy_handle_t h, int32_t timeout_ms);
 

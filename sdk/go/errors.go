@@ -20,7 +20,7 @@ const (
 	ErrTimedOut     Code = 11 // the time given has passed; also context.DeadlineExceeded
 	ErrNotRunning   Code = 12 // the mesh was stopped
 	ErrNoHealthy    Code = 13 // no instance may be selected
-	ErrCircuitOpen  Code = 14 // every instance is ejected
+	ErrCircuitOpen  Code = 14 // those that might be selected are ejected
 	ErrForked       Code = 15 // a forked child must attach for itself
 	ErrNoSpace      Code = 16 // the file system is full
 	ErrNotARegion   Code = 17 // the file is something else

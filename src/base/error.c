@@ -35,15 +35,6 @@ static cmy_error_t *last(void)
     return mine;
 }
 
-/* Ends a cut sentence with an ellipsis in place of its last characters. */
-static void cut(char *message)
-{
-    size_t end = CMY_ERROR_BYTES - sizeof("...");
-    while (end > 0 && ((unsigned char)message[end] & 0xc0) == 0x80)
-        end--;
-    memcpy(message + end, "...", sizeof("..."));
-}
-
 /* why: an errno to explain at the end; 0: none. */
 static commy_status_t record(commy_status_t status, int why, const char *format, va_list arguments)
 {
@@ -61,7 +52,7 @@ static commy_status_t record(commy_status_t status, int why, const char *format,
         length += more > 0 ? more : 0;
     }
     if ((size_t)length >= sizeof(message))
-        cut(message);
+        cmy_text_cut(message, sizeof(message));
     cmy_error_t *error = last();
     memcpy(error->message, message, sizeof(message));
     error->code = status;

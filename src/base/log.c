@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "base/fork.h"
+#include "base/text.h"
 
 /* Made by the first who listens in a process, and kept: a thread may be about to log. */
 typedef struct log {
@@ -46,7 +47,8 @@ void cmy_log(cmy_log_level_t level, const char *format, ...)
         }
         line->level = level;
         va_start(arguments, format);
-        vsnprintf(line->text, sizeof line->text, format, arguments);
+        if (vsnprintf(line->text, sizeof line->text, format, arguments) >= (int)sizeof line->text)
+            cmy_text_cut(line->text, sizeof line->text);
         va_end(arguments);
     }
     pthread_mutex_unlock(&log->turn);
@@ -71,8 +73,10 @@ bool cmy_log_listen(void (*call)(void), void *user)
     pthread_mutex_lock(&log->turn);
     log->call = call;
     log->user = user;
-    if (!call)
+    if (!call) {
         log->count = 0;
+        log->lost = 0;
+    }
     pthread_mutex_unlock(&log->turn);
     return true;
 }

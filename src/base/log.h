@@ -1,6 +1,7 @@
 /*
  * Lines for whoever listens to the library, which never prints. They wait in a table of the process's until they are taken;
- * where it is full the oldest go, and are counted. Nothing is formatted while nobody listens.
+ * where it is full the oldest go, and are counted. Nothing is formatted while nobody listens. A line that does not fit is cut
+ * between two characters.
  *
  * Any thread may log, but no signal handler; the lock is held for the copying of a line only, never while user's code
  * runs. A forked child starts without a listener, and its parent's lock and lines are not touched.

@@ -157,6 +157,14 @@ const char *cmy_text_quote(const char *text, char *out, size_t capacity)
     return out;
 }
 
+void cmy_text_cut(char *text, size_t capacity)
+{
+    size_t end = capacity - sizeof("...");
+    while (end > 0 && ((unsigned char)text[end] & 0xc0) == 0x80)
+        end--;
+    memcpy(text + end, "...", sizeof("..."));
+}
+
 void cmy_text_store(cmy_word64_t *to, size_t words, const char *text, size_t bytes)
 {
     size_t whole = bytes / 8, i;

@@ -20,6 +20,9 @@ commy_status_t cmy_text_check_token(const char *what, const char *text, size_t *
 /* Prints text into a sentence with control characters escaped and its length cut; returns out. */
 const char *cmy_text_quote(const char *text, char *out, size_t capacity);
 
+/* Ends what was cut to fill `capacity` bytes with an ellipsis in place of its last whole characters. capacity: 4 or more. */
+void cmy_text_cut(char *text, size_t capacity);
+
 /* Writes `bytes` bytes and NUL padding into `words` words with relaxed stores. bytes <= words * 8. */
 void cmy_text_store(cmy_word64_t *to, size_t words, const char *text, size_t bytes);
 

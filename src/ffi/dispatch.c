@@ -80,9 +80,6 @@ static bool take(cmy_notices_t *notices, taken_t *taken)
 static commy_status_t sleep_on(const cmy_handle_t *handle, cmy_notices_t *notices, uint32_t heard, uint64_t left_ns)
 {
     const uint64_t slice_ns = CMY_HANDLE_SLICE_MS * 1000000ull;
-    commy_status_t status = cmy_region_usable(handle->mesh->region);
-    if (status != COMMY_STATUS_SUCCESS)
-        return status;
     if (cmy_handle_closing(handle))
         return cmy_handle_refuse(handle->id, COMMY_STATUS_NO_HANDLE);
     cmy_notices_await(notices, heard, (int)(((left_ns < slice_ns ? left_ns : slice_ns) + 999999) / 1000000));
@@ -104,7 +101,9 @@ static commy_status_t take_or_sleep(commy_handle_t h, uint64_t end_ns, bool may_
         uint32_t heard = atomic_load(&notices->arrived); /* before the look: what arrives after it ends the sleep */
         uint64_t now_ns = cmy_clock_monotonic_ns();
         *took = take(notices, taken);
-        if (!*took && may_sleep && now_ns < end_ns)
+        if (!*took)
+            status = cmy_region_usable(handle->mesh->region);
+        if (!*took && status == COMMY_STATUS_SUCCESS && may_sleep && now_ns < end_ns)
             status = sleep_on(handle, notices, heard, end_ns - now_ns);
     }
     cmy_handle_unpin(&handle);

@@ -237,6 +237,9 @@ int32_t commy_watch_wait(uint64_t watch, int32_t timeout_ms, uint64_t *version)
     if (status != COMMY_STATUS_SUCCESS)
         return status;
     status = cmy_watcher_wait(held.watch->watcher, timeout_ms, version, ask, &held);
+    /* Stopped while the wait came to success, which took out what the stop had fed. */
+    if (!cmy_handle_runs_for(held.handle, CMY_HANDLE_FOR_QUERY))
+        cmy_watcher_feed(held.watch->watcher);
     let_go(&held);
     return status;
 }

@@ -160,14 +160,18 @@ static bool due(const commy_mesh_t *mesh, commy_watcher_t *watcher, rest_t *rest
     bool blind = !mesh->region->writable && now_ns >= watcher->look_at_ns;
     if (known.version == 0)
         return true;
-    if (watcher->seen.version == 0 || cmy_watch_moved(mesh, &watcher->seen) || blind) {
+    /* What differs though no version moved says something only to those who look without one. To others it is not announced
+     * yet: a wait would not return for it. */
+    bool differs = !mesh->region->writable && watcher->seen.digest != known.digest;
+    if (watcher->seen.version == 0 || cmy_watch_moved(mesh, &watcher->seen) || blind || differs) {
         if (cmy_watch_look(mesh, watcher, &watcher->seen) != COMMY_STATUS_SUCCESS)
             return true; /* the wait says why */
         watcher->look_at_ns = cmy_watch_again_ns(now_ns);
     }
     bool moved = cmy_watch_moved(mesh, &known);
     watcher->moved_at_ns = !moved ? 0 : watcher->moved_at_ns ? watcher->moved_at_ns : now_ns;
-    if (watcher->seen.digest != known.digest || (moved && now_ns - watcher->moved_at_ns >= CMY_WATCH_SLICE_NS)) {
+    differs = watcher->seen.digest != known.digest && (moved || !mesh->region->writable);
+    if (differs || (moved && now_ns - watcher->moved_at_ns >= CMY_WATCH_SLICE_NS)) {
         watcher->moved_at_ns = 0;
         return true;
     }

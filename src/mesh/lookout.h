@@ -16,10 +16,12 @@
  * c. A watcher whose descriptor was asked for has a pair of sockets. `fed` says that a byte is on its way:
  *
  *        feeder:  reason (version, wakes) is there; fed = true, was false -> send a byte
- *        waiter:  after its look: read all; fed = false; look for wakes again, feed; ring the lookout, which looks for the rest
+ *        waiter:  after its look: read all; fed = false; look for removal and wakes again, feed; ring the lookout, which looks
+ *                 for the rest
  *
  *    All of fed is seq_cst: either the feeder finds false and sends, or the waiter, which clears it after the reading, or
- *    the lookout that it rings, sees the reason. So there is one byte at most, and one as long as there is a reason.
+ *    the lookout that it rings, sees the reason. So there is a byte as long as there is a reason. A feeder that is stopped
+ *    before it sends leaves a byte for which there is none any more, and which the next wait takes out.
  * d. Nobody sends but wake() and the lookout's thread, which is started with the first descriptor (or callback, notices.h)
  *    and ended with the last, or with the handle. It runs no code of the program's, blocks all signals, and sleeps on the
  *    stripes of what is watched; where nobody watches through a descriptor there is none.

@@ -211,6 +211,12 @@ static commy_status_t has_left(const commy_mesh_t *mesh)
                     mesh->region->mesh, mesh->region->dir);
 }
 
+/* Whether the life that a call began in is over, or ends: left last, or before that. The lock is held. */
+static bool is_over(const cmy_monitor_t *monitor, uint32_t owner)
+{
+    return monitor->left == owner || !cmy_life_alive(monitor->mesh->region, owner);
+}
+
 /* Joins; gives the service's key and the owner to act as. */
 static commy_status_t begin(commy_mesh_t *mesh, const char *id, cmy_key_t *key, uint32_t *owner)
 {
@@ -251,7 +257,7 @@ commy_status_t commy_service_monitor(commy_mesh_t *mesh, const char *id, const c
     if (status != COMMY_STATUS_SUCCESS)
         return status;
     pthread_mutex_lock(&monitor->lock);
-    status = monitor->left == owner ? has_left(mesh) : add(monitor, owner, &key, config);
+    status = is_over(monitor, owner) ? has_left(mesh) : add(monitor, owner, &key, config);
     pthread_cond_signal(&monitor->changed);
     pthread_mutex_unlock(&monitor->lock);
     return status;
@@ -268,7 +274,7 @@ commy_status_t commy_service_unmonitor(commy_mesh_t *mesh, const char *id)
     cmy_monitored_t *one = NULL;
     if (monitor) {
         pthread_mutex_lock(&monitor->lock);
-        one = monitor->left == owner ? NULL : find(monitor, &key);
+        one = is_over(monitor, owner) ? NULL : find(monitor, &key);
         if (one) {
             one->dropped = true;
             if (one->state)

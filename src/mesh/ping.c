@@ -12,7 +12,7 @@
 #include "base/version.h"
 #include "mesh/curl.h"
 
-#define BODY_BYTES 65536u
+#define ANSWER_BYTES 65536u
 #define RESOLVER_NS 30000000000ull /* three servers, twice five seconds each: resolv.conf(5) */
 
 /* Options that headers of the oldest libcurl which will do may lack, and one that newer headers call deprecated. */
@@ -24,7 +24,7 @@ struct cmy_ping {
     void *user;
     bool http, named, enough;
     int socket_error;
-    size_t body_bytes;
+    size_t answer_bytes;
     cmy_ping_t *next, **place; /* of the set's chain */
     char words[CURL_ERROR_SIZE];
 };
@@ -137,13 +137,13 @@ static curl_socket_t open_socket(void *user, curlsocktype purpose, struct curl_s
     return CURL_SOCKET_BAD;
 }
 
-/* Takes the body and forgets it, up to a bound; the status is known by then. */
-static size_t take_body(char *bytes, size_t size, size_t count, void *user)
+/* Takes headers and body and forgets them, up to a bound; the status is known by then. */
+static size_t take(char *bytes, size_t size, size_t count, void *user)
 {
     cmy_ping_t *ping = user;
     (void)bytes;
-    ping->body_bytes += size * count;
-    ping->enough = ping->body_bytes > BODY_BYTES;
+    ping->answer_bytes += size * count;
+    ping->enough = ping->answer_bytes > ANSWER_BYTES;
     return ping->enough ? 0 : size * count;
 }
 
@@ -166,7 +166,9 @@ static bool set_options(const cmy_curl_t *curl, cmy_ping_t *ping, const cmy_aim_
                curl->easy_set(easy, CURLOPT_PRIVATE, (void *)ping) == CURLE_OK &&
                curl->easy_set(easy, CURLOPT_OPENSOCKETFUNCTION, open_socket) == CURLE_OK &&
                curl->easy_set(easy, CURLOPT_OPENSOCKETDATA, (void *)ping) == CURLE_OK &&
-               curl->easy_set(easy, CURLOPT_WRITEFUNCTION, take_body) == CURLE_OK &&
+               curl->easy_set(easy, CURLOPT_HEADERFUNCTION, take) == CURLE_OK &&
+               curl->easy_set(easy, CURLOPT_HEADERDATA, (void *)ping) == CURLE_OK &&
+               curl->easy_set(easy, CURLOPT_WRITEFUNCTION, take) == CURLE_OK &&
                curl->easy_set(easy, CURLOPT_WRITEDATA, (void *)ping) == CURLE_OK;
     if (set && curl->leaves_resolvers)
         set = curl->easy_set(easy, OPTION_QUICK_EXIT, 1L) == CURLE_OK;

@@ -118,9 +118,12 @@ static uint64_t look(cmy_monitor_t *monitor, cmy_monitored_t *one, uint64_t now)
         end_ping(monitor, one);
     if (one->ping)
         return later;
+    uint64_t latest = now + config->check_interval_ms * MS / 10 * 11;
+    one->due_ns = one->due_ns < latest ? one->due_ns : latest; /* what was said anew may be shorter */
     if (now >= one->due_ns && monitor->checks < CMY_MONITOR_RUNNING)
         begin_check(monitor, one, now);
-    return one->ping || one->due_ns > later ? later : one->due_ns;
+    /* One that is due and finds no room is looked at when a check has ended. */
+    return one->ping || one->due_ns > later || one->due_ns <= now ? later : one->due_ns;
 }
 
 /* -------------------------------------------------------------- all of them */

@@ -2,8 +2,12 @@
  * What the listeners of a handle were told, and what there is to tell: the difference between that and the region.
  *
  * A sighting stands for a record. Each listener has its own part of it: the state under which it knows the record (0: not),
- * and what it knows of it. A walk goes over all records twice: who went comes before who came, so that an id that was
- * registered anew goes first. Killed: all of it is private memory.
+ * and what it knows of it. Killed: all of it is private memory.
+ *
+ * A walk goes over all records twice, so that an id that was registered anew goes before it comes: the first time it tells
+ * of who went, the second time of who went since, and of newcomers, but only of those that the first time has found. Such
+ * a one was there by then, and its id under no other record any more: that is told by the first time, further on, or by the
+ * second, further down. Who came later has to wait for the next walk.
  */
 #include "mesh/notices.h"
 
@@ -17,6 +21,7 @@ struct cmy_sighting {
     uint64_t looks;  /* weight, admin state, metadata: as told */
     uint64_t judged; /* state that the listener for health knows */
     int32_t health;  /* as told, or healthy, which every service is at first */
+    uint64_t found;  /* state that the first time of this walk saw */
     char *text;      /* name, NUL, id; while one of the states is not 0 */
 };
 
@@ -70,7 +75,7 @@ static void forget_text(cmy_sighting_t *sighting)
     sighting->text = NULL;
 }
 
-/* First walk: those who went. False: no room. */
+/* Those who went. False: no room. */
 static bool tell_gone(cmy_notices_t *notices, cmy_sighting_t *sighting, const glance_t *now)
 {
     if (sighting->judged != now->state)
@@ -103,7 +108,7 @@ static bool learn(const cmy_region_t *region, uint32_t record, cmy_sighting_t *s
     return true;
 }
 
-/* Second walk: those who came or changed. False: no room. */
+/* Those who came or changed. False: no room. */
 static bool tell_there(cmy_notices_t *notices, const ears_t *ears, cmy_sighting_t *sighting, const glance_t *now)
 {
     if (ears->open[CMY_FOR_SERVICES] && (!sighting->told || sighting->looks != now->looks)) {
@@ -148,16 +153,18 @@ static bool walk(cmy_notices_t *notices, const ears_t *ears, const cmy_region_t 
         return false;
     for (uint32_t record = 0; record < notices->sightings; record++) {
         cmy_sighting_t *sighting = &notices->sighting[record];
-        const glance_t now = sighting->text ? glance(region, record) : (glance_t){0};
+        const glance_t now = glance(region, record);
+        sighting->found = now.state;
         if (sighting->text && !tell_gone(notices, sighting, &now))
             return false;
     }
     for (uint32_t record = 0; record < notices->sightings; record++) {
         cmy_sighting_t *sighting = &notices->sighting[record];
         const glance_t now = glance(region, record);
-        if (sighting->text && !tell_gone(notices, sighting, &now)) /* since the first walk */
+        if (sighting->text && !tell_gone(notices, sighting, &now)) /* since the first time */
             return false;
-        if (now.state == 0 || !learn(region, record, sighting, &now, &whole))
+        whole &= now.state == 0 || now.state == sighting->found;
+        if (now.state == 0 || now.state != sighting->found || !learn(region, record, sighting, &now, &whole))
             continue;
         if (!tell_there(notices, ears, sighting, &now))
             return false;

@@ -157,16 +157,21 @@ void cmy_watcher_ring(commy_watcher_t *watcher)
     syscall(SYS_futex, &watcher->bell, FUTEX_WAKE_PRIVATE, INT_MAX, NULL, NULL, 0);
 }
 
-/* After a wait: the descriptor says what is new since then, and nothing else. The lookout does not sleep on what is
- * watched by those it has fed, so that it has to be rung in any case. */
-static void drain(commy_watcher_t *watcher)
+/* After a wait: the descriptor says what is new since then, and nothing else. A byte may be there though nobody is `fed`: whoever
+ * sent it was stopped between the two. The lookout does not sleep on what is watched by those it has fed, so that it has to be
+ * rung in any case. */
+static void drain(commy_watcher_t *watcher, const commy_mesh_t *mesh)
 {
     char bytes[16];
-    if (!atomic_load(&watcher->fed))
+    bool came = false;
+    if (atomic_load(&watcher->feed) < 0)
         return;
     while (recv(watcher->ends[0], bytes, sizeof bytes, MSG_DONTWAIT) > 0)
-        continue;
-    atomic_store(&watcher->fed, false);
+        came = true;
+    if (!atomic_exchange(&watcher->fed, false) && !came)
+        return;
+    if (!cmy_region_is_usable(mesh->region)) /* removed since the look: the lookout has fed for the last time */
+        cmy_watcher_feed(watcher);
     if (atomic_load(&watcher->wakes) != atomic_load(&watcher->answered))
         cmy_watcher_feed(watcher);
     cmy_lookout_ring(watcher->lookout);
@@ -286,13 +291,15 @@ commy_status_t cmy_watcher_wait(commy_watcher_t *watcher, int32_t timeout_ms, ui
     status = wait_for_change(watcher, &wait, ask, user);
 
     pthread_mutex_lock(&watcher->turn);
-    /* A wait that began before another one's end does not go back behind it. */
-    if (status == COMMY_STATUS_SUCCESS && wait.now.version >= watcher->known.version)
+    /* A wait that began before another one's end does not go back behind it. Where there was none it is not asked which is
+     * later: versions may take a step back, once in a long while (wait.h). */
+    bool alone = watcher->known.version == wait.known.version;
+    if (status == COMMY_STATUS_SUCCESS && (alone || wait.now.version >= watcher->known.version))
         watcher->known = wait.now;
     wait.known = watcher->known;
     pthread_mutex_unlock(&watcher->turn);
     if (status == COMMY_STATUS_SUCCESS || status == COMMY_STATUS_TIMED_OUT || status == COMMY_STATUS_INTERRUPTED)
-        drain(watcher);
+        drain(watcher, wait.mesh);
     if (version)
         *version = status == COMMY_STATUS_SUCCESS ? wait.now.version : wait.known.version;
     return status == COMMY_STATUS_TIMED_OUT ? timed_out(watcher, wait.mesh, timeout_ms) : status;

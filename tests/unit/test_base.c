@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "base/text.h"
 #include "base/version.h"
 
@@ -272,4 +273,32 @@ Test(text, a_token_holds_none_of_the_characters_beside_its_alphabet)
         cr_assert_eq(cmy_text_check_token("node id", token, NULL), COMMY_STATUS_INVALID, "%s", token);
     }
     cr_assert_eq(cmy_text_check_token("node id", "azAZ09._-", NULL), COMMY_STATUS_SUCCESS);
+}
+
+/* --------------------------------------------------------------------- log */
+
+static void nobody(void)
+{
+}
+
+Test(base, a_line_of_the_log_is_cut_between_characters)
+{
+    char text[2 * CMY_LOG_BYTES];
+    for (size_t lead = 0; lead < 4; lead++) {
+        cmy_log_line_t line;
+        void (*call)(void);
+        void *user;
+        memset(text, 'x', lead);
+        text[lead] = '\0';
+        while (strlen(text) + 4 < sizeof text)
+            strcat(text, "\xf0\x9f\x98\x80");
+        cr_assert(cmy_log_listen(nobody, NULL));
+        cmy_log(CMY_LOG_INFO, "%s", text);
+        cr_assert(cmy_log_take(&line, &call, &user));
+        cr_assert_lt(strlen(line.text), sizeof line.text);
+        cr_assert_gt(strlen(line.text), sizeof line.text - 8);
+        cr_assert_eq(cmy_text_check("line", line.text, 1, CMY_LOG_BYTES, false, NULL), COMMY_STATUS_SUCCESS, "%s",
+                     commy_last_error_message());
+        cr_assert_str_eq(line.text + strlen(line.text) - 3, "...");
+    }
 }

@@ -529,3 +529,29 @@ Test(dispatch, the_log_says_what_the_library_does)
     cr_assert_eq(commy_start_mesh(h), 0);
     cr_assert_eq(commy_dispatch(h, 0), 0);
 }
+
+Test(dispatch, a_new_listener_is_not_told_what_a_former_one_lost)
+{
+    commy_handle_t h = open_with(0, 16);
+    cr_assert_eq(commy_set_log_callback(on_log, told), 0);
+    for (int i = 0; i < 300; i++)
+        cr_assert_eq(i % 2 ? commy_stop_mesh(h) : commy_start_mesh(h), 0);
+    cr_assert_eq(commy_set_log_callback(NULL, NULL), 0);
+    cr_assert_eq(commy_set_log_callback(on_log, told), 0);
+    cr_assert_eq(commy_dispatch(h, 0), -COMMY_STATUS_NOT_RUNNING);
+    cr_assert_eq(commy_start_mesh(h), 0);
+    cr_assert_eq(commy_dispatch(h, 0), 1);
+    cr_assert(strstr(told, "3: joined mesh m of ") == told, "%s", told);
+}
+
+Test(dispatch, a_removed_region_is_told_of_without_waiting_too)
+{
+    commy_handle_t h = open_with(0, 16);
+    const commy_open_options_t options = {.size = sizeof(options), .dir = test_dir, .mesh = "m"};
+    listen_to_all(h);
+    cr_assert_eq(commy_dispatch(h, 0), 0);
+    cr_assert_eq(commy_mesh_remove(&options, true), COMMY_STATUS_SUCCESS, "%s", commy_last_error_message());
+    cr_assert_eq(commy_dispatch(h, 0), -COMMY_STATUS_REMOVED);
+    cr_assert_eq(commy_dispatch(h, 10), -COMMY_STATUS_REMOVED);
+    cr_assert_eq(commy_dispatch(h, -1), -COMMY_STATUS_REMOVED);
+}

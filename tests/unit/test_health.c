@@ -128,6 +128,38 @@ Test(health, a_body_without_an_end_is_not_read_to_it)
     close(fd);
 }
 
+/* Sends headers without an end. */
+static void *flood_headers(void *argument)
+{
+    int fd = accept(*(int *)argument, NULL, NULL);
+    static char line[1024];
+    const char *head = "HTTP/1.1 200 OK\r\n";
+    (void)!send(fd, head, strlen(head), MSG_NOSIGNAL);
+    memset(line, 'x', sizeof line);
+    memcpy(line, "X-A: ", 5);
+    memcpy(line + sizeof line - 2, "\r\n", 2);
+    size_t sent = 0;
+    for (ssize_t bytes; sent < (64u << 20) && (bytes = send(fd, line, sizeof line, MSG_NOSIGNAL)) > 0;)
+        sent += (size_t)bytes;
+    close(fd);
+    return (void *)sent;
+}
+
+Test(health, nor_are_headers_without_one)
+{
+    begin(64);
+    uint16_t port = 0;
+    int fd = listen_at(&port);
+    pthread_t thread;
+    void *sent;
+    cr_assert_eq(pthread_create(&thread, NULL, flood_headers, &fd), 0);
+    add_checked(mesh, "endless", port, "check=http");
+    cr_assert_eq(check("endless", 5000).status, COMMY_HEALTH_HEALTHY, "its status was 200");
+    pthread_join(thread, &sent);
+    cr_assert((size_t)sent < (32u << 20), "%zu bytes", (size_t)sent);
+    close(fd);
+}
+
 Test(health, unix_sockets_are_checked_too)
 {
     begin(64);

@@ -2,6 +2,7 @@
  * Monitoring: what results make of a service's status, who checks it, and what happens when that one dies, is stopped, leaves
  * or forks. Servers are real, and count who asks.
  */
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <net/if.h>
 #include <sched.h>
@@ -576,6 +577,94 @@ Test(monitor, a_forked_child_can_detach_what_its_parent_monitors_with)
     unsigned asked = atomic_load(&server.requests);
     cr_assert(EVENTUALLY(atomic_load(&server.requests) > asked + 2), "the parent goes on");
     server_stop(&server);
+}
+
+Test(monitor, what_is_said_anew_holds_from_the_next_check_on_and_not_after_an_old_interval)
+{
+    begin(64);
+    static server_t server;
+    server_start(&server, 200);
+    add_checked(mesh, "web", server.port, "check=http");
+    watch(mesh, "web", &(commy_health_config_t){3600000, 500, 3, 2});
+    cr_assert(EVENTUALLY(cmy_checked_run(checked_of("web")) == 1));
+    watch(mesh, "web", &quick);
+    cr_assert(EVENTUALLY(cmy_checked_run(checked_of("web")) >= 3));
+    server_stop(&server);
+}
+
+static uint64_t used_ms(void)
+{
+    struct timespec used;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used);
+    return (uint64_t)used.tv_sec * 1000 + (uint64_t)used.tv_nsec / 1000000;
+}
+
+Test(monitor, services_that_wait_for_others_to_be_checked_do_not_take_the_processor)
+{
+    begin(512);
+    uint16_t port = 0;
+    int fd = listen_at(&port); /* which never answers */
+    for (unsigned i = 0; i < CMY_MONITOR_RUNNING + 44; i++) {
+        char id[16];
+        snprintf(id, sizeof id, "s-%u", i);
+        add_checked(mesh, id, port, "check=http");
+        watch(mesh, id, &(commy_health_config_t){20, 20000, 3, 2});
+    }
+    sleep_ms(1500); /* so many run as may, and the others are due */
+    uint64_t before = used_ms();
+    sleep_ms(1000);
+    uint64_t used = used_ms() - before;
+    cr_assert_lt(used, bound_ms(300), "%lu ms of the processor in a second", (unsigned long)used);
+    close(fd);
+}
+
+/* Opening libcurl takes time; here as much as is wanted. */
+static _Atomic int gate; /* 1: whoever opens it waits; 2: somebody does */
+
+void *dlopen(const char *file, int flags)
+{
+    void *(*real)(const char *, int);
+    void *symbol = dlsym(RTLD_NEXT, "dlopen");
+    memcpy(&real, &symbol, sizeof symbol);
+    if (file && strstr(file, "libcurl")) {
+        int closed = 1;
+        atomic_compare_exchange_strong(&gate, &closed, 2);
+        while (atomic_load(&gate) != 0)
+            sleep_ms(1);
+    }
+    return real(file, flags);
+}
+
+static void *monitor_once(void *argument)
+{
+    return (void *)(intptr_t)commy_service_monitor(argument, "web", &quick);
+}
+
+Test(monitor, a_call_that_the_handle_has_left_and_joined_behind_more_than_once_starts_nothing)
+{
+    begin(64);
+    static server_t server;
+    server_start(&server, 200);
+    add_checked(mesh, "web", server.port, "check=http");
+    commy_mesh_t *own = attach(0);
+    cr_assert_eq(commy_mesh_join(own, NULL, 0), COMMY_STATUS_SUCCESS);
+    atomic_store(&gate, 1);
+    pthread_t thread;
+    cr_assert_eq(pthread_create(&thread, NULL, monitor_once, own), 0);
+    cr_assert(EVENTUALLY(atomic_load(&gate) == 2));
+    for (int round = 0; round < 2; round++) {
+        cr_assert_eq(commy_mesh_leave(own), COMMY_STATUS_SUCCESS);
+        cr_assert_eq(commy_mesh_join(own, NULL, 0), COMMY_STATUS_SUCCESS);
+    }
+    atomic_store(&gate, 0);
+    void *status;
+    pthread_join(thread, &status);
+    cr_assert_eq((intptr_t)status, COMMY_STATUS_NOT_RUNNING);
+    watch(own, "web", &quick);
+    cr_assert(EVENTUALLY(cmy_checked_run(checked_of("web")) >= 2), "it is checked in the handle's present life");
+    commy_mesh_detach(&own);
+    server_stop(&server);
+    audit();
 }
 
 static _Atomic bool over;
