@@ -7,7 +7,8 @@ PATH=$build:$PATH
 
 # requests_of ID: how many its server has counted.
 requests_of() {
-    curl --silent "http://127.0.0.1:${port[$1]}/count"
+    python3 -c 'import sys, urllib.request as r; print(r.urlopen(sys.argv[1]).read().decode().strip())' \
+        "http://127.0.0.1:${port[$1]}/count"
 }
 
 # begin ID COMMAND...: starts a process that clean_up ends.
