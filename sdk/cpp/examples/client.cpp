@@ -20,13 +20,14 @@ static bool get(const commy::target &target)
     address.sin_port = htons(target.port());
     inet_pton(AF_INET, std::string(target.endpoint()).c_str(), &address.sin_addr);
     int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    std::string_view request = "GET / HTTP/1.0\r\n\r\n", good = "HTTP/1.0 200";
+    std::string_view request = "GET / HTTP/1.0\r\n\r\n";
     char answer[4096];
     bool sent = connect(server, reinterpret_cast<sockaddr *>(&address), sizeof(address)) == 0 &&
                 write(server, request.data(), request.size()) > 0;
     ssize_t bytes = sent ? read(server, answer, sizeof(answer)) : -1;
     close(server);
-    return bytes > 0 && std::string_view(answer, static_cast<std::size_t>(bytes)).substr(0, good.size()) == good;
+    std::string_view line(answer, bytes > 0 ? static_cast<std::size_t>(bytes) : 0);
+    return line.size() > 12 && line.substr(0, 7) == "HTTP/1." && line.substr(8, 4) == " 200";
 }
 
 int main(int argc, char **argv)
