@@ -33,7 +33,6 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -43,6 +42,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/text.h"
+#include "base/thread.h"
 #include "life/participant.h"
 #include "life/sign.h"
 
@@ -195,28 +195,6 @@ static void *keeper(void *argument)
     return NULL;
 }
 
-/* Starts the thread with every signal blocked, so that no handler of the program ever runs on it. (What glibc sends
- * itself for setuid(2) is not blocked by pthread_sigmask() and must not be.) A small stack, but for programs whose
- * thread-local storage does not fit in it. */
-static int start(cmy_participant_t *participant)
-{
-    pthread_attr_t attributes;
-    int error = pthread_attr_init(&attributes);
-    if (error)
-        return error;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    if (!error)
-        error = pthread_create(&participant->thread, &attributes, keeper, participant);
-    if (error == EINVAL)
-        error = pthread_create(&participant->thread, NULL, keeper, participant);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return error;
-}
-
 static commy_status_t refuse(const cmy_participant_t *participant)
 {
     const cmy_region_t *region = participant->region;
@@ -286,7 +264,7 @@ commy_status_t cmy_life_join(cmy_region_t *region, const char *node_id, uint16_t
     int cancel;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
     commy_status_t status = COMMY_STATUS_SUCCESS;
-    int error = start(fresh);
+    int error = cmy_thread_start(&fresh->thread, STACK_BYTES, keeper, fresh);
     if (error) {
         errno = error;
         status = cmy_fail_errno(COMMY_STATUS_LIMIT, "no thread could be started to join region %s/%s", region->dir,

@@ -3,12 +3,12 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/futex.h"
 #include "base/log.h"
+#include "base/thread.h"
 #include "life/sign.h"
 #include "mesh/notices.h"
 
@@ -253,35 +253,16 @@ static void *run(void *argument)
 
 /* ------------------------------------------------------- starting, ending */
 
-/* As the keeper is started (life/keeper.c). Under running. */
-static int start(cmy_lookout_t *lookout)
-{
-    pthread_attr_t attributes;
-    int error = pthread_attr_init(&attributes);
-    if (error)
-        return error;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    if (!error)
-        error = pthread_create(&lookout->thread, &attributes, run, lookout);
-    if (error == EINVAL)
-        error = pthread_create(&lookout->thread, NULL, run, lookout);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    lookout->started = error == 0;
-    return error;
-}
-
 commy_status_t cmy_lookout_use(cmy_lookout_t *lookout)
 {
     int error = 0;
     pthread_mutex_lock(&lookout->running);
     if (!lookout->started)
-        error = start(lookout);
-    if (!error)
+        error = cmy_thread_start(&lookout->thread, STACK_BYTES, run, lookout);
+    if (!error) {
+        lookout->started = true;
         lookout->users++;
+    }
     pthread_mutex_unlock(&lookout->running);
     if (!error)
         return COMMY_STATUS_SUCCESS;

@@ -2,10 +2,10 @@
 #include "mesh/monitor.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 
 #include "base/fork.h"
+#include "base/thread.h"
 
 #define STACK_BYTES (512u * 1024)
 
@@ -33,26 +33,6 @@ commy_status_t cmy_health_config_check(const commy_health_config_t *config)
 }
 
 /* --------------------------------------------------------------- thread */
-
-/* All signals blocked, so that no handler of the program ever runs on it; as the keeper is started. */
-static int start(cmy_monitor_t *monitor)
-{
-    pthread_attr_t attributes;
-    int error = pthread_attr_init(&attributes);
-    if (error)
-        return error;
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);
-    error = pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    if (!error)
-        error = pthread_create(&monitor->thread, &attributes, cmy_monitor_work, monitor);
-    if (error == EINVAL)
-        error = pthread_create(&monitor->thread, NULL, cmy_monitor_work, monitor);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
-    return error;
-}
 
 static void forget_all(cmy_monitor_t *monitor, bool give_back)
 {
@@ -167,7 +147,7 @@ static commy_status_t ensure_thread(cmy_monitor_t *monitor, uint32_t owner)
     monitor->stop = false;
     monitor->region = monitor->mesh->region;
     monitor->owner = owner;
-    int error = start(monitor);
+    int error = cmy_thread_start(&monitor->thread, STACK_BYTES, cmy_monitor_work, monitor);
     if (error) {
         errno = error;
         return cmy_fail_errno(COMMY_STATUS_LIMIT, "no thread could be started to check services");
