@@ -236,22 +236,23 @@ static void block(void *user, const struct image *image, uint32_t number)
         return;
     snprintf(home, sizeof(home), "%u", cmy_load32_relaxed(&record->home));
     if (*kind == CMY_STATS) {
-        const cmy_stat_shm_t *stat = (const cmy_stat_shm_t *)record;
+        const cmy_tally_shm_t *tally = cmy_tally_at(&image->region, number);
         uint64_t good = 0, bad = 0;
         for (uint32_t i = 0; i < CMY_STAT_STRIPES; i++) {
-            const cmy_stat_stripe_shm_t *stripe = &stat->stripe[i];
+            const cmy_stat_stripe_shm_t *stripe = &tally->stripe[i];
             good += cmy_load64_relaxed(&stripe->successes) - cmy_load64_relaxed(&stripe->base_successes);
             bad += cmy_load64_relaxed(&stripe->failures) - cmy_load64_relaxed(&stripe->base_failures);
         }
         snprintf(successes, sizeof(successes), "%" PRIu64, good);
         snprintf(failures, sizeof(failures), "%" PRIu64, bad);
         cmy_latencies_t latencies = {0};
-        cmy_latency_read_block(stat, &latencies);
+        cmy_latency_read_block(tally, &latencies);
         snprintf(in_flight, sizeof(in_flight), "%u",
-                 cmy_flight_count_block(&image->region, stat, cmy_load64_relaxed(&record->state)));
+                 cmy_flight_count_block(&image->region, cmy_stat_at(&image->region, number),
+                                        cmy_load64_relaxed(&record->state)));
         snprintf(p50, sizeof(p50), "%" PRIu64, cmy_latency_quantile(&latencies, 0.5));
-        uint64_t word = cmy_load64_relaxed(&stat->breaker.turn);
-        snprintf(streak, sizeof(streak), "%" PRIu64, cmy_load64_relaxed(&stat->breaker.streak));
+        uint64_t word = cmy_load64_relaxed(&tally->breaker.turn);
+        snprintf(streak, sizeof(streak), "%" PRIu64, cmy_load64_relaxed(&tally->breaker.streak));
         snprintf(turn, sizeof(turn), "%" PRIu64, (cmy_turn_tick(word) << CMY_TICK_SHIFT) / 1000000);
         owner_text(image, cmy_turn_owner(word), tries);
     } else {

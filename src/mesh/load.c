@@ -74,11 +74,9 @@ static void ask_for_load(const cmy_region_t *region, const cmy_picker_t *picker,
     uint64_t link = cmy_load64_relaxed(&cmy_service_at(region, picker->pick[instance].record)->stats);
     if (!cmy_link_names_block(link) || !cmy_region_holds(region, CMY_STATS, cmy_link_block(link)))
         return;
-    const cmy_stat_shm_t *stat = cmy_record_at(region, CMY_STATS, cmy_link_block(link));
+    const cmy_stat_shm_t *stat = cmy_stat_at(region, cmy_link_block(link));
     __builtin_prefetch(stat);
-    __builtin_prefetch(stat->cell);
-    if (picker->policy == COMMY_POLICY_PERFORMANCE)
-        __builtin_prefetch(&stat->recent_ns);
+    __builtin_prefetch(stat->cell); /* and the mean behind them */
 }
 
 /* What later selections will come to, step by step: places in the picker, records, load. */

@@ -118,11 +118,11 @@ static void add_records(uint64_t *hash)
     ADD_FIELD(hash, cmy_block_shm_t, home);
     ADD_FIELD(hash, cmy_block_shm_t, bytes);
     ADD_FIELD(hash, cmy_stat_shm_t, further);
-    ADD_FIELD(hash, cmy_stat_shm_t, stripe);
     ADD_FIELD(hash, cmy_stat_shm_t, cell);
     ADD_FIELD(hash, cmy_stat_shm_t, recent_ns);
-    ADD_FIELD(hash, cmy_stat_shm_t, bucket);
-    ADD_FIELD(hash, cmy_stat_shm_t, breaker);
+    ADD_FIELD(hash, cmy_tally_shm_t, stripe);
+    ADD_FIELD(hash, cmy_tally_shm_t, bucket);
+    ADD_FIELD(hash, cmy_tally_shm_t, breaker);
     ADD_FIELD(hash, cmy_breaker_shm_t, streak);
     ADD_FIELD(hash, cmy_breaker_shm_t, turn);
     ADD_FIELD(hash, cmy_breaker_shm_t, window);

@@ -37,7 +37,7 @@ static const slab_shape_t shapes[CMY_SLABS] = {
     [CMY_SERVICES] = {sizeof(cmy_service_shm_t), sizeof(cmy_service_cold_shm_t), 1024},
     [CMY_GROUPS] = {sizeof(cmy_group_shm_t), 0, 1024},
     [CMY_LINES] = {sizeof(cmy_line_shm_t), 0, 1024},
-    [CMY_STATS] = {sizeof(cmy_stat_shm_t), 0, 64},
+    [CMY_STATS] = {sizeof(cmy_stat_shm_t), sizeof(cmy_tally_shm_t), 64},
     [CMY_SMALL_TEXTS] = {sizeof(cmy_small_text_shm_t), 0, 256},
     [CMY_LARGE_TEXTS] = {sizeof(cmy_large_text_shm_t), 0, 64},
     [CMY_CELLS] = {sizeof(cmy_cells_shm_t), 0, 64},
@@ -45,7 +45,8 @@ static const slab_shape_t shapes[CMY_SLABS] = {
 _Static_assert(sizeof(cmy_service_shm_t) * 1024 % CMY_PAGE == 0 &&
                    sizeof(cmy_service_cold_shm_t) * 1024 % CMY_PAGE == 0 &&
                    sizeof(cmy_group_shm_t) * 1024 % CMY_PAGE == 0 && sizeof(cmy_line_shm_t) * 1024 % CMY_PAGE == 0 &&
-                   sizeof(cmy_stat_shm_t) * 64 % CMY_PAGE == 0 && sizeof(cmy_small_text_shm_t) * 256 % CMY_PAGE == 0 &&
+                   sizeof(cmy_stat_shm_t) * 64 % CMY_PAGE == 0 && sizeof(cmy_tally_shm_t) * 64 % CMY_PAGE == 0 &&
+                   sizeof(cmy_small_text_shm_t) * 256 % CMY_PAGE == 0 &&
                    sizeof(cmy_large_text_shm_t) * 64 % CMY_PAGE == 0 && sizeof(cmy_cells_shm_t) * 64 % CMY_PAGE == 0,
                "chunks are whole pages: growth never reserves half of a page that a neighbour counts on");
 

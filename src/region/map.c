@@ -78,6 +78,8 @@ void cmy_region_place(cmy_region_t *region)
     region->cold = (cmy_service_cold_shm_t *)(base + layout->slab[CMY_SERVICES].cold_offset);
     region->groups = (cmy_group_shm_t *)(base + layout->slab[CMY_GROUPS].offset);
     region->lines = (cmy_line_shm_t *)(base + layout->slab[CMY_LINES].offset);
+    region->stats = (cmy_stat_shm_t *)(base + layout->slab[CMY_STATS].offset);
+    region->tallies = (cmy_tally_shm_t *)(base + layout->slab[CMY_STATS].cold_offset);
     cmy_salt_make(region->seed, &region->salt);
 }
 

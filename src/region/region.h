@@ -27,6 +27,8 @@ typedef struct cmy_region {
     cmy_service_cold_shm_t *cold;
     cmy_group_shm_t *groups;
     cmy_line_shm_t *lines;
+    cmy_stat_shm_t *stats;
+    cmy_tally_shm_t *tallies;        /* the cold halves of stats */
     const unsigned char *alive_page; /* first byte 1; the kernel clears it in a forked child */
     uint64_t seed;
     cmy_salt_t salt; /* what the hash makes of the seed */
@@ -126,6 +128,14 @@ static inline cmy_group_shm_t *cmy_group_at(const cmy_region_t *region, uint32_t
 static inline cmy_line_shm_t *cmy_line_at(const cmy_region_t *region, uint32_t index)
 {
     return region->lines + index;
+}
+static inline cmy_stat_shm_t *cmy_stat_at(const cmy_region_t *region, uint32_t index)
+{
+    return region->stats + index;
+}
+static inline cmy_tally_shm_t *cmy_tally_at(const cmy_region_t *region, uint32_t index)
+{
+    return region->tallies + index;
 }
 
 #endif /* CMY_REGION_REGION_H */

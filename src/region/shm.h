@@ -14,7 +14,8 @@
  *         services (cold)             1,064 bytes each: what is rarely read
  *         groups                      256 bytes each: a name, its first 24 members, its rotations
  *         lines                       128 bytes each: 28 further members of a name
- *         statistics                  2,240 bytes each: counters, latencies, requests in flight of 8 participants, breaker
+ *         statistics (hot)            128 bytes each: requests in flight of 7 participants, mean of the latest latencies
+ *         statistics (cold)           2,112 bytes each: counters, latencies, breaker
  *         small texts, large texts    512 and 4,160 bytes each: metadata
  *         cells                       704 bytes each: requests in flight of 86 further participants
  *
@@ -443,20 +444,14 @@ typedef struct cmy_breaker_shm {
 } cmy_breaker_shm_t;
 
 /*
- * Statistics of one service.
+ * Statistics of one service, hot: how much it is loaded, which selecting compares. 10,000 of these stay in the cache.
  *
- *       0        16                          64
- *      +--------+---------------------------+
- *      | block  | further cells, 12 numbers |
- *      +--------+---------------------------+-----------------+
- *      | counters, 4 stripes, 64 bytes each                   |
- *      +------------------------------------------------------+
- *  320 | requests in flight of slots 0 to 7                   |
- *      +------------------------------------------------------+
- *  384 | latencies: 2 stripes of 223 counts         | recent  |
- *      +------------------------------------------------------+
- * 2176 | circuit breaker                                      |
- *      +------------------------------------------------------+ 2,240
+ *       0        16                          64                                           120
+ *      +--------+---------------------------+--------------------------------------------+---------+
+ *      | block  | further cells, 12 numbers | requests in flight of slots 0 to 6          | recent  |
+ *      +--------+---------------------------+--------------------------------------------+---------+ 128
+ *
+ * The first line is written when a block is claimed, linked or freed, the second with every request that is begun or ended.
  *
  * A cell counts what one participant has in flight at one life of the block (stat/flight.h):
  *
@@ -472,30 +467,45 @@ typedef struct cmy_breaker_shm {
  * further: number + 1 of a record of cells, or 0. By CAS from 0, acq_rel, by whoever needs it; constant from then on,
  * through all lives of the block. So cells that were reached once are never another block's.
  *
- * bucket: how many latencies fell into each range (stat/latency.h). Relaxed additions; now and then all of a stripe are
- * halved. Set to 0 while CLAIMED, so that one whose report was under way since the block's former life may be counted in
- * the next.
- *
  * recent_ns: a mean of the latencies of requests that were ended, and of one report in 64, of which the last eight make up two
  * thirds; failures count for more (stat/latency.h); 0: none yet. Relaxed stores by whoever reports, of which one may overwrite
  * another: each is a mean that was right without the other's sample.
  */
-#define CMY_STAT_CELLS 8u
+#define CMY_STAT_CELLS 7u
 #define CMY_STAT_FURTHER 12u
-#define CMY_LATENCY_BUCKETS 223u
-#define CMY_LATENCY_STRIPES 2u
 typedef struct cmy_stat_shm {
     /*   0 */ cmy_block_shm_t block;
     /*  16 */ cmy_word32_t further[CMY_STAT_FURTHER];
-    /*  64 */ cmy_stat_stripe_shm_t stripe[CMY_STAT_STRIPES];
-    /* 320 */ cmy_word64_t cell[CMY_STAT_CELLS];
-    /* 384 */ cmy_word32_t bucket[CMY_LATENCY_STRIPES][CMY_LATENCY_BUCKETS];
-    /* 2168 */ cmy_word64_t recent_ns;
-    /* 2176 */ cmy_breaker_shm_t breaker;
+    /*  64 */ cmy_word64_t cell[CMY_STAT_CELLS];
+    /* 120 */ cmy_word64_t recent_ns;
 } cmy_stat_shm_t;
 
 /*
- * Further cells of a statistics block: those of slots 8 + 86 i to 93 + 86 i. home is the block's number and bytes is i,
+ * Statistics of one service, cold: what is counted. It belongs to whom the hot half belongs to, of the same number.
+ *
+ *      +------------------------------------------------------+
+ *    0 | counters, 4 stripes, 64 bytes each                   |
+ *      +------------------------------------------------------+
+ *  256 | latencies: 2 stripes of 223 counts                   |
+ *      +------------------------------------------------------+
+ * 2048 | circuit breaker                                      |
+ *      +------------------------------------------------------+ 2,112
+ *
+ * bucket: how many latencies fell into each range (stat/latency.h). Relaxed additions; now and then all of a stripe are
+ * halved. Set to 0 while CLAIMED, so that one whose report was under way since the block's former life may be counted in
+ * the next.
+ */
+#define CMY_LATENCY_BUCKETS 223u
+#define CMY_LATENCY_STRIPES 2u
+typedef struct cmy_tally_shm {
+    /*    0 */ cmy_stat_stripe_shm_t stripe[CMY_STAT_STRIPES];
+    /*  256 */ cmy_word32_t bucket[CMY_LATENCY_STRIPES][CMY_LATENCY_BUCKETS];
+    /* 2040 */ uint8_t pad[8];
+    /* 2048 */ cmy_breaker_shm_t breaker;
+} cmy_tally_shm_t;
+
+/*
+ * Further cells of a statistics block: those of slots 7 + 86 i to 92 + 86 i. home is the block's number and bytes is i,
  * written while CLAIMED; what is LIVE is linked, and stays so. One that is CLAIMED by the dead is linked, and then made
  * LIVE by the reaper, or not, and then freed: its cells were not used.
  */
@@ -576,12 +586,12 @@ _Static_assert(sizeof(cmy_group_shm_t) == 4 * CMY_CACHE_LINE, "group");
 CMY_AT(cmy_line_shm_t, cell, 16);
 _Static_assert(sizeof(cmy_line_shm_t) == 2 * CMY_CACHE_LINE, "line");
 CMY_AT(cmy_stat_shm_t, further, 16);
-CMY_AT(cmy_stat_shm_t, stripe, 64);
-CMY_AT(cmy_stat_shm_t, cell, 320);
-CMY_AT(cmy_stat_shm_t, bucket, 384);
-CMY_AT(cmy_stat_shm_t, recent_ns, 2168);
-CMY_AT(cmy_stat_shm_t, breaker, 2176);
-_Static_assert(sizeof(cmy_stat_shm_t) == 35 * CMY_CACHE_LINE, "statistics");
+CMY_AT(cmy_stat_shm_t, cell, 64);
+CMY_AT(cmy_stat_shm_t, recent_ns, 120);
+_Static_assert(sizeof(cmy_stat_shm_t) == 2 * CMY_CACHE_LINE, "statistics, hot");
+CMY_AT(cmy_tally_shm_t, bucket, 256);
+CMY_AT(cmy_tally_shm_t, breaker, 2048);
+_Static_assert(sizeof(cmy_tally_shm_t) == 33 * CMY_CACHE_LINE, "statistics, cold");
 CMY_AT(cmy_breaker_shm_t, turn, 8);
 CMY_AT(cmy_breaker_shm_t, window, 16);
 CMY_AT(cmy_breaker_shm_t, before, 24);

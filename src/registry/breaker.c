@@ -37,49 +37,49 @@ static void tell(commy_mesh_t *mesh, uint32_t record, uint64_t state, commy_even
 }
 
 /* So that it begins anew when it is closed: before the CAS that closes. */
-static void forget(cmy_stat_shm_t *stat)
+static void forget(cmy_tally_shm_t *tally)
 {
-    cmy_store64_relaxed(&stat->breaker.streak, 0);
-    cmy_store64_relaxed(&stat->breaker.window, 0);
+    cmy_store64_relaxed(&tally->breaker.streak, 0);
+    cmy_store64_relaxed(&tally->breaker.window, 0);
 }
 
 /* ------------------------------------------------------------------ share of failures */
 
-static uint64_t successes_of(const cmy_stat_shm_t *stat)
+static uint64_t successes_of(const cmy_tally_shm_t *tally)
 {
     uint64_t sum = 0;
     for (uint32_t i = 0; i < CMY_STAT_STRIPES; i++)
-        sum += cmy_load64_relaxed(&stat->stripe[i].successes);
+        sum += cmy_load64_relaxed(&tally->stripe[i].successes);
     return sum;
 }
 
 /* Begins a window with this failure; false where another did. */
-static bool begin_window(cmy_stat_shm_t *stat, uint64_t seen, uint32_t now, uint32_t successes)
+static bool begin_window(cmy_tally_shm_t *tally, uint64_t seen, uint32_t now, uint32_t successes)
 {
-    uint64_t before = cmy_load64_acquire(&stat->breaker.before);
-    if (!cmy_swap64_acq_rel(&stat->breaker.window, seen, cmy_window(now, 1)))
+    uint64_t before = cmy_load64_acquire(&tally->breaker.before);
+    if (!cmy_swap64_acq_rel(&tally->breaker.window, seen, cmy_window(now, 1)))
         return false;
-    cmy_swap64_acq_rel(&stat->breaker.before, before, cmy_window(now, successes));
+    cmy_swap64_acq_rel(&tally->breaker.before, before, cmy_window(now, successes));
     return true;
 }
 
 /* Counts a failure in the window; whether their share is too large. Successes are those since the window's first failure,
  * that one included; they cost nothing, being counted anyway. */
-static bool share_is_over(cmy_stat_shm_t *stat, const cmy_rules_t *rules)
+static bool share_is_over(cmy_tally_shm_t *tally, const cmy_rules_t *rules)
 {
-    uint32_t now = (uint32_t)cmy_tick(cmy_clock_monotonic_ns()), successes = (uint32_t)successes_of(stat);
+    uint32_t now = (uint32_t)cmy_tick(cmy_clock_monotonic_ns()), successes = (uint32_t)successes_of(tally);
     uint32_t length = (uint32_t)cmy_tick((uint64_t)rules->window_ms * 1000000) + 1;
-    uint64_t seen = cmy_load64_acquire(&stat->breaker.window), failures = 1;
+    uint64_t seen = cmy_load64_acquire(&tally->breaker.window), failures = 1;
     if (cmy_window_over(seen, now, length)) {
-        if (begin_window(stat, seen, now, successes))
+        if (begin_window(tally, seen, now, successes))
             return rules->minimum <= 1;
-        seen = cmy_load64_acquire(&stat->breaker.window);
+        seen = cmy_load64_acquire(&tally->breaker.window);
     }
-    failures += (uint32_t)cmy_add64_relaxed(&stat->breaker.window, 1);
-    uint64_t before = cmy_load64_acquire(&stat->breaker.before);
+    failures += (uint32_t)cmy_add64_relaxed(&tally->breaker.window, 1);
+    uint64_t before = cmy_load64_acquire(&tally->breaker.before);
     if (cmy_window_start(before) != cmy_window_start(seen))
         return false; /* begun by who did not come to say how many successes there had been */
-    uint64_t requests = failures + ((uint32_t)successes_of(stat) - (uint32_t)before);
+    uint64_t requests = failures + ((uint32_t)successes_of(tally) - (uint32_t)before);
     return requests >= rules->minimum && failures * 100 >= requests * rules->share;
 }
 
@@ -107,15 +107,15 @@ static bool too_many(const commy_mesh_t *mesh, uint32_t record, const cmy_rules_
 
 /* CLOSED -> OPEN(0), from a change that was seen. First the turn, which nobody has: pairs with the acquire of the
  * condition by who wants it. */
-static bool open_from(cmy_service_shm_t *service, uint64_t state, cmy_stat_shm_t *stat, uint64_t seen,
+static bool open_from(cmy_service_shm_t *service, uint64_t state, cmy_tally_shm_t *tally, uint64_t seen,
                       const cmy_rules_t *rules)
 {
     for (uint32_t turn = 0; turn < RETRIES; turn++) {
-        uint64_t before = cmy_load64_acquire(&stat->breaker.turn);
+        uint64_t before = cmy_load64_acquire(&tally->breaker.turn);
         if (!still(service, state, seen))
             return false; /* behind the turn: while it is closed nobody takes one */
         uint64_t after = cmy_turn(CMY_NOBODY, cmy_tick_after(cmy_clock_monotonic_ns(), rules->open_ms));
-        if (before == after || cmy_swap64_acq_rel(&stat->breaker.turn, before, after))
+        if (before == after || cmy_swap64_acq_rel(&tally->breaker.turn, before, after))
             return turn_over(service, seen, true, 0);
     }
     return false;
@@ -123,28 +123,28 @@ static bool open_from(cmy_service_shm_t *service, uint64_t state, cmy_stat_shm_t
 
 /* A failure of one that is closed. Where it may not be opened for others that are, it is not asked at every failure, since
  * counting walks the name's instances. */
-static void count_failure(commy_mesh_t *mesh, uint32_t record, uint64_t state, cmy_stat_shm_t *stat, uint64_t seen,
+static void count_failure(commy_mesh_t *mesh, uint32_t record, uint64_t state, cmy_tally_shm_t *tally, uint64_t seen,
                           const cmy_rules_t *rules)
 {
     cmy_service_shm_t *service = cmy_service_at(mesh->region, record);
-    uint64_t streak = cmy_add64_relaxed(&stat->breaker.streak, 1) + 1;
+    uint64_t streak = cmy_add64_relaxed(&tally->breaker.streak, 1) + 1;
     bool in_a_row = streak >= rules->streak && (rules->most >= 100 || streak % rules->streak == 0);
-    bool over = rules->share > 0 && share_is_over(stat, rules);
+    bool over = rules->share > 0 && share_is_over(tally, rules);
     if (!in_a_row && !over)
         return;
     bool refused = too_many(mesh, record, rules);
-    if (!refused && open_from(service, state, stat, seen, rules)) {
+    if (!refused && open_from(service, state, tally, seen, rules)) {
         /* Taken back late, when it was tried meanwhile: it stays open. */
         refused = too_many(mesh, record, rules) && turn_over(service, cmy_condition_turned(seen, true, 0), false, 0);
         if (!refused)
-            cmy_add64_relaxed(&stat->breaker.opened, 1);
+            cmy_add64_relaxed(&tally->breaker.opened, 1);
         tell(mesh, record, state, refused ? COMMY_EVENT_BREAKER_CLOSED : COMMY_EVENT_BREAKER_OPENED,
              refused    ? COMMY_REASON_SHARE
              : in_a_row ? COMMY_REASON_FAILURES
                         : COMMY_REASON_FAILURE_RATE);
     }
     if (refused)
-        cmy_store64_relaxed(&stat->breaker.window, 0);
+        cmy_store64_relaxed(&tally->breaker.window, 0);
 }
 
 /* ---------------------------------------------------------------------- half-open */
@@ -159,12 +159,12 @@ bool cmy_breaker_try(commy_mesh_t *mesh, uint32_t record, uint64_t state, uint64
 {
     cmy_region_t *region = mesh->region;
     const cmy_service_shm_t *service = cmy_service_at(region, record);
-    uint64_t now_ns = cmy_clock_monotonic_ns(), link, block_state, seen = cmy_load64_acquire(&service->condition);
-    cmy_stat_shm_t *stat = cmy_stat_follow(region, record, state, &link, &block_state);
+    uint64_t now_ns = cmy_clock_monotonic_ns(), link, seen = cmy_load64_acquire(&service->condition);
+    cmy_tally_shm_t *tally = cmy_tally_follow(region, record, state, &link);
     *tick = cmy_tick(now_ns) + 1;
-    if (!stat || !cmy_condition_of(seen, state) || !(seen & CMY_CONDITION_OPEN))
+    if (!tally || !cmy_condition_of(seen, state) || !(seen & CMY_CONDITION_OPEN))
         return false;
-    uint64_t turn = cmy_load64_acquire(&stat->breaker.turn);
+    uint64_t turn = cmy_load64_acquire(&tally->breaker.turn);
     if (!due(region, turn, cmy_tick(now_ns))) {
         *tick = cmy_tick(now_ns) + cmy_turn_left(turn, cmy_tick(now_ns));
         return false;
@@ -172,30 +172,30 @@ bool cmy_breaker_try(commy_mesh_t *mesh, uint32_t record, uint64_t state, uint64
     const cmy_rules_t rules = cmy_rules(region);
     uint64_t until = cmy_tick_after(now_ns, cmy_rules_wait_ms(&rules, cmy_condition_exponent(seen)));
     if (!still(service, state, seen) ||
-        !cmy_swap64_acq_rel(&stat->breaker.turn, turn, cmy_turn(mesh->actor.owner, until)) ||
+        !cmy_swap64_acq_rel(&tally->breaker.turn, turn, cmy_turn(mesh->actor.owner, until)) ||
         !still(service, state, seen))
         return false;
     cmy_service_note(region, record, state, mesh->actor.owner, COMMY_EVENT_BREAKER_HALF_OPENED, COMMY_REASON_TIME);
     return true;
 }
 
-static bool succeed(commy_mesh_t *mesh, uint32_t record, uint64_t state, cmy_stat_shm_t *stat, uint64_t seen)
+static bool succeed(commy_mesh_t *mesh, uint32_t record, uint64_t state, cmy_tally_shm_t *tally, uint64_t seen)
 {
-    forget(stat);
+    forget(tally);
     if (!turn_over(cmy_service_at(mesh->region, record), seen, false, 0))
         return false;
     tell(mesh, record, state, COMMY_EVENT_BREAKER_CLOSED, COMMY_REASON_PROBE_SUCCEEDED);
     return true;
 }
 
-static bool fail(commy_mesh_t *mesh, uint32_t record, uint64_t state, cmy_stat_shm_t *stat, uint64_t mine,
+static bool fail(commy_mesh_t *mesh, uint32_t record, uint64_t state, cmy_tally_shm_t *tally, uint64_t mine,
                  uint64_t seen)
 {
     const cmy_rules_t rules = cmy_rules(mesh->region);
     uint32_t exponent = cmy_condition_exponent(seen);
     exponent += exponent < CMY_EXPONENT_MAX;
     uint64_t later = cmy_tick_after(cmy_clock_monotonic_ns(), cmy_rules_wait_ms(&rules, exponent));
-    if (!cmy_swap64_acq_rel(&stat->breaker.turn, mine, cmy_turn(CMY_NOBODY, later)))
+    if (!cmy_swap64_acq_rel(&tally->breaker.turn, mine, cmy_turn(CMY_NOBODY, later)))
         return false;
     if (turn_over(cmy_service_at(mesh->region, record), seen, true, exponent))
         cmy_service_note(mesh->region, record, state, mesh->actor.owner, COMMY_EVENT_BREAKER_OPENED,
@@ -204,19 +204,19 @@ static bool fail(commy_mesh_t *mesh, uint32_t record, uint64_t state, cmy_stat_s
 }
 
 /* A report while it is open: of the one whose turn it is, or of no account. */
-static void decide(commy_mesh_t *mesh, uint32_t record, uint64_t state, cmy_stat_shm_t *stat, uint64_t seen,
+static void decide(commy_mesh_t *mesh, uint32_t record, uint64_t state, cmy_tally_shm_t *tally, uint64_t seen,
                    bool success)
 {
     cmy_service_shm_t *service = cmy_service_at(mesh->region, record);
     for (uint32_t turn = 0; turn < RETRIES && (seen & CMY_CONDITION_OPEN); turn++) {
-        uint64_t mine = cmy_load64_acquire(&stat->breaker.turn), now = cmy_load64_acquire(&service->condition);
+        uint64_t mine = cmy_load64_acquire(&tally->breaker.turn), now = cmy_load64_acquire(&service->condition);
         if (!same_change(now, seen)) { /* somebody who failed long ago raised e, or it is closed */
             seen = now;
             continue;
         }
         if (cmy_turn_owner(mine) != mesh->actor.owner || !still(service, state, seen))
             return;
-        if (success ? succeed(mesh, record, state, stat, seen) : fail(mesh, record, state, stat, mine, seen))
+        if (success ? succeed(mesh, record, state, tally, seen) : fail(mesh, record, state, tally, mine, seen))
             return;
     }
 }
@@ -226,31 +226,31 @@ static void decide(commy_mesh_t *mesh, uint32_t record, uint64_t state, cmy_stat
 void cmy_breaker_heed(commy_mesh_t *mesh, uint32_t record, uint64_t state, bool success)
 {
     cmy_region_t *region = mesh->region;
-    cmy_stat_shm_t *stat = cmy_stat_linked(region, record, state);
+    cmy_tally_shm_t *tally = cmy_tally_linked(region, record, state);
     uint64_t condition = cmy_load64_acquire(&cmy_service_at(region, record)->condition);
     const cmy_rules_t rules = cmy_rules(region);
-    if (!stat || !cmy_condition_of(condition, state))
+    if (!tally || !cmy_condition_of(condition, state))
         return;
     bool open = condition & CMY_CONDITION_OPEN;
     if (open && rules.on)
-        decide(mesh, record, state, stat, condition, success);
+        decide(mesh, record, state, tally, condition, success);
     else if (open && success)
         cmy_breaker_close(mesh, record, state, COMMY_REASON_NONE);
     else if (success)
-        cmy_store64_relaxed(&stat->breaker.streak, 0);
+        cmy_store64_relaxed(&tally->breaker.streak, 0);
     else if (rules.on && rules.streak > 0)
-        count_failure(mesh, record, state, stat, condition, &rules);
+        count_failure(mesh, record, state, tally, condition, &rules);
 }
 
 void cmy_breaker_close(commy_mesh_t *mesh, uint32_t record, uint64_t state, uint32_t reason)
 {
     cmy_service_shm_t *service = cmy_service_at(mesh->region, record);
-    cmy_stat_shm_t *stat = cmy_stat_linked(mesh->region, record, state);
+    cmy_tally_shm_t *tally = cmy_tally_linked(mesh->region, record, state);
     uint64_t seen = cmy_load64_acquire(&service->condition);
     if (!cmy_condition_of(seen, state))
         return;
-    if (stat)
-        forget(stat);
+    if (tally)
+        forget(tally);
     for (uint32_t turn = 0; turn < RETRIES && cmy_condition_of(seen, state) && (seen & CMY_CONDITION_OPEN); turn++) {
         if (turn_over(service, seen, false, 0)) {
             tell(mesh, record, state, COMMY_EVENT_BREAKER_CLOSED, reason);
@@ -264,18 +264,18 @@ void cmy_breaker_close(commy_mesh_t *mesh, uint32_t record, uint64_t state, uint
 
 void cmy_breaker_read(const cmy_region_t *region, uint32_t record, uint64_t state, commy_breaker_status_t *status)
 {
-    uint64_t condition = cmy_load64_acquire(&cmy_service_at(region, record)->condition), link, block_state;
-    const cmy_stat_shm_t *stat = cmy_stat_follow(region, record, state, &link, &block_state);
+    uint64_t condition = cmy_load64_acquire(&cmy_service_at(region, record)->condition), link;
+    const cmy_tally_shm_t *tally = cmy_tally_follow(region, record, state, &link);
     uint64_t now_ns = cmy_clock_monotonic_ns();
     *status = (commy_breaker_status_t){.state = COMMY_BREAKER_CLOSED};
-    if (!stat)
+    if (!tally)
         return;
-    uint64_t streak = cmy_load64_relaxed(&stat->breaker.streak);
+    uint64_t streak = cmy_load64_relaxed(&tally->breaker.streak);
     status->failures = streak < UINT32_MAX ? (uint32_t)streak : UINT32_MAX;
-    status->openings = cmy_load64_relaxed(&stat->breaker.opened);
+    status->openings = cmy_load64_relaxed(&tally->breaker.opened);
     if (!(condition & CMY_CONDITION_OPEN) || !cmy_rules_on(region))
         return;
-    uint64_t turn = cmy_load64_acquire(&stat->breaker.turn);
+    uint64_t turn = cmy_load64_acquire(&tally->breaker.turn);
     bool now = due(region, turn, cmy_tick(now_ns)), tried = !now && cmy_turn_owner(turn) != CMY_NOBODY;
     status->state = now || tried ? COMMY_BREAKER_HALF_OPEN : COMMY_BREAKER_OPEN;
     status->failed_probes = cmy_condition_exponent(condition);

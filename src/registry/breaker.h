@@ -59,10 +59,10 @@
 #include "stat/breaker.h"
 
 /* Whether a success says anything to the breaker of the service: few do. A failure may. */
-static inline bool cmy_breaker_heeds(const cmy_service_shm_t *service, const cmy_stat_shm_t *stat)
+static inline bool cmy_breaker_heeds(const cmy_service_shm_t *service, const cmy_tally_shm_t *tally)
 {
     uint64_t open = cmy_load64_relaxed(&service->condition) & CMY_CONDITION_OPEN;
-    return (open | cmy_load64_relaxed(&stat->breaker.streak)) != 0;
+    return (open | cmy_load64_relaxed(&tally->breaker.streak)) != 0;
 }
 
 /* What a report means for the breaker of a service in a given LIVE state; after it was counted. In an open section. */

@@ -30,10 +30,10 @@ static void check_linked(const cmy_look_t *look, const cmy_block_shm_t *block)
         cmy_look_wrong(look, "is taken, but its home, service %u, does not link to it: it is lost", home);
 }
 
-static void check_counters(const cmy_look_t *look, const cmy_stat_shm_t *stat)
+static void check_counters(const cmy_look_t *look, const cmy_tally_shm_t *tally)
 {
     for (uint32_t i = 0; i < CMY_STAT_STRIPES; i++) {
-        const cmy_stat_stripe_shm_t *stripe = &stat->stripe[i];
+        const cmy_stat_stripe_shm_t *stripe = &tally->stripe[i];
         const struct {
             const char *what;
             const cmy_word64_t *base, *now;
@@ -119,7 +119,7 @@ static void check_live(const cmy_look_t *look, const cmy_block_shm_t *block)
         return;
     }
     const cmy_stat_shm_t *stat = (const cmy_stat_shm_t *)block;
-    check_counters(look, stat);
+    check_counters(look, cmy_tally_at(look->region, look->index));
     check_cells(look, stat->cell, CMY_STAT_CELLS, 0, look->seen);
     check_further(look, stat);
 }

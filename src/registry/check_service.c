@@ -96,8 +96,8 @@ static void check_details(const cmy_service_look_t *at)
 static void check_turn(const cmy_service_look_t *at)
 {
     uint64_t now_ns = cmy_clock_monotonic_ns();
-    const cmy_stat_shm_t *stat = cmy_stat_linked(at->look.region, at->look.index, at->look.seen);
-    uint64_t turn = stat ? cmy_load64_acquire(&stat->breaker.turn) : 0;
+    const cmy_tally_shm_t *tally = cmy_tally_linked(at->look.region, at->look.index, at->look.seen);
+    uint64_t turn = tally ? cmy_load64_acquire(&tally->breaker.turn) : 0;
     uint32_t owner = cmy_turn_owner(turn);
     if (turn == 0)
         cmy_look_wrong(&at->look, "its circuit breaker is open, and nobody's turn to try it comes");

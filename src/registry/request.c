@@ -61,11 +61,11 @@ commy_status_t commy_service_report(commy_mesh_t *mesh, uint64_t reference, uint
     if (__builtin_expect(atomic_load_explicit(&mesh->phase, memory_order_acquire) != CMY_MESH_JOINED, 0) ||
         !cmy_service_refer(region, reference, &record, &state))
         return report_slowly(mesh, reference, latency_ns, success);
-    cmy_stat_shm_t *stat = cmy_stat_linked(region, record, state);
-    if (__builtin_expect(stat == NULL, 0))
+    cmy_tally_shm_t *tally = cmy_tally_linked(region, record, state);
+    if (__builtin_expect(tally == NULL, 0))
         return report_slowly(mesh, reference, latency_ns, success);
-    cmy_counter_add_here(stat, latency_ns, success);
-    bool heeds = !success || cmy_breaker_heeds(cmy_service_at(region, record), stat);
+    cmy_counter_add_here(region, tally, latency_ns, success);
+    bool heeds = !success || cmy_breaker_heeds(cmy_service_at(region, record), tally);
     return __builtin_expect(heeds, 0) ? heed(mesh, reference, success) : COMMY_STATUS_SUCCESS;
 }
 
@@ -157,9 +157,9 @@ commy_status_t commy_service_end(commy_mesh_t *mesh, uint64_t token, uint64_t la
     cmy_tokens_t *tokens = cmy_rcu_load(&mesh->tokens);
     bool open = tokens && cmy_token_close(tokens, token, &flight);
     if (open) {
-        const cmy_stat_shm_t *stat = cmy_flight_end(&mesh->actor, &flight, latency_ns, success);
+        const cmy_tally_shm_t *tally = cmy_flight_end(&mesh->actor, &flight, latency_ns, success);
         const cmy_service_shm_t *service = cmy_service_at(mesh->region, flight.service);
-        if (__builtin_expect(stat && (!success || cmy_breaker_heeds(service, stat)), 0))
+        if (__builtin_expect(tally && (!success || cmy_breaker_heeds(service, tally)), 0))
             heed_end(mesh, &flight, success);
     }
     cmy_mesh_exit(mesh);

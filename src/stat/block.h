@@ -92,8 +92,8 @@ static inline cmy_word64_t *cmy_block_link(const cmy_region_t *region, cmy_slab_
     return kind == CMY_STATS ? &cmy_service_at(region, service)->stats : &cmy_cold_at(region, service)->metadata;
 }
 
-/* A service's statistics block at one life of the service, as cmy_block_follow() finds it; null where there is none. link
- * receives the link word, whatever it says. */
+/* A service's statistics block at one life of the service, its hot half, as cmy_block_follow() finds it; null where there is
+ * none. link receives the link word, whatever it says. */
 static inline cmy_stat_shm_t *cmy_stat_follow(const cmy_region_t *region, uint32_t service, uint64_t service_state,
                                               uint64_t *link, uint64_t *state)
 {
@@ -102,13 +102,31 @@ static inline cmy_stat_shm_t *cmy_stat_follow(const cmy_region_t *region, uint32
                                              : NULL;
 }
 
-/* The same without a look at the block, for who adds to it whosever it is by then; null also while it is not named. */
-static inline cmy_stat_shm_t *cmy_stat_linked(const cmy_region_t *region, uint32_t service, uint64_t service_state)
+/* The cold half, by the link word that named the block; and the hot half of a cold one. */
+static inline cmy_tally_shm_t *cmy_tally_of(const cmy_region_t *region, uint64_t link)
+{
+    return cmy_tally_at(region, cmy_link_block(link));
+}
+static inline cmy_stat_shm_t *cmy_stat_of(const cmy_region_t *region, const cmy_tally_shm_t *tally)
+{
+    return cmy_stat_at(region, (uint32_t)(tally - region->tallies));
+}
+
+/* The cold half of a service's block, otherwise as cmy_stat_follow(). */
+static inline cmy_tally_shm_t *cmy_tally_follow(const cmy_region_t *region, uint32_t service, uint64_t service_state,
+                                                uint64_t *link)
+{
+    uint64_t state;
+    return cmy_stat_follow(region, service, service_state, link, &state) ? cmy_tally_of(region, *link) : NULL;
+}
+
+/* The cold half without a look at the block, for who adds to it whosever it is by then; null while none is named. */
+static inline cmy_tally_shm_t *cmy_tally_linked(const cmy_region_t *region, uint32_t service, uint64_t service_state)
 {
     uint64_t link = cmy_load64_acquire(&cmy_service_at(region, service)->stats);
     bool named = cmy_link_of(link, service_state) && cmy_link_names_block(link) &&
                  cmy_region_holds(region, CMY_STATS, cmy_link_block(link));
-    return named ? cmy_record_at(region, CMY_STATS, cmy_link_block(link)) : NULL;
+    return named ? cmy_tally_of(region, link) : NULL;
 }
 
 /* Frees a block that is garbage, makes one LIVE that a dead claimer linked; returns whether it freed one. dead: whether

@@ -137,13 +137,13 @@ static inline bool cmy_window_over(uint64_t window, uint32_t now, uint32_t lengt
 }
 
 /* Forgets a block's former life. The block is CLAIMED by the caller. */
-static inline void cmy_breaker_clear(cmy_stat_shm_t *stat)
+static inline void cmy_breaker_clear(cmy_tally_shm_t *tally)
 {
-    cmy_store64_relaxed(&stat->breaker.streak, 0);
-    cmy_store64_relaxed(&stat->breaker.turn, 0);
-    cmy_store64_relaxed(&stat->breaker.window, 0);
-    cmy_store64_relaxed(&stat->breaker.before, 0);
-    cmy_store64_relaxed(&stat->breaker.opened, 0);
+    cmy_store64_relaxed(&tally->breaker.streak, 0);
+    cmy_store64_relaxed(&tally->breaker.turn, 0);
+    cmy_store64_relaxed(&tally->breaker.window, 0);
+    cmy_store64_relaxed(&tally->breaker.before, 0);
+    cmy_store64_relaxed(&tally->breaker.opened, 0);
 }
 
 #endif /* CMY_STAT_BREAKER_H */

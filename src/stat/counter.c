@@ -5,10 +5,10 @@
 #include "stat/breaker.h"
 
 /* Remembers what a newly claimed block's stripes hold: late reports to its former service may still come in. */
-static void take_base(cmy_stat_shm_t *stat)
+static void take_base(cmy_tally_shm_t *tally)
 {
     for (uint32_t i = 0; i < CMY_STAT_STRIPES; i++) {
-        cmy_stat_stripe_shm_t *stripe = &stat->stripe[i];
+        cmy_stat_stripe_shm_t *stripe = &tally->stripe[i];
         cmy_store64_relaxed(&stripe->base_successes, cmy_load64_relaxed(&stripe->successes));
         cmy_store64_relaxed(&stripe->base_failures, cmy_load64_relaxed(&stripe->failures));
         cmy_store64_relaxed(&stripe->base_latency_ns, cmy_load64_relaxed(&stripe->latency_ns));
@@ -28,9 +28,9 @@ static commy_status_t attach_block(cmy_actor_t *actor, uint32_t service, uint64_
                         region->layout.slab[CMY_STATS].limit);
     if (status != COMMY_STATUS_SUCCESS)
         return status;
-    take_base(cmy_record_at(region, CMY_STATS, block));
-    cmy_latency_clear(cmy_record_at(region, CMY_STATS, block));
-    cmy_breaker_clear(cmy_record_at(region, CMY_STATS, block));
+    take_base(cmy_tally_at(region, block));
+    cmy_latency_clear(region, block);
+    cmy_breaker_clear(cmy_tally_at(region, block));
     uint64_t link = cmy_link_to(service_state, block, claimed, false);
     if (cmy_swap64_acq_rel(cmy_block_link(region, CMY_STATS, service), cmy_link_none(service_state), link))
         cmy_block_linked(actor, CMY_STATS, block, claimed);
@@ -48,10 +48,10 @@ commy_status_t cmy_stat_attach(cmy_actor_t *actor, uint32_t service, uint64_t se
     return attach_block(actor, service, service_state);
 }
 
-void cmy_counter_add(cmy_stat_shm_t *stat, uint64_t latency_ns, bool success)
+void cmy_counter_add(const cmy_region_t *region, cmy_tally_shm_t *tally, uint64_t latency_ns, bool success)
 {
-    cmy_latency_take_recent(stat, cmy_counter_limited(latency_ns), success);
-    cmy_counter_add_here(stat, latency_ns, success);
+    cmy_latency_take_recent(cmy_stat_of(region, tally), cmy_counter_limited(latency_ns), success);
+    cmy_counter_add_here(region, tally, latency_ns, success);
 }
 
 void cmy_counter_add_stray(cmy_region_t *region, uint64_t latency_ns, bool success)
@@ -65,10 +65,10 @@ commy_status_t cmy_counter_report(cmy_actor_t *actor, uint32_t service, uint64_t
                                   bool success)
 {
     for (int turn = 0; turn < 2; turn++) {
-        uint64_t link, state;
-        cmy_stat_shm_t *stat = cmy_stat_follow(actor->region, service, service_state, &link, &state);
-        if (stat) {
-            cmy_counter_add(stat, latency_ns, success);
+        uint64_t link;
+        cmy_tally_shm_t *tally = cmy_tally_follow(actor->region, service, service_state, &link);
+        if (tally) {
+            cmy_counter_add(actor->region, tally, latency_ns, success);
             return COMMY_STATUS_SUCCESS;
         }
         commy_status_t status = cmy_stat_attach(actor, service, service_state, link);
@@ -82,10 +82,10 @@ void cmy_counter_read_service(const cmy_region_t *region, uint32_t service, uint
                               cmy_counts_t *counts)
 {
     *counts = (cmy_counts_t){0};
-    uint64_t link, state;
-    const cmy_stat_shm_t *stat = cmy_stat_follow(region, service, service_state, &link, &state);
-    for (uint32_t i = 0; stat && i < CMY_STAT_STRIPES; i++) {
-        const cmy_stat_stripe_shm_t *stripe = &stat->stripe[i];
+    uint64_t link;
+    const cmy_tally_shm_t *tally = cmy_tally_follow(region, service, service_state, &link);
+    for (uint32_t i = 0; tally && i < CMY_STAT_STRIPES; i++) {
+        const cmy_stat_stripe_shm_t *stripe = &tally->stripe[i];
         counts->successes += cmy_load64_relaxed(&stripe->successes) - cmy_load64_relaxed(&stripe->base_successes);
         counts->failures += cmy_load64_relaxed(&stripe->failures) - cmy_load64_relaxed(&stripe->base_failures);
         counts->latency_ns += cmy_load64_relaxed(&stripe->latency_ns) - cmy_load64_relaxed(&stripe->base_latency_ns);
@@ -101,11 +101,11 @@ void cmy_counter_read_mesh(const cmy_region_t *region, cmy_counts_t *counts)
     };
     uint32_t blocks = cmy_region_reserved_again(region, CMY_STATS);
     for (uint32_t block = 0; block < blocks; block++) {
-        const cmy_stat_shm_t *stat = cmy_record_at(region, CMY_STATS, block);
+        const cmy_tally_shm_t *tally = cmy_tally_at(region, block);
         for (uint32_t i = 0; i < CMY_STAT_STRIPES; i++) {
-            counts->successes += cmy_load64_relaxed(&stat->stripe[i].successes);
-            counts->failures += cmy_load64_relaxed(&stat->stripe[i].failures);
-            counts->latency_ns += cmy_load64_relaxed(&stat->stripe[i].latency_ns);
+            counts->successes += cmy_load64_relaxed(&tally->stripe[i].successes);
+            counts->failures += cmy_load64_relaxed(&tally->stripe[i].failures);
+            counts->latency_ns += cmy_load64_relaxed(&tally->stripe[i].latency_ns);
         }
     }
 }

@@ -38,18 +38,19 @@ static inline uint64_t cmy_counter_limited(uint64_t latency_ns)
 }
 
 /* Counts a request in a block. Claims nothing, and so is nobody's act. */
-static inline void cmy_counter_add_here(cmy_stat_shm_t *stat, uint64_t latency_ns, bool success)
+static inline void cmy_counter_add_here(const cmy_region_t *region, cmy_tally_shm_t *tally, uint64_t latency_ns,
+                                        bool success)
 {
     uint32_t cpu = cmy_cpu();
-    cmy_stat_stripe_shm_t *stripe = &stat->stripe[cpu % CMY_STAT_STRIPES];
+    cmy_stat_stripe_shm_t *stripe = &tally->stripe[cpu % CMY_STAT_STRIPES];
     latency_ns = cmy_counter_limited(latency_ns);
     uint64_t number = cmy_add64_relaxed(success ? &stripe->successes : &stripe->failures, 1);
     cmy_add64_relaxed(&stripe->latency_ns, latency_ns);
-    cmy_latency_add(stat, cpu, number, latency_ns, success);
+    cmy_latency_add(region, tally, cpu, number, latency_ns, success);
 }
 
 /* Counts a request in a block, and its latency among the latest; and one in the mesh's totals alone. */
-void cmy_counter_add(cmy_stat_shm_t *stat, uint64_t latency_ns, bool success);
+void cmy_counter_add(const cmy_region_t *region, cmy_tally_shm_t *tally, uint64_t latency_ns, bool success);
 void cmy_counter_add_stray(cmy_region_t *region, uint64_t latency_ns, bool success);
 
 /* Reads a service's counters; zero where it has no block yet. */

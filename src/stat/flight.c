@@ -5,11 +5,6 @@
 
 #define RETRIES 100000u
 
-static cmy_stat_shm_t *stat_at(const cmy_region_t *region, uint32_t block)
-{
-    return cmy_record_at(region, CMY_STATS, block);
-}
-
 static uint32_t further_of(uint32_t slot)
 {
     return (slot - CMY_STAT_CELLS) / CMY_FURTHER_CELLS;
@@ -46,7 +41,7 @@ static commy_status_t no_cells(const cmy_region_t *region)
 static commy_status_t attach_cells(cmy_actor_t *actor, uint32_t block, uint32_t slot)
 {
     cmy_region_t *region = actor->region;
-    cmy_word32_t *word = &stat_at(region, block)->further[further_of(slot)];
+    cmy_word32_t *word = &cmy_stat_at(region, block)->further[further_of(slot)];
     uint32_t number, seen = cmy_load32_acquire(word);
     uint64_t claimed;
     if (seen != 0)
@@ -76,7 +71,7 @@ bool cmy_flight_linked(const cmy_region_t *region, uint32_t block, uint32_t numb
     if (!cmy_region_holds(region, CMY_STATS, block))
         return false;
     for (uint32_t i = 0; i < CMY_STAT_FURTHER; i++)
-        if (cmy_load32_acquire(&stat_at(region, block)->further[i]) == number + 1)
+        if (cmy_load32_acquire(&cmy_stat_at(region, block)->further[i]) == number + 1)
             return true;
     return false;
 }
@@ -164,24 +159,24 @@ static void count_down(cmy_word64_t *cell, uint64_t mine)
 
 void cmy_flight_drop(cmy_actor_t *actor, const cmy_flight_t *flight)
 {
-    cmy_stat_shm_t *stat = stat_at(actor->region, cmy_link_block(flight->link));
+    cmy_stat_shm_t *stat = cmy_stat_at(actor->region, cmy_link_block(flight->link));
     cmy_word64_t *cell = cell_at(actor->region, stat, cmy_owner_slot(actor->owner));
     if (cell)
         count_down(cell, flight->cell);
 }
 
-cmy_stat_shm_t *cmy_flight_end(cmy_actor_t *actor, const cmy_flight_t *flight, uint64_t latency_ns, bool success)
+cmy_tally_shm_t *cmy_flight_end(cmy_actor_t *actor, const cmy_flight_t *flight, uint64_t latency_ns, bool success)
 {
     cmy_region_t *region = actor->region;
-    cmy_stat_shm_t *stat = NULL;
+    cmy_tally_shm_t *tally = NULL;
     if (cmy_load64_acquire(cmy_block_link(region, CMY_STATS, flight->service)) == flight->link) {
-        stat = stat_at(region, cmy_link_block(flight->link));
-        cmy_counter_add(stat, latency_ns, success);
+        tally = cmy_tally_of(region, flight->link);
+        cmy_counter_add(region, tally, latency_ns, success);
     } else {
         cmy_counter_add_stray(region, latency_ns, success);
     }
     cmy_flight_drop(actor, flight);
-    return stat;
+    return tally;
 }
 
 /* ------------------------------------------------------------------ reading */
@@ -233,5 +228,5 @@ void cmy_flight_forget(cmy_region_t *region, const uint32_t *owners, uint32_t co
     uint32_t blocks = cmy_region_reserved_again(region, CMY_STATS);
     for (uint32_t block = 0; block < blocks; block++)
         for (uint32_t i = 0; i < count; i++)
-            forget(cell_at(region, stat_at(region, block), cmy_owner_slot(owners[i])), owners[i]);
+            forget(cell_at(region, cmy_stat_at(region, block), cmy_owner_slot(owners[i])), owners[i]);
 }

@@ -1,7 +1,7 @@
 /*
  * Requests in flight: how many each participant has begun at a service and not ended.
  *
- * A service's statistics block has a cell for each participant slot: eight in the block, others in records of 86 that are
+ * A service's statistics block has a cell for each participant slot: seven in the block, others in records of 86 that are
  * linked to the block when the first participant needs one. A cell holds a count, and of whom: the incarnation of the
  * slot's tenant, and the version of the block (cmy_stat_shm_t). What is in flight is the sum of the cells that have the
  * block's version and whose tenant is alive. So
@@ -28,9 +28,9 @@
  *   linking    a record of cells is claimed, and linked by a CAS from 0; the loser frees its own. Links stay, so that
  *              a number read once is right for ever. Killed in between: see cmy_cells_shm_t.
  *
- * Bounds: 1,024 participants, 65,535 requests of one at one service; 704 bytes for each 86 slots beyond the eighth that a
+ * Bounds: 1,024 participants, 65,535 requests of one at one service; 704 bytes for each 86 slots beyond the seventh that a
  * service was ever used from, given back only with the region; twice the capacity and 64 of these. A participant takes the
- * lowest free slot, so that on a host of eight participants a reader looks at two lines of the block and the life words of
+ * lowest free slot, so that on a host of seven participants a reader looks at two lines of the block and the life words of
  * those who have something in flight.
  *
  * Progress: begin and end are lock-free, and retry only when another thread of the process was faster; reading is
@@ -85,7 +85,7 @@ commy_status_t cmy_flight_begin(cmy_actor_t *actor, uint32_t service, uint64_t s
 
 /* Ends it: counts it as cmy_counter_report() does, in the mesh's totals only if its service has gone, and lowers its cell.
  * By the actor that began it, in the same incarnation, once. Returns the block that it is counted in; null: none. */
-cmy_stat_shm_t *cmy_flight_end(cmy_actor_t *actor, const cmy_flight_t *flight, uint64_t latency_ns, bool success);
+cmy_tally_shm_t *cmy_flight_end(cmy_actor_t *actor, const cmy_flight_t *flight, uint64_t latency_ns, bool success);
 
 /* Takes it back: it was not begun. */
 void cmy_flight_drop(cmy_actor_t *actor, const cmy_flight_t *flight);

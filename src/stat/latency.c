@@ -19,37 +19,39 @@ uint64_t cmy_latency_of_bucket(uint32_t bucket)
     return (uint64_t)(2 * from * to / (from + to) + 0.5);
 }
 
-void cmy_latency_clear(cmy_stat_shm_t *stat)
+void cmy_latency_clear(cmy_region_t *region, uint32_t block)
 {
+    cmy_stat_shm_t *stat = cmy_stat_at(region, block);
+    cmy_tally_shm_t *tally = cmy_tally_at(region, block);
     for (uint32_t stripe = 0; stripe < CMY_LATENCY_STRIPES; stripe++)
         for (uint32_t i = 0; i < CMY_LATENCY_BUCKETS; i++)
-            if (cmy_load32_relaxed(&stat->bucket[stripe][i]) != 0)
-                cmy_store32_relaxed(&stat->bucket[stripe][i], 0);
+            if (cmy_load32_relaxed(&tally->bucket[stripe][i]) != 0)
+                cmy_store32_relaxed(&tally->bucket[stripe][i], 0);
     if (cmy_load64_relaxed(&stat->recent_ns) != 0)
         cmy_store64_relaxed(&stat->recent_ns, 0);
 }
 
-void cmy_latency_halve(cmy_stat_shm_t *stat, uint32_t stripe)
+void cmy_latency_halve(cmy_tally_shm_t *tally, uint32_t stripe)
 {
     for (uint32_t i = 0; i < CMY_LATENCY_BUCKETS; i++) {
-        uint32_t half = cmy_load32_relaxed(&stat->bucket[stripe][i]) / 2;
-        cmy_add32_relaxed(&stat->bucket[stripe][i], -half);
+        uint32_t half = cmy_load32_relaxed(&tally->bucket[stripe][i]) / 2;
+        cmy_add32_relaxed(&tally->bucket[stripe][i], -half);
     }
 }
 
-void cmy_latency_read_block(const cmy_stat_shm_t *stat, cmy_latencies_t *to)
+void cmy_latency_read_block(const cmy_tally_shm_t *tally, cmy_latencies_t *to)
 {
     for (uint32_t stripe = 0; stripe < CMY_LATENCY_STRIPES; stripe++)
         for (uint32_t i = 0; i < CMY_LATENCY_BUCKETS; i++)
-            to->count[i] += cmy_load32_relaxed(&stat->bucket[stripe][i]);
+            to->count[i] += cmy_load32_relaxed(&tally->bucket[stripe][i]);
 }
 
 void cmy_latency_read_service(const cmy_region_t *region, uint32_t service, uint64_t service_state, cmy_latencies_t *to)
 {
-    uint64_t link, state;
-    const cmy_stat_shm_t *stat = cmy_stat_follow(region, service, service_state, &link, &state);
-    if (stat)
-        cmy_latency_read_block(stat, to);
+    uint64_t link;
+    const cmy_tally_shm_t *tally = cmy_tally_follow(region, service, service_state, &link);
+    if (tally)
+        cmy_latency_read_block(tally, to);
 }
 
 uint64_t cmy_latency_quantile(const cmy_latencies_t *of, double quantile)

@@ -53,7 +53,7 @@ typedef struct cmy_latencies {
 } cmy_latencies_t;
 
 /* Halves a stripe's counts. */
-void cmy_latency_halve(cmy_stat_shm_t *stat, uint32_t stripe) __attribute__((cold));
+void cmy_latency_halve(cmy_tally_shm_t *tally, uint32_t stripe) __attribute__((cold));
 
 /* What a failure counts as in a mean of the latest. */
 static inline uint64_t cmy_latency_of_failure(uint64_t recent, uint64_t ns)
@@ -74,21 +74,22 @@ static inline void cmy_latency_take_recent(cmy_stat_shm_t *stat, uint64_t ns, bo
 
 /* Adds one sample to a block's, and one in 64 to the mean, whose line would else change hands with every report. number:
  * one more from report to report. */
-static inline void cmy_latency_add(cmy_stat_shm_t *stat, uint32_t cpu, uint64_t number, uint64_t ns, bool success)
+static inline void cmy_latency_add(const cmy_region_t *region, cmy_tally_shm_t *tally, uint32_t cpu, uint64_t number,
+                                   uint64_t ns, bool success)
 {
     uint32_t stripe = cpu % CMY_LATENCY_STRIPES;
-    uint32_t before = cmy_add32_relaxed(&stat->bucket[stripe][cmy_latency_bucket(ns)], 1);
+    uint32_t before = cmy_add32_relaxed(&tally->bucket[stripe][cmy_latency_bucket(ns)], 1);
     if (__builtin_expect(before >= CMY_LATENCY_MANY, 0) && before % (1u << 20) == 0)
-        cmy_latency_halve(stat, stripe);
+        cmy_latency_halve(tally, stripe);
     if (__builtin_expect(number % 64 == 0, 0))
-        cmy_latency_take_recent(stat, ns, success);
+        cmy_latency_take_recent(cmy_stat_of(region, tally), ns, success);
 }
 
 /* Forgets a block's former life. The block is CLAIMED by the caller. */
-void cmy_latency_clear(cmy_stat_shm_t *stat);
+void cmy_latency_clear(cmy_region_t *region, uint32_t block);
 
 /* Adds a block's counts, whosever they are. */
-void cmy_latency_read_block(const cmy_stat_shm_t *stat, cmy_latencies_t *to);
+void cmy_latency_read_block(const cmy_tally_shm_t *tally, cmy_latencies_t *to);
 
 /* Adds a service's counts; none where it has no block. */
 void cmy_latency_read_service(const cmy_region_t *region, uint32_t service, uint64_t service_state,

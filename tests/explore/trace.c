@@ -70,7 +70,7 @@ static const char *record_word(const void *word, char *out, size_t room)
         if (slab->cold_stride && at >= slab->cold_offset &&
             at < slab->cold_offset + (uint64_t)slab->limit * slab->cold_stride) {
             size_t offset = (at - slab->cold_offset) % slab->cold_stride;
-            bool link = offset == offsetof(cmy_service_cold_shm_t, metadata);
+            bool link = kind == CMY_SERVICES && offset == offsetof(cmy_service_cold_shm_t, metadata);
             snprintf(out, room, "%s %zu, cold, %s%.0zu", kinds[kind], (at - slab->cold_offset) / slab->cold_stride,
                      link ? "metadata link" : "+", link ? 0 : offset);
             return out;

@@ -81,21 +81,21 @@ static bool is_open(const cmy_service_shm_t *service)
     return service && (ex_peek(&service->condition) & CMY_CONDITION_OPEN);
 }
 
-static const cmy_stat_shm_t *stat_of(uint32_t id)
+static const cmy_tally_shm_t *tally_of(uint32_t id)
 {
     uint32_t record;
     uint64_t state;
-    return service_of(id, &record, &state) ? cmy_stat_linked(ex_region(), record, state) : NULL;
+    return service_of(id, &record, &state) ? cmy_tally_linked(ex_region(), record, state) : NULL;
 }
 
 bool ex_turn_is_free(uint32_t id)
 {
     uint32_t record;
     uint64_t state;
-    const cmy_stat_shm_t *stat = stat_of(id);
-    if (!stat || !is_open(service_of(id, &record, &state)))
+    const cmy_tally_shm_t *tally = tally_of(id);
+    if (!tally || !is_open(service_of(id, &record, &state)))
         return false;
-    uint32_t owner = cmy_turn_owner(ex_peek(&stat->breaker.turn));
+    uint32_t owner = cmy_turn_owner(ex_peek(&tally->breaker.turn));
     return owner != CMY_NOBODY && !cmy_life_alive(ex_region(), owner);
 }
 
@@ -133,10 +133,10 @@ static void check_openings(const ex_case_t *what, uint32_t id)
     uint32_t record, failures = count("O", id, true);
     uint64_t state;
     const cmy_service_shm_t *service = service_of(id, &record, &state);
-    const cmy_stat_shm_t *stat = stat_of(id);
-    if (!stat)
+    const cmy_tally_shm_t *tally = tally_of(id);
+    if (!tally)
         return;
-    uint64_t openings = ex_peek(&stat->breaker.opened);
+    uint64_t openings = ex_peek(&tally->breaker.opened);
     if (openings * what->failures > count_reported(what, id))
         ex_blame("id %u was opened %u times, after %u failures", id, (unsigned)openings, count_reported(what, id));
     if (is_open(service) && openings == 0 && count_dead() == 0)

@@ -34,6 +34,8 @@ uint32_t edit_records(const cmy_layout_t *layout, area_t area)
         return layout->name_lines + 1;
     case AREA_COLD:
         return layout->slab[CMY_SERVICES].limit;
+    case AREA_TALLY:
+        return layout->slab[CMY_STATS].limit;
     default:
         return layout->slab[area - AREA_SLAB].limit;
     }
@@ -74,6 +76,9 @@ void *edit_place(const editor_t *editor, area_t area, uint32_t record)
         break;
     case AREA_COLD:
         offset = layout->slab[CMY_SERVICES].cold_offset + record * sizeof(cmy_service_cold_shm_t);
+        break;
+    case AREA_TALLY:
+        offset = layout->slab[CMY_STATS].cold_offset + record * sizeof(cmy_tally_shm_t);
         break;
     default:
         offset = layout->slab[area - AREA_SLAB].offset + (uint64_t)record * layout->slab[area - AREA_SLAB].stride;

@@ -87,10 +87,10 @@ static const field_t fields[] = {
     FIELD(AREA_SLAB + CMY_STATS, STATE, cmy_block_shm_t, state),
     FIELD(AREA_SLAB + CMY_STATS, ANY, cmy_block_shm_t, home),
     ARRAY(AREA_SLAB + CMY_STATS, FURTHER, cmy_stat_shm_t, further),
-    {AREA_SLAB + CMY_STATS, ANY, 64, 8, 32},
+    {AREA_TALLY, ANY, 0, 8, 8 * CMY_STAT_STRIPES},
     ARRAY(AREA_SLAB + CMY_STATS, FLIGHT, cmy_stat_shm_t, cell),
     FIELD(AREA_SLAB + CMY_STATS, ANY, cmy_stat_shm_t, recent_ns),
-    {AREA_SLAB + CMY_STATS, ANY, offsetof(cmy_stat_shm_t, bucket), 4, CMY_LATENCY_STRIPES *CMY_LATENCY_BUCKETS},
+    {AREA_TALLY, ANY, offsetof(cmy_tally_shm_t, bucket), 4, CMY_LATENCY_STRIPES *CMY_LATENCY_BUCKETS},
     FIELD(AREA_SLAB + CMY_SMALL_TEXTS, STATE, cmy_block_shm_t, state),
     FIELD(AREA_SLAB + CMY_SMALL_TEXTS, ANY, cmy_block_shm_t, home),
     FIELD(AREA_SLAB + CMY_SMALL_TEXTS, ANY, cmy_block_shm_t, bytes),
@@ -104,10 +104,10 @@ static const field_t fields[] = {
     ARRAY(AREA_SLAB + CMY_CELLS, FLIGHT, cmy_cells_shm_t, cell),
     FIELD(AREA_HEADER, RULES, cmy_header_shm_t, breaker_rules),
     FIELD(AREA_HEADER, TIMES, cmy_header_shm_t, breaker_times),
-    FIELD(AREA_SLAB + CMY_STATS, ANY, cmy_stat_shm_t, breaker.streak),
-    FIELD(AREA_SLAB + CMY_STATS, TURN, cmy_stat_shm_t, breaker.turn),
-    FIELD(AREA_SLAB + CMY_STATS, TURN, cmy_stat_shm_t, breaker.window),
-    FIELD(AREA_SLAB + CMY_STATS, TURN, cmy_stat_shm_t, breaker.before),
+    FIELD(AREA_TALLY, ANY, cmy_tally_shm_t, breaker.streak),
+    FIELD(AREA_TALLY, TURN, cmy_tally_shm_t, breaker.turn),
+    FIELD(AREA_TALLY, TURN, cmy_tally_shm_t, breaker.window),
+    FIELD(AREA_TALLY, TURN, cmy_tally_shm_t, breaker.before),
 };
 #define FIELDS (sizeof fields / sizeof fields[0])
 

@@ -4,7 +4,7 @@
 
 #include "fuzz.h"
 
-/* Where records of a kind lie. Slabs follow in their order, then the cold halves of services. */
+/* Where records of a kind lie. Slabs follow in their order, then the cold halves of services and statistics. */
 typedef enum area {
     AREA_HEADER,
     AREA_LIFE,
@@ -16,7 +16,8 @@ typedef enum area {
     AREA_ID_LINE,
     AREA_NAME_LINE,
     AREA_SLAB,
-    AREA_COLD = AREA_SLAB + CMY_SLABS
+    AREA_COLD = AREA_SLAB + CMY_SLABS,
+    AREA_TALLY
 } area_t;
 
 /* What a field means, and so which values are worth a try. */

@@ -57,7 +57,8 @@ static void add_slab(const fuzz_seed_t *seed, cmy_slab_kind_t kind)
         uint64_t hot = slab->offset + (uint64_t)record * slab->stride;
         uint64_t cold = slab->cold_offset + (uint64_t)record * slab->cold_stride;
         add(names[kind], hot, written(seed->image + hot, slab->stride));
-        add("services, cold", cold, written(seed->image + cold, slab->cold_stride));
+        add(kind == CMY_SERVICES ? "services, cold" : "statistics, cold", cold,
+            written(seed->image + cold, slab->cold_stride));
     }
 }
 

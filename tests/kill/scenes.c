@@ -245,13 +245,13 @@ static void put_breaker(const scene_t *scene, image_t *image)
     cmy_store64_relaxed(&image->region.header->breaker_rules, cmy_rules_pack(&rules));
     if (!cmy_service_refer(&image->region, scene->reference, &record, &state))
         return;
-    cmy_stat_shm_t *stat = cmy_stat_linked(&image->region, record, state);
+    cmy_tally_shm_t *tally = cmy_tally_linked(&image->region, record, state);
     cmy_word64_t *condition = &cmy_service_at(&image->region, record)->condition;
-    cmy_store64_relaxed(&stat->breaker.streak, 1);
+    cmy_store64_relaxed(&tally->breaker.streak, 1);
     if (scene->call->flags & WANT_FAILED)
         return;
     uint32_t victim = owner_in(scene->world->calm, scene->world, SLOT_VICTIM);
-    cmy_store64_relaxed(&stat->breaker.turn,
+    cmy_store64_relaxed(&tally->breaker.turn,
                         scene->call->flags & WANT_TRIED ? cmy_turn(victim, now + 200000) : cmy_turn(CMY_NOBODY, now));
     cmy_store64_relaxed(condition, cmy_condition_turned(cmy_load64_relaxed(condition), true, 0));
 }

@@ -261,10 +261,10 @@ Test(breaker, who_comes_late_leaves_a_window_that_began_since_as_it_is)
     uint32_t record;
     uint64_t state;
     cr_assert_eq(cmy_mesh_look_up(mesh, "web-1", &record, &state), COMMY_STATUS_SUCCESS);
-    cmy_stat_shm_t *stat = cmy_stat_linked(mesh->region, record, state);
+    cmy_tally_shm_t *tally = cmy_tally_linked(mesh->region, record, state);
     uint32_t later = (uint32_t)cmy_tick(now_ns()) + 200000; /* an hour */
-    cmy_store64_relaxed(&stat->breaker.window, cmy_window(later, 8));
-    cmy_store64_relaxed(&stat->breaker.before, cmy_window(later, 3));
+    cmy_store64_relaxed(&tally->breaker.window, cmy_window(later, 8));
+    cmy_store64_relaxed(&tally->breaker.before, cmy_window(later, 3));
     report(mesh, "web-1", false, 1);
     cr_assert_eq(state_of("web-1"), COMMY_BREAKER_CLOSED);
     report(mesh, "web-1", false, 1);
@@ -568,8 +568,8 @@ Test(breaker, a_time_that_nobody_can_have_given_is_waited_for_by_nobody)
     uint32_t record;
     uint64_t state;
     cr_assert_eq(cmy_mesh_look_up(mesh, "web-1", &record, &state), COMMY_STATUS_SUCCESS);
-    cmy_stat_shm_t *stat = cmy_stat_linked(mesh->region, record, state);
-    cmy_store64_relaxed(&stat->breaker.turn, cmy_turn(mesh->actor.owner, cmy_tick(now_ns()) + CMY_TURN_TIME_MASK / 2));
+    cmy_tally_shm_t *tally = cmy_tally_linked(mesh->region, record, state);
+    cmy_store64_relaxed(&tally->breaker.turn, cmy_turn(mesh->actor.owner, cmy_tick(now_ns()) + CMY_TURN_TIME_MASK / 2));
     cr_assert_eq(breaker_of("web-1").state, COMMY_BREAKER_HALF_OPEN);
     cr_assert_eq(breaker_of("web-1").probe_in_ms, 0);
     cr_assert_eq(selected_by(mesh), reference_of("web-1"));
@@ -595,9 +595,9 @@ Test(breaker, one_that_was_opened_and_not_announced_is_passed_over_and_tried)
     uint32_t record;
     uint64_t state;
     cmy_service_shm_t *hot = hot_of("web-1", &record, &state);
-    cmy_stat_shm_t *stat = cmy_stat_linked(mesh->region, record, state);
+    cmy_tally_shm_t *tally = cmy_tally_linked(mesh->region, record, state);
     uint64_t condition = cmy_load64_acquire(&hot->condition);
-    cmy_store64_relaxed(&stat->breaker.turn, cmy_turn(CMY_NOBODY, cmy_tick_after(now_ns(), 150)));
+    cmy_store64_relaxed(&tally->breaker.turn, cmy_turn(CMY_NOBODY, cmy_tick_after(now_ns(), 150)));
     cr_assert(cmy_swap64_acq_rel(&hot->condition, condition, cmy_condition_turned(condition, true, 0)));
     cr_assert_eq(times_selected(mesh, "web-1", 30), 0);
     become_due("web-1");

@@ -699,15 +699,14 @@ Test(fault, a_block_that_is_linked_is_nobodys)
 Test(fault, counters_never_go_back)
 {
     uint64_t link = cmy_load64_relaxed(&hot_of("many-1")->stats);
-    cmy_stat_shm_t *stat = cmy_record_at(region, CMY_STATS, cmy_link_block(link));
-    cmy_store64_relaxed(&stat->stripe[2].base_failures, 5);
+    cmy_store64_relaxed(&cmy_tally_of(region, link)->stripe[2].base_failures, 5);
     expect_found("statistics block", "count of failures in stripe 2");
 }
 
 static cmy_stat_shm_t *stat_of(const char *id, uint32_t *block)
 {
     *block = cmy_link_block(cmy_load64_relaxed(&hot_of(id)->stats));
-    return cmy_record_at(region, CMY_STATS, *block);
+    return cmy_stat_at(region, *block);
 }
 
 static uint64_t in_flight_of(const cmy_stat_shm_t *stat, uint32_t incarnation, uint32_t ahead, uint32_t count)
@@ -736,9 +735,8 @@ Test(fault, requests_in_flight_are_of_who_is_there)
 
 Test(fault, a_breaker_that_is_open_can_be_tried)
 {
-    uint32_t block;
     uint64_t now = cmy_tick(cmy_clock_monotonic_ns());
-    cmy_word64_t *turn = &stat_of("many-1", &block)->breaker.turn;
+    cmy_word64_t *turn = &cmy_tally_of(region, cmy_load64_relaxed(&hot_of("many-1")->stats))->breaker.turn;
     flip(&hot_of("auth-1")->condition, CMY_CONDITION_OPEN);
     expect_found("(id 'auth-1')", "is open, and nobody's turn to try it comes");
     flip(&hot_of("auth-1")->condition, CMY_CONDITION_OPEN);
@@ -787,12 +785,12 @@ Test(fault, further_cells_are_linked_and_their_blocks)
     cmy_cells_shm_t *cells = link_cells(stat, block, 11);
     uint32_t record = cmy_load32_relaxed(&stat->further[11]) - 1;
     expect_clean();
-    cmy_store64_relaxed(&cells->cell[69], in_flight_of(stat, 7, 0, 5));
+    cmy_store64_relaxed(&cells->cell[70], in_flight_of(stat, 7, 0, 5));
     expect_found("statistics block", "5 requests in flight are of participant slot 1023 in its life 7");
-    cmy_store64_relaxed(&cells->cell[69], 0);
-    cmy_store64_relaxed(&cells->cell[70], 1ull << 44);
-    expect_found("statistics block", "its cell 1024 is in use, and of no participant slot");
     cmy_store64_relaxed(&cells->cell[70], 0);
+    cmy_store64_relaxed(&cells->cell[71], 1ull << 44);
+    expect_found("statistics block", "its cell 1024 is in use, and of no participant slot");
+    cmy_store64_relaxed(&cells->cell[71], 0);
     cmy_store32_relaxed(&cells->block.bytes, 3);
     expect_found("statistics block", "which is part 3 of block");
     cmy_store32_relaxed(&cells->block.bytes, 11);

@@ -626,7 +626,7 @@ Test(latency, asks_for_a_share_and_somewhere_to_put_it)
 Test(latency, counts_are_halved_before_they_wrap)
 {
     uint32_t record, mine;
-    uint64_t state, link, block_state;
+    uint64_t state, link;
     cpu_set_t here;
     CPU_ZERO(&here);
     CPU_SET(cmy_cpu(), &here);
@@ -636,10 +636,10 @@ Test(latency, counts_are_halved_before_they_wrap)
     uint64_t reference = add_service(mesh, "web", "web-1");
     cr_assert_eq(commy_service_report(mesh, reference, 1000000, true), COMMY_STATUS_SUCCESS);
     cr_assert(cmy_service_refer(mesh->region, reference, &record, &state));
-    cmy_stat_shm_t *stat = cmy_stat_follow(mesh->region, record, state, &link, &block_state);
-    cmy_word32_t *often = &stat->bucket[mine][cmy_latency_bucket(1000000)],
-                 *seldom = &stat->bucket[mine][cmy_latency_bucket(1000000000)],
-                 *other = &stat->bucket[1 - mine][cmy_latency_bucket(1000000)];
+    cmy_tally_shm_t *tally = cmy_tally_follow(mesh->region, record, state, &link);
+    cmy_word32_t *often = &tally->bucket[mine][cmy_latency_bucket(1000000)],
+                 *seldom = &tally->bucket[mine][cmy_latency_bucket(1000000000)],
+                 *other = &tally->bucket[1 - mine][cmy_latency_bucket(1000000)];
     const uint32_t begins[] = {CMY_LATENCY_MANY - 3, 0xc0000000u - 3, 0u - (1u << 20) - 3};
     for (size_t i = 0; i < sizeof begins / sizeof begins[0]; i++) {
         uint32_t rare = begins[i] / 200;

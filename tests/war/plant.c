@@ -72,9 +72,9 @@ void war_plant(void *argument)
         break;
     case WAR_PLANT_COUNTER:
         for (uint32_t block = 0; block < cmy_region_reserved_again(mesh->region, CMY_STATS); block++) {
-            cmy_stat_shm_t *stat = cmy_record_at(mesh->region, CMY_STATS, block);
+            cmy_tally_shm_t *tally = cmy_tally_at(mesh->region, block);
             for (uint32_t i = 0; i < CMY_STAT_STRIPES; i++)
-                cmy_store64_relaxed(&stat->stripe[i].successes, 0);
+                cmy_store64_relaxed(&tally->stripe[i].successes, 0);
         }
         break;
     default:
