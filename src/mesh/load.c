@@ -32,15 +32,31 @@ bool cmy_load_faster(const cmy_load_t *first, const cmy_load_t *second, uint32_t
     return is_faster(first, first_ns, second, second_ns);
 }
 
-/* A service without a block has had no request. */
-static cmy_load_t look(const cmy_region_t *region, const cmy_pick_t *pick)
+/*
+ * An instance's statistics block; null: it has none yet, having had no request. A block that was linked stays so for all the
+ * service's life, so that its number is remembered: then neither instance's record is read before the loads are
+ * compared. Out of date, it is another service's load that is compared, of an instance that select.c does not take.
+ */
+static inline const cmy_stat_shm_t *block_of(const cmy_region_t *region, const cmy_picker_t *picker, uint32_t instance)
 {
     uint64_t link, state;
-    cmy_load_t load = {.weight = pick->weight};
+    uint32_t number = atomic_load_explicit(&picker->block[instance], memory_order_relaxed);
+    if (__builtin_expect(number != 0, 1))
+        return cmy_stat_at(region, number - 1);
+    const cmy_pick_t *pick = &picker->pick[instance];
     const cmy_stat_shm_t *stat = cmy_stat_follow(region, pick->record, pick->state, &link, &state);
+    if (stat)
+        atomic_store_explicit(&picker->block[instance], cmy_link_block(link) + 1, memory_order_relaxed);
+    return stat;
+}
+
+static cmy_load_t look(const cmy_region_t *region, const cmy_picker_t *picker, uint32_t instance)
+{
+    cmy_load_t load = {.weight = picker->pick[instance].weight};
+    const cmy_stat_shm_t *stat = block_of(region, picker, instance);
     if (stat) {
         load.recent_ns = cmy_load64_relaxed(&stat->recent_ns);
-        load.in_flight = cmy_flight_count_block(region, stat, state);
+        load.in_flight = cmy_flight_count_block(region, stat, cmy_load64_acquire(&stat->block.state));
     }
     return load;
 }
@@ -68,29 +84,16 @@ static pair_t draw_two(const cmy_picker_t *picker, uint64_t stands)
     return pair;
 }
 
-/* Asks for what of a statistics block tells of the load. The record was asked for before. */
-static void ask_for_load(const cmy_region_t *region, const cmy_picker_t *picker, uint32_t instance)
+/* Asks for an instance's load and record. */
+static void ask_for(const cmy_region_t *region, const cmy_picker_t *picker, uint32_t instance)
 {
-    uint64_t link = cmy_load64_relaxed(&cmy_service_at(region, picker->pick[instance].record)->stats);
-    if (!cmy_link_names_block(link) || !cmy_region_holds(region, CMY_STATS, cmy_link_block(link)))
-        return;
-    const cmy_stat_shm_t *stat = cmy_stat_at(region, cmy_link_block(link));
-    __builtin_prefetch(stat);
-    __builtin_prefetch(stat->cell); /* and the mean behind them */
-}
-
-/* What later selections will come to, step by step: places in the picker, records, load. */
-static void ask_ahead(const cmy_region_t *region, const cmy_picker_t *picker, uint64_t stands)
-{
-    pair_t pair = draw_two(picker, stands + 5 * CMY_MIX_STEP);
-    __builtin_prefetch(&picker->pick[pair.first]);
-    __builtin_prefetch(&picker->pick[pair.second]);
-    pair = draw_two(picker, stands + 4 * CMY_MIX_STEP);
-    cmy_load_ask_for(region, &picker->pick[pair.first]);
-    cmy_load_ask_for(region, &picker->pick[pair.second]);
-    pair = draw_two(picker, stands + 2 * CMY_MIX_STEP);
-    ask_for_load(region, picker, pair.first);
-    ask_for_load(region, picker, pair.second);
+    uint32_t number = atomic_load_explicit(&picker->block[instance], memory_order_relaxed);
+    if (number != 0) {
+        const cmy_stat_shm_t *stat = cmy_stat_at(region, number - 1);
+        __builtin_prefetch(stat);
+        __builtin_prefetch(stat->cell); /* and the mean behind them */
+    }
+    cmy_load_ask_for(region, &picker->pick[instance]);
 }
 
 uint32_t cmy_load_choose(const cmy_region_t *region, const cmy_picker_t *picker, uint64_t stands)
@@ -98,9 +101,12 @@ uint32_t cmy_load_choose(const cmy_region_t *region, const cmy_picker_t *picker,
     pair_t pair = draw_two(picker, stands);
     if (picker->count == 1)
         return pair.first;
-    if (picker->count >= CMY_LOAD_MANY)
-        ask_ahead(region, picker, stands);
-    cmy_load_t one = look(region, &picker->pick[pair.first]), other = look(region, &picker->pick[pair.second]);
+    if (picker->count >= CMY_LOAD_MANY) {
+        pair_t next = draw_two(picker, stands + CMY_LOAD_AHEAD * CMY_MIX_STEP);
+        ask_for(region, picker, next.first);
+        ask_for(region, picker, next.second);
+    }
+    cmy_load_t one = look(region, picker, pair.first), other = look(region, picker, pair.second);
     bool better = picker->policy == COMMY_POLICY_PERFORMANCE ? cmy_load_faster(&one, &other, pair.random)
                                                              : cmy_load_fewer(&one, &other);
     return better ? pair.second : pair.first;

@@ -29,7 +29,8 @@
 
 #define CMY_LOAD_UNTRIED 4u
 #define CMY_LOAD_EXPLORE 32u
-#define CMY_LOAD_MANY 128u /* instances from which on the next ones are asked for ahead (draw.h) */
+#define CMY_LOAD_MANY 128u /* instances from which on those of a later selection are asked for (draw.h) */
+#define CMY_LOAD_AHEAD 2u  /* and which */
 
 /* What is known of an instance's load. */
 typedef struct cmy_load {

@@ -24,6 +24,7 @@ void cmy_picker_free(cmy_picker_t *picker)
     let_go(picker->table);
     free(picker->pick);
     free(picker->open);
+    free(picker->block);
     free(picker);
 }
 
@@ -319,7 +320,11 @@ static bool complete(cmy_pickers_t *pickers, const cmy_key_t *name, cmy_picker_t
     picker->bytes += picker->table->bytes;
     if (picker->policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN)
         picker->turns = picker->table->turns;
-    return true;
+    if (!cmy_policy_compares(picker->policy))
+        return true;
+    picker->block = calloc(found->count, sizeof *picker->block);
+    picker->bytes += found->count * sizeof *picker->block;
+    return picker->block != NULL;
 }
 
 /* Where the rotation stands: in the name's group, of a region that may be written to. */

@@ -67,7 +67,7 @@ typedef struct cmy_table {
 } cmy_table_t;
 
 typedef struct cmy_picker {
-    /* Constant while published, but for next. */
+    /* Constant while published, but for next, and for what block points to. */
     const cmy_word64_t *word;
     uint64_t version, epoch; /* of the stripe's word, of deaths */
     uint64_t hash;           /* of the name, xor of the filter */
@@ -85,7 +85,9 @@ typedef struct cmy_picker {
     struct cmy_picker *next; /* retired ones */
     char name[COMMY_LIMIT_NAME_BYTES + 1];
     cmy_filter_t filter;
-    cmy_pick_t *open;    /* passed over: their breakers are open (breaker.h) */
+    _Atomic uint32_t
+        *block;       /* load.h: of each pick, its statistics block as far as it was met; null: no loads are compared */
+    cmy_pick_t *open; /* passed over: their breakers are open (breaker.h) */
     uint32_t open_count; /* 0 mostly */
 
     /* Written by whoever selects: on a line of its own. */

@@ -25,6 +25,12 @@ static inline bool cmy_policy_weighs(int32_t policy)
     return policy != COMMY_POLICY_ROUND_ROBIN && policy != COMMY_POLICY_CONSISTENT_HASH;
 }
 
+/* Whether a policy compares how much two instances are loaded. */
+static inline bool cmy_policy_compares(int32_t policy)
+{
+    return policy == COMMY_POLICY_LEAST_CONNECTIONS || policy == COMMY_POLICY_PERFORMANCE;
+}
+
 /* ------------------------------------------------- weighted round robin */
 
 /*
