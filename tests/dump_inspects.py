@@ -105,15 +105,21 @@ def requests():
     library.commy_find(handle, b"api-1", target)
     began = [library.commy_begin_request(handle, ctypes.c_uint64(target[0]), ctypes.byref(token)) for _ in range(3)]
     ended = library.commy_end_request(handle, token, ctypes.c_uint64(1000000), 1)
+    library.commy_find(handle, b"web-0", target)
+    told = [library.commy_report(handle, ctypes.c_uint64(target[0]), ctypes.c_uint64(64000000), 0)
+            for _ in range(2)]
     shown = json.loads(commy("dump", "--json", "--records", "--check").stdout)
     block = [b for b in shown["blocks"] if b["kind"] == "statistics"]
-    check("requests begin and end", began == [0, 0, 0] and ended == 0)
-    check("counters are summed", shown["counters"]["successful_requests"] == 1, shown["counters"])
-    check("requests in flight and latencies are shown", len(block) == 1 and block[0]["in_flight"] == 2
-          and abs(block[0]["p50_ns"] - 1000000) < 70000 and shown["findings"] == [], block)
+    check("requests begin and end", began == [0, 0, 0] and ended == 0 and told == [0, 0])
+    check("counters are summed", (shown["counters"]["successful_requests"], shown["counters"]["failed_requests"]) == (1, 2),
+          shown["counters"])
+    check("each block has its own", [(b["in_flight"], b["successes"], b["failures"], b["failures_in_a_row"])
+                                     for b in block] == [(2, 1, 0, 0), (0, 0, 2, 0)], block)
+    check("latencies are shown", abs(block[0]["p50_ns"] - 1000000) < 70000
+          and abs(block[1]["p50_ns"] - 64000000) < 4500000 and shown["findings"] == [], block)
     library.commy_destroy_mesh(handle)
     shown = json.loads(commy("dump", "--json", "--records", "--check").stdout)
-    check("those of who left are not", [b["in_flight"] for b in shown["blocks"] if b["kind"] == "statistics"] == [0])
+    check("those of who left are not", [b["in_flight"] for b in shown["blocks"] if b["kind"] == "statistics"] == [0, 0])
 
 
 def others(region, place):

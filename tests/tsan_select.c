@@ -16,6 +16,7 @@
 #define IDS 24u
 #define NAMES 4u
 #define LONERS 2500u /* names with one instance each */
+#define CROWD 150u   /* instances of one name, so many that the next ones are asked for ahead */
 
 static commy_mesh_t *mesh, *reader;
 static _Atomic bool over;
@@ -203,7 +204,10 @@ static void *work(void *argument)
             change(&random);
             break;
         default:
-            snprintf(name, sizeof name, "name-%u", below(&random, NAMES));
+            if (below(&random, 4) == 0)
+                strcpy(name, "crowd");
+            else
+                snprintf(name, sizeof name, "name-%u", below(&random, NAMES));
             if (select_from(from, name, &random, &target) == COMMY_STATUS_SUCCESS)
                 report(&target, &random);
         }
@@ -232,6 +236,11 @@ int main(int argc, char **argv)
     for (uint32_t i = 0; i < LONERS; i++) {
         snprintf(name, sizeof name, "loner-%u", i);
         if (enroll(name, name, NULL) != COMMY_STATUS_SUCCESS)
+            return 2;
+    }
+    for (uint32_t i = 0; i < CROWD; i++) {
+        snprintf(name, sizeof name, "crowd-%u", i);
+        if (enroll("crowd", name, NULL) != COMMY_STATUS_SUCCESS)
             return 2;
     }
     for (uint32_t i = 0; i < THREADS; i++)

@@ -32,11 +32,7 @@ bool cmy_load_faster(const cmy_load_t *first, const cmy_load_t *second, uint32_t
     return is_faster(first, first_ns, second, second_ns);
 }
 
-/*
- * An instance's statistics block; null: it has none yet, having had no request. A block that was linked stays so for all the
- * service's life, so that its number is remembered: then neither instance's record is read before the loads are
- * compared. Out of date, it is another service's load that is compared, of an instance that select.c does not take.
- */
+/* An instance's statistics block, which is remembered when it is met; null: it has none yet, having had no request. */
 static inline const cmy_stat_shm_t *block_of(const cmy_region_t *region, const cmy_picker_t *picker, uint32_t instance)
 {
     uint64_t link, state;
@@ -48,6 +44,12 @@ static inline const cmy_stat_shm_t *block_of(const cmy_region_t *region, const c
     if (stat)
         atomic_store_explicit(&picker->block[instance], cmy_link_block(link) + 1, memory_order_relaxed);
     return stat;
+}
+
+void cmy_load_meet(const cmy_region_t *region, const cmy_picker_t *picker)
+{
+    for (uint32_t i = 0; i < picker->count; i++)
+        block_of(region, picker, i);
 }
 
 static cmy_load_t look(const cmy_region_t *region, const cmy_picker_t *picker, uint32_t instance)

@@ -18,7 +18,11 @@
  * - One selection in CMY_LOAD_EXPLORE takes the first drawn whatever its load. So the worst of all has a CMY_LOAD_EXPLOREth
  *   of its share at least, whose answers tell when it has recovered: a mean that nobody adds to stays what it is.
  *
- * What is read may be old, or of another life of the record: the numbers decide who is taken first, not who may be
+ * Blocks. A service keeps the block of statistics that it was given (stat/block.h), so that a picker remembers which it is,
+ * and neither record is read before the loads are compared. Where an instance has gone since, it is another service's load
+ * that is compared, and the instance is not taken.
+ *
+ * What is read may be old, or of another life of the record or block: the numbers decide who is taken first, not who may be
  * taken, which select.c looks at afterwards. Constant cost at any number of instances: two blocks of statistics are
  * read, and in each one cell for each participant slot that was used there (flight.h).
  */
@@ -42,6 +46,9 @@ typedef struct cmy_load {
  * number, which performance explores by. */
 bool cmy_load_fewer(const cmy_load_t *first, const cmy_load_t *second);
 bool cmy_load_faster(const cmy_load_t *first, const cmy_load_t *second, uint32_t random);
+
+/* Remembers the blocks of a picker's instances, of those that have one by now. Before it is published. */
+void cmy_load_meet(const cmy_region_t *region, const cmy_picker_t *picker);
 
 /* The number of a picker's instance, of a policy that takes the better of two. stands: where the picker's random numbers
  * stand; the next selection gets it with CMY_MIX_STEP added. */

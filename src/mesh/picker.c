@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <sys/random.h>
 
+#include "mesh/load.h"
+
 #define MOST_RETIRED 32u
 #define MOST_RETIRED_BYTES ((size_t)4 << 20)
 
@@ -366,6 +368,8 @@ commy_status_t cmy_picker_make(commy_mesh_t *mesh, const cmy_key_t *name, int32_
     picker->open_count = found.open_count;
     if (status == COMMY_STATUS_SUCCESS && !complete(pickers, name, picker, &found))
         status = no_memory(name);
+    else if (picker->block)
+        cmy_load_meet(mesh->region, picker);
     free(found.weight);
     free(found.hash);
     if (status != COMMY_STATUS_SUCCESS) {

@@ -2,7 +2,7 @@
  * Pickers: what a handle keeps so that selecting one of ten thousand instances costs what selecting one of ten does.
  *
  * A picker is made for one name, one policy and one filter: an immutable array of the instances that might be selected
- * when it was made, and the policy's table over them. It is reached under RCU through a table of sets of four:
+ * when it was made, the policy's table over them, and where loads are compared the numbers of their blocks as far as they are known. It is reached under RCU through a table of sets of four:
  *
  *     hash of name and filter, policy --> set --> [ picker | picker | null | picker ]
  *

@@ -451,7 +451,7 @@ typedef struct cmy_breaker_shm {
  *      | block  | further cells, 12 numbers | requests in flight of slots 0 to 6          | recent  |
  *      +--------+---------------------------+--------------------------------------------+---------+ 128
  *
- * The first line is written when a block is claimed, linked or freed, the second with every request that is begun or ended.
+ * The first line is written when a block is claimed, linked, given further cells or freed, the second with every request that is begun or ended.
  *
  * A cell counts what one participant has in flight at one life of the block (stat/flight.h):
  *
@@ -469,7 +469,8 @@ typedef struct cmy_breaker_shm {
  *
  * recent_ns: a mean of the latencies of requests that were ended, and of one report in 64, of which the last eight make up two
  * thirds; failures count for more (stat/latency.h); 0: none yet. Relaxed stores by whoever reports, of which one may overwrite
- * another: each is a mean that was right without the other's sample.
+ * another: each is a mean that was right without the other's sample. Set to 0 while CLAIMED; who was stopped since the block's
+ * former life may store a mean of then.
  */
 #define CMY_STAT_CELLS 7u
 #define CMY_STAT_FURTHER 12u

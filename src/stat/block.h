@@ -13,6 +13,9 @@
  *   killed before the link    CLAIMED by the dead, not linked: freed by the reaper
  *   killed after the link     CLAIMED by the dead, linked: made LIVE by the reaper
  *   killed after the unlink   LIVE or CLAIMED, not linked: freed by the reaper
+ * Statistics are taken out of their link only by who finishes the service. So once the link of a service names a block of
+ * statistics, it names that one for all this life of the service: pickers remember it (mesh/load.h).
+ *
  * A LIVE block was linked once in this life of it, and never is again after it was unlinked: not linked is for good.
  *
  * The service's version in the link keeps a writer that was stopped from linking a block to the record's next tenant;

@@ -48,10 +48,10 @@ commy_status_t cmy_stat_attach(cmy_actor_t *actor, uint32_t service, uint64_t se
     return attach_block(actor, service, service_state);
 }
 
-void cmy_counter_add(const cmy_region_t *region, cmy_tally_shm_t *tally, uint64_t latency_ns, bool success)
+void cmy_counter_add(const cmy_region_t *region, uint64_t link, uint64_t latency_ns, bool success)
 {
-    cmy_latency_take_recent(cmy_stat_of(region, tally), cmy_counter_limited(latency_ns), success);
-    cmy_counter_add_here(region, tally, latency_ns, success);
+    cmy_latency_take_recent(cmy_stat_at(region, cmy_link_block(link)), cmy_counter_limited(latency_ns), success);
+    cmy_counter_add_here(region, cmy_tally_of(region, link), latency_ns, success);
 }
 
 void cmy_counter_add_stray(cmy_region_t *region, uint64_t latency_ns, bool success)
@@ -66,9 +66,8 @@ commy_status_t cmy_counter_report(cmy_actor_t *actor, uint32_t service, uint64_t
 {
     for (int turn = 0; turn < 2; turn++) {
         uint64_t link;
-        cmy_tally_shm_t *tally = cmy_tally_follow(actor->region, service, service_state, &link);
-        if (tally) {
-            cmy_counter_add(actor->region, tally, latency_ns, success);
+        if (cmy_tally_follow(actor->region, service, service_state, &link)) {
+            cmy_counter_add(actor->region, link, latency_ns, success);
             return COMMY_STATUS_SUCCESS;
         }
         commy_status_t status = cmy_stat_attach(actor, service, service_state, link);

@@ -49,8 +49,8 @@ static inline void cmy_counter_add_here(const cmy_region_t *region, cmy_tally_sh
     cmy_latency_add(region, tally, cpu, number, latency_ns, success);
 }
 
-/* Counts a request in a block, and its latency among the latest; and one in the mesh's totals alone. */
-void cmy_counter_add(const cmy_region_t *region, cmy_tally_shm_t *tally, uint64_t latency_ns, bool success);
+/* Counts a request in the block that a link names, and its latency among the latest; and one in the mesh's totals alone. */
+void cmy_counter_add(const cmy_region_t *region, uint64_t link, uint64_t latency_ns, bool success);
 void cmy_counter_add_stray(cmy_region_t *region, uint64_t latency_ns, bool success);
 
 /* Reads a service's counters; zero where it has no block yet. */

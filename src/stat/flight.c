@@ -171,7 +171,7 @@ cmy_tally_shm_t *cmy_flight_end(cmy_actor_t *actor, const cmy_flight_t *flight, 
     cmy_tally_shm_t *tally = NULL;
     if (cmy_load64_acquire(cmy_block_link(region, CMY_STATS, flight->service)) == flight->link) {
         tally = cmy_tally_of(region, flight->link);
-        cmy_counter_add(region, tally, latency_ns, success);
+        cmy_counter_add(region, flight->link, latency_ns, success);
     } else {
         cmy_counter_add_stray(region, latency_ns, success);
     }

@@ -84,7 +84,7 @@ typedef struct cmy_flight {
 commy_status_t cmy_flight_begin(cmy_actor_t *actor, uint32_t service, uint64_t service_state, cmy_flight_t *flight);
 
 /* Ends it: counts it as cmy_counter_report() does, in the mesh's totals only if its service has gone, and lowers its cell.
- * By the actor that began it, in the same incarnation, once. Returns the block that it is counted in; null: none. */
+ * By the actor that began it, in the same incarnation, once. Returns the cold half of the block that it is counted in; null: none. */
 cmy_tally_shm_t *cmy_flight_end(cmy_actor_t *actor, const cmy_flight_t *flight, uint64_t latency_ns, bool success);
 
 /* Takes it back: it was not begun. */

@@ -57,6 +57,7 @@ const ex_case_t ex_cases[] = {
     CASE("a-selection-passes-over-the-dead", "R11", "K1 K1|R21", .deaths = 1),
     CASE("a-selection-sees-the-load-of-others", "R11 R21", "B1 B1|%1|B2"),
     CASE("a-selection-forgets-the-load-of-the-dead", "R11 R21 B2", "B1 B1|%1|P", .deaths = 1),
+    CASE("a-selection-compares-nobody-by-a-block-that-was-its", "R11 R21 B1 B2 B2", "%1|U1 R32 B3 B3 B3 R11"),
     CASE("a-selection-survives-those-it-knew", "R11 R21", "K1|P R31", .deaths = 1, .settler_dies = true),
 
     /* lines */

@@ -216,6 +216,9 @@ static void allocate(void)
         abort();
 }
 
+_Static_assert(COMMY_LIMIT_PARTICIPANTS <= sizeof(((cmy_stat_shm_t *)0)->cell) / sizeof(cmy_word64_t),
+               "a block has a cell for each participant, where a case does not say otherwise");
+
 static uint32_t size_or(uint8_t size, uint32_t other)
 {
     return size ? size : other;

@@ -7,6 +7,8 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include <sys/mman.h>
+
 #include "mesh/load.h"
 #include "support_registry.h"
 
@@ -319,4 +321,107 @@ Test(load, who_fails_fast_attracts_nobody)
         answer(mesh, failing, 1000000, true);
     count_picks(mesh, fastest, 3000, seen);
     cr_assert_gt(seen[1], 1500, "forgiven: %u", seen[1]);
+}
+
+/* ------------------------------------------------------------- what is remembered */
+
+static uint32_t block_of_id(const char *id)
+{
+    uint32_t record;
+    uint64_t state, link;
+    cr_assert_eq(cmy_mesh_look_up(mesh, id, &record, &state), COMMY_STATUS_SUCCESS);
+    link = cmy_load64_acquire(&cmy_service_at(mesh->region, record)->stats);
+    return cmy_link_names_block(link) ? cmy_link_block(link) : UINT32_MAX;
+}
+
+static cmy_picker_t *picker_of(commy_mesh_t *of, int32_t policy)
+{
+    cmy_key_t key;
+    cmy_key_make(&key, of->region->seed, "web", 3);
+    return cmy_picker_find((cmy_pickers_t *)of->pickers, &key, policy, NULL);
+}
+
+/* Records and cold halves of a mapping of its own are taken away: whoever looks there is ended. */
+Test(load, of_instances_that_were_met_neither_records_nor_cold_halves_are_read_before_one_is_chosen)
+{
+    begin(512);
+    const uint32_t n = 300;
+    for (uint32_t i = 0; i < n; i++)
+        answer(mesh, add_at(mesh, (uint16_t)(i + 1), 100), 1000000, true);
+    commy_mesh_t *reader = attach(COMMY_OPEN_READ_ONLY);
+    const int32_t both[] = {least, fastest};
+    for (int k = 0; k < 2; k++) {
+        for (uint32_t i = 0; i < 40 * n; i++)
+            port_of(reader, both[k]);
+        cmy_region_t *region = reader->region;
+        const cmy_picker_t *picker = picker_of(reader, both[k]);
+        cr_assert(picker && picker->count == n);
+        uint64_t end = region->layout.slab[CMY_SERVICES].cold_offset;
+        const struct {
+            uint64_t from, bytes;
+        } shut[] = {
+            {region->layout.slab[CMY_SERVICES].offset, end - region->layout.slab[CMY_SERVICES].offset},
+            {region->layout.slab[CMY_STATS].cold_offset, (uint64_t)n * sizeof(cmy_tally_shm_t)},
+        };
+        for (int i = 0; i < 2; i++)
+            cr_assert_eq(mprotect(region->base + shut[i].from, shut[i].bytes, PROT_NONE), 0);
+        uint64_t stands = 1, sum = 0;
+        for (uint32_t i = 0; i < 10000; i++)
+            sum += cmy_load_choose(region, picker, stands += CMY_MIX_STEP);
+        for (int i = 0; i < 2; i++)
+            cr_assert_eq(mprotect(region->base + shut[i].from, shut[i].bytes, PROT_READ), 0);
+        cr_assert_gt(sum, 0);
+    }
+    commy_mesh_detach(&reader);
+}
+
+/* The block that an instance had is another name's by now, and full of requests. */
+Test(load, a_block_that_went_to_another_name_is_not_compared_for_who_comes_back)
+{
+    begin(64);
+    uint32_t seen[64];
+    uint64_t one = add_at(mesh, 1, 100), other = add_at(mesh, 2, 100);
+    begin_one(mesh, one);
+    begin_one(mesh, other);
+    begin_one(mesh, other);
+    for (int round = 0; round < 2; round++) {
+        count_picks(mesh, least, 100, seen);
+        cr_assert_eq(seen[1], 100);
+        uint32_t former = block_of_id("web-1");
+        drop(mesh, "web-1");
+        char id[16];
+        snprintf(id, sizeof id, "db-%d", round);
+        uint64_t elsewhere;
+        commy_service_config_t config = config_of("db", id);
+        cr_assert_eq(commy_service_register(mesh, &config, &elsewhere), COMMY_STATUS_SUCCESS);
+        for (int i = 0; i < 50; i++)
+            begin_one(mesh, elsewhere);
+        cr_assert_eq(block_of_id(id), former, "it takes the one that is free");
+        begin_one(mesh, add_at(mesh, 1, 100));
+        cr_assert_neq(block_of_id("web-1"), former);
+    }
+    count_picks(mesh, least, 100, seen);
+    cr_assert_eq(seen[1], 100);
+    audit();
+}
+
+/* A link that leads out of the mapping is followed by nobody, and not remembered: what it says afterwards counts. */
+Test(load, a_link_that_leads_nowhere_is_not_remembered)
+{
+    begin(64);
+    uint32_t seen[64], record;
+    uint64_t state, one = add_at(mesh, 1, 100), other = add_at(mesh, 2, 100);
+    begin_one(mesh, one);
+    begin_one(mesh, other);
+    begin_one(mesh, other);
+    cr_assert(cmy_service_refer(mesh->region, other, &record, &state));
+    cmy_word64_t *link = &cmy_service_at(mesh->region, record)->stats;
+    uint64_t was = cmy_load64_acquire(link);
+    cmy_store64_release(link, cmy_link_to(state, 0x3ffffd, cmy_state(0, 0, CMY_LIVE), false));
+    count_picks(mesh, least, 1000, seen);
+    cr_assert_eq(seen[1], 0, "the other seems to have none");
+    cmy_store64_release(link, was);
+    count_picks(mesh, least, 1000, seen);
+    cr_assert_eq(seen[2], 0, "it has two");
+    audit();
 }

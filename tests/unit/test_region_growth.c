@@ -160,3 +160,28 @@ Test(growth, growing_on_a_full_file_system_is_an_error_and_no_signal)
     cr_assert_eq(cmy_region_grow(region, CMY_STATS, 0), COMMY_STATUS_SUCCESS, "room again, growth again");
     cmy_region_unmap(&region);
 }
+
+/* A slab of two halves gets both or nothing, also where there is room for the first alone. */
+Test(growth, where_only_the_hot_half_has_room_no_record_counts_as_reserved)
+{
+    mount_here("tmpfs", "size=4m,mode=0700");
+    make(8192);
+    cmy_region_t *region = map(true);
+    const cmy_slab_layout_t *slab = &region->layout.slab[CMY_STATS];
+    off_t hot = (off_t)slab->chunk * slab->stride, cold = (off_t)slab->chunk * slab->cold_stride;
+    struct stat st;
+    fill_up(test_path("mount/filler"));
+    cr_assert_eq(stat(test_path("mount/filler"), &st), 0);
+    cr_assert_eq(truncate(test_path("mount/filler"), st.st_size / 4096 * 4096 - hot), 0);
+    cr_assert_eq(cmy_region_grow(region, CMY_STATS, 0), COMMY_STATUS_NO_SPACE);
+    cr_assert_eq(cmy_load64_acquire(&region->header->reserved[CMY_STATS]), 0);
+    cr_assert_not(cmy_region_holds(region, CMY_STATS, 0));
+    cr_assert_eq(truncate(test_path("mount/filler"), st.st_size / 4096 * 4096 - hot - cold), 0);
+    cr_assert_eq(cmy_region_grow(region, CMY_STATS, 0), COMMY_STATUS_SUCCESS, "%s", commy_last_error_message());
+    fill_up(test_path("mount/more"));
+    for (uint32_t i = 0; i < slab->chunk; i++) { /* no signal */
+        memset(cmy_stat_at(region, i), 0xa5, sizeof(cmy_stat_shm_t));
+        memset(cmy_tally_at(region, i), 0xa5, sizeof(cmy_tally_shm_t));
+    }
+    cmy_region_unmap(&region);
+}

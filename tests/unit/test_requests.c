@@ -258,7 +258,7 @@ Test(requests, of_more_participants_than_a_block_has_cells_for_are_summed)
     }
     cr_assert_eq(cmy_owner_slot(client[CLIENTS - 1]->actor.owner), CLIENTS);
     cr_assert_eq(flying(mesh, "web-1"), sum);
-    cr_assert_eq(records_in_use(mesh, CMY_CELLS), 2, "slots 8 to 93, and 94 to 179");
+    cr_assert_eq(records_in_use(mesh, CMY_CELLS), 2, "slots 7 to 92, and 93 to 178");
     audit();
     for (uint64_t i = 0; i < CLIENTS; i += 2) {
         end_one(client[i], token[i]);
