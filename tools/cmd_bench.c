@@ -407,6 +407,8 @@ int cmd_bench(int argc, char **argv)
         return EXIT_ERROR;
     }
     int code = run(&bench);
+    if (code != EXIT_YES && stopping())
+        complain("stopped by a signal before all was measured");
     commy_mesh_detach(&bench.mesh);
     which.flags = 0;
     status = commy_mesh_remove(&which, true);

@@ -59,7 +59,7 @@ static void add_row(struct listing *listing, const struct region *region)
         snprintf(capacity, sizeof(capacity), "%u", region->info.capacity);
         snprintf(participants, sizeof(participants), "%u", region->info.participants);
         time_text(region->info.created_at_ns, made);
-        made[19] = '\0'; /* whole seconds do for a list */
+        strcpy(made + 19, "Z"); /* whole seconds do for a list */
     }
     snprintf(mode, sizeof(mode), "%04o", (unsigned)(region->file.st_mode & 07777));
     size_text((uint64_t)region->file.st_blocks * 512u, memory);

@@ -51,7 +51,7 @@ static const char doc[] =
     "SIGTERM or SIGHUP comes; those too that are registered later. Any number of these may run: one at a time checks "
     "a service, and when it dies another goes on.\v"
     "Example:\n"
-    "  commy register --name web --id web-1 --endpoint 127.0.0.1 --port 8080 --check http:/health &\n"
+    "  commy register --name web --id web-1 --endpoint ::1 --port 80 --check http &\n"
     "  commy monitor --interval 1000 &\n"
     "  commy watch web\n\n"
     "Exits with 0 after a signal, and with 2 where the mesh was removed or checks cannot be made.";

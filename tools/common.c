@@ -144,6 +144,15 @@ int complain_status(commy_status_t status)
     return exit_code(status);
 }
 
+int complain_none(const char *name, bool conditions)
+{
+    char dir[PATH_MAX];
+
+    complain("mesh %s of %s has no instance of %s%s; `commy ls` shows what it has", mesh_name(), mesh_directory(dir),
+             name, conditions ? " that fits" : "");
+    return EXIT_NO;
+}
+
 int exit_code(commy_status_t status)
 {
     switch (status) {
