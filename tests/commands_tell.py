@@ -8,6 +8,7 @@ Each comparison is a test; the last line is "N passed, N failed".
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -189,12 +190,40 @@ def interrupted(directory):
     check("bench says that it was stopped", "stopped by a signal" in error, error)
 
 
+# ------------------------------------------------------------------- completion
+
+COMPLETE = """source "$1"; shift; COMP_WORDS=(commy "$@"); COMP_CWORD=$#; _commy 2>/dev/null; printf '%s\\n' "${COMPREPLY[@]}"; :"""
+
+
+def completed(*words):
+    """What bash offers for the last of the words."""
+    script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "tools", "completions", "commy.bash")
+    done = subprocess.run(["bash", "-c", COMPLETE, "bash", script, *words], capture_output=True, text=True, timeout=30,
+                          env=dict(os.environ, PATH=f"{os.path.dirname(TOOL)}:{os.environ['PATH']}"))
+    return set(done.stdout.split())
+
+
+def completion(directory):
+    listed = commy(directory, "--help").stdout.split("Commands:\n")[1].split("\n\n")[0]
+    commands = {line.split()[0] for line in listed.splitlines()}
+    check("every command is offered", completed("") == commands | {"help"}, completed("") ^ commands)
+    for command in sorted(commands):
+        help = commy(directory, command, "--help").stdout
+        options = set(re.findall(r"^ +(?:-., )?(--[a-z-]+)", help, re.MULTILINE)) - {"--usage"}
+        offered = completed(command, "--")
+        check(f"{command}: what is offered is what there is", offered == options, offered ^ options)
+    for command in ("ls", "select", "stat", "wait", "watch", "top", "monitor"):
+        check(f"{command}: names are offered", "web" in completed("--dir", directory, command, "we"))
+    check("--check of dump has no value", "tcp" not in completed("dump", "--check", ""))
+    check("--check of run has one", "tcp" in completed("run", "--check", ""))
+
+
 def main():
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="commy-test-") as directory:
         os.chmod(directory, 0o700)
         register(directory, "web-1", "--port", "80")
         for part in (missing_mesh, missing_names, conditions, selecting, breakers, arguments, metadata, sockets, no_regions,
-                     draining, interrupted, places):
+                     completion, draining, interrupted, places):
             part(directory)
     print(f"{passed} passed, {failed} failed")
     return 0 if failed == 0 else 1
