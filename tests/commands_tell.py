@@ -218,12 +218,37 @@ def completion(directory):
     check("--check of run has one", "tcp" in completed("run", "--check", ""))
 
 
+# ------------------------------------------------------------------- the manual
+
+
+def manual(directory):
+    with open(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "docs", "man", "commy.1.scd")) as page:
+        text = page.read()
+    synopses = re.findall(r"^\*([a-z-]+)\*", text, re.MULTILINE)
+    for command in sorted(completed("") - {"help"}):
+        check(f"{command} is in the manual", command in synopses)
+        help = commy(directory, command, "--help").stdout
+        for option in set(re.findall(r"^ +(?:-., )?(--[a-z-]+)", help, re.MULTILINE)) - {"--usage", "--count"}:
+            check(f"{command} {option} is in the manual", re.search(rf"{option}(?![a-z-])", text))
+    child = subprocess.Popen([TOOL, "--dir", directory, "register", "--name", "here", "--id", "here", "--endpoint", "::1",
+                              "--port", "1"], stdout=subprocess.PIPE)
+    child.stdout.readline()
+    for command in ("ls", "get here", "nodes", "meshes", "stat", "stat here", "doctor", "reap", "timeline", "dump",
+                    "breaker", "breaker here", "create other", "select here", "top --interval 100", "check-health here"):
+        shown = json.loads(commy(directory, *command.split(), "--json").stdout)
+        for one in shown if isinstance(shown, list) else [shown]:
+            wanting = [key for key in one if f"_{key}_" not in text]
+            check(f"the keys of {command} are in the manual", not wanting or command == "dump", wanting)
+    child.terminate()
+    child.communicate(timeout=30)
+
+
 def main():
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="commy-test-") as directory:
         os.chmod(directory, 0o700)
         register(directory, "web-1", "--port", "80")
         for part in (missing_mesh, missing_names, conditions, selecting, breakers, arguments, metadata, sockets, no_regions,
-                     completion, draining, interrupted, places):
+                     completion, manual, draining, interrupted, places):
             part(directory)
     print(f"{passed} passed, {failed} failed")
     return 0 if failed == 0 else 1

@@ -376,8 +376,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option options[] = {
-    {"services", KEY_SERVICES, "N", 0, "Among so many services (default: 10000)", 0},
-    {"seconds", KEY_SECONDS, "N", 0, "For about so long (default: 10)", 0},
+    {"services", KEY_SERVICES, "N", 0, "Among so many services, 10 to 1048575 (default: 10000)", 0},
+    {"seconds", KEY_SECONDS, "N", 0, "For about so long, 1 to 3600 (default: 10)", 0},
     {0},
 };
 

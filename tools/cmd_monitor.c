@@ -39,10 +39,10 @@ struct monitor {
 };
 
 static const struct argp_option options[] = {
-    {"interval", KEY_INTERVAL, "MS", 0, "Time between two checks of a service (default: 5000)", 0},
-    {"timeout", KEY_TIMEOUT, "MS", 0, "Time for an answer (default: 1000)", 0},
-    {"failures", KEY_FAILURES, "N", 0, "Failures in a row that make a service unhealthy (default: 3)", 0},
-    {"recoveries", KEY_RECOVERIES, "N", 0, "Successes in a row that make it healthy again (default: 2)", 0},
+    {"interval", KEY_INTERVAL, "MS", 0, "Time between two checks of a service, 1 to 86400000 (default: 5000)", 0},
+    {"timeout", KEY_TIMEOUT, "MS", 0, "Time for an answer, 1 to 240000 (default: 1000)", 0},
+    {"failures", KEY_FAILURES, "N", 0, "Failures in a row that make a service unhealthy, 1 to 255 (default: 3)", 0},
+    {"recoveries", KEY_RECOVERIES, "N", 0, "Successes in a row that make it healthy again, 1 to 255 (default: 2)", 0},
     {0},
 };
 

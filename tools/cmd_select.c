@@ -30,7 +30,7 @@ static const struct argp_option options[] = {
     {"version", KEY_VERSION, "VERSION", 0, "Only from those of this version", 0},
     {"zone", KEY_ZONE, "ZONE", 0, "Only from those of this zone", 0},
     {"prefer-zone", KEY_PREFER_ZONE, "ZONE", 0, "From this zone where one of it may be selected, else from any", 0},
-    {"count", 'n', "N", 0, "Select so often", 0},
+    {"count", 'n', "N", 0, "Select so often, 1 to 1000000", 0},
     {0},
 };
 
