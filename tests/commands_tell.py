@@ -57,6 +57,12 @@ def missing_mesh(directory):
     tells(directory, 124, f"in mesh absent of {directory} after 0 ms, and not > 1: there is no such mesh", "--mesh",
           "absent", "wait", "web>1", "--timeout", "0")
     tells(directory, 1, "no mesh absent", "--mesh", "absent", "select", "web")
+    tells(directory, 1, f"no mesh absent in {directory}; `commy meshes` lists", "--mesh", "absent", "dump")
+    nowhere = os.path.join(directory, "nowhere")
+    tells(nowhere, 1, f"the directory {nowhere} is missing; make it with", "meshes")
+    done = tells(directory, 2, "needs one of its own: give --mesh a new name", "--mesh", "default", "bench")
+    check("bench does not have a mesh removed", "rm" not in done.stderr.split(), done.stderr)
+    tells(directory, 127, "'' cannot be run", "run", "--name", "x", "--port", "1", "--", "")
     check("looking makes no mesh", "absent" not in os.listdir(directory))
 
 

@@ -402,6 +402,8 @@ int cmd_bench(int argc, char **argv)
     commy_open_options_t which = mesh_options(COMMY_OPEN_MUST_NOT_EXIST);
     which.capacity = bench.services + 1 > COMMY_LIMIT_SERVICES_MIN ? bench.services + 1 : COMMY_LIMIT_SERVICES_MIN;
     commy_status_t status = commy_mesh_attach(&which, &bench.mesh);
+    if (status == COMMY_STATUS_EXISTS)
+        return complain("mesh %s exists, and this needs one of its own: give --mesh a new name, or none", tool.mesh);
     if (status != COMMY_STATUS_SUCCESS) {
         complain_status(status);
         return EXIT_ERROR;

@@ -45,15 +45,11 @@ int cmd_rm(int argc, char **argv)
 {
     struct argp argp = {options, parse, "MESH", doc, common_children, NULL, NULL};
     struct arguments given = {0};
-    char dir[PATH_MAX];
 
     argp_parse(&argp, argc, argv, 0, NULL, &given);
     commy_open_options_t which = mesh_options(0);
     commy_status_t status = commy_mesh_remove(&which, given.force);
     if (status == COMMY_STATUS_SUCCESS)
         return EXIT_YES;
-    if (status != COMMY_STATUS_MESH_NOT_FOUND)
-        return complain_status(status);
-    complain("no mesh %s in %s; `commy meshes` lists those that are there", mesh_name(), mesh_directory(dir));
-    return EXIT_NO;
+    return status == COMMY_STATUS_MESH_NOT_FOUND ? complain_no_mesh() : complain_status(status);
 }

@@ -153,6 +153,14 @@ int complain_none(const char *name, bool conditions)
     return EXIT_NO;
 }
 
+int complain_no_mesh(void)
+{
+    char dir[PATH_MAX];
+
+    complain("no mesh %s in %s; `commy meshes` lists those that are there", mesh_name(), mesh_directory(dir));
+    return EXIT_NO;
+}
+
 int exit_code(commy_status_t status)
 {
     switch (status) {
@@ -174,7 +182,7 @@ bool may_wait_again(commy_status_t status)
 
 int complain_exec(const char *file, int error)
 {
-    complain("%s cannot be run: %s", file, strerror(error));
+    complain("%s cannot be run: %s", *file != '\0' ? file : "''", strerror(error));
     return error == ENOENT || error == ENOTDIR ? EXIT_NO_SUCH_COMMAND : EXIT_NOT_EXECUTABLE;
 }
 
