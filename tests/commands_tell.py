@@ -6,13 +6,16 @@
 Each comparison is a test; the last line is "N passed, N failed".
 """
 
+import fcntl
 import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import termios
 import time
 
 TOOL = os.environ["COMMY_TOOL"]
@@ -196,6 +199,23 @@ def interrupted(directory):
     check("bench says that it was stopped", "stopped by a signal" in error, error)
 
 
+# ------------------------------------------------------------------- width
+
+
+def widths(directory):
+    """A table fits the terminal, in a locale that has not all the characters, too."""
+    register(directory, "größe-1", "--port", "1", "--zone", "zöne", name="wéb")
+    for locale in ("C", "C.UTF-8"):
+        master, slave = os.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+        subprocess.run([TOOL, "--dir", directory, "ls", "wéb"], stdin=slave, stdout=slave, timeout=30, check=False,
+                       env=dict(os.environ, LC_ALL=locale, NO_COLOR="1"))
+        lines = os.read(master, 65536).decode().splitlines()
+        os.close(slave)
+        os.close(master)
+        check(f"two lines of up to 80 in {locale}", len(lines) == 2 and max(map(len, lines)) <= 80, lines)
+
+
 # ------------------------------------------------------------------- completion
 
 COMPLETE = """source "$1"; shift; COMP_WORDS=(commy "$@"); COMP_CWORD=$#; _commy 2>/dev/null; printf '%s\\n' "${COMPREPLY[@]}"; :"""
@@ -252,7 +272,7 @@ def main():
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="commy-test-") as directory:
         os.chmod(directory, 0o700)
         register(directory, "web-1", "--port", "80")
-        for part in (missing_mesh, missing_names, conditions, selecting, breakers, arguments, metadata, sockets, no_regions,
+        for part in (missing_mesh, missing_names, conditions, selecting, breakers, arguments, metadata, sockets, no_regions, widths,
                      completion, manual, draining, interrupted, places):
             part(directory)
     print(f"{passed} passed, {failed} failed")
