@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the commands say to somebody who errs: the value that was wrong, where it was looked for, and a way out that is one.
+"""What the commands say to somebody who errs: the value that was wrong, where it was looked for, a way out that is one.
 
     commands_tell.py        $COMMY_TOOL: the command
 
@@ -30,8 +30,8 @@ def check(what, good, detail=""):
 
 
 def commy(directory, *arguments):
-    return subprocess.run([TOOL, "--dir", directory, *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                          timeout=30)
+    return subprocess.run([TOOL, "--dir", directory, *arguments], stdin=subprocess.DEVNULL, capture_output=True,
+                          text=True, timeout=30)
 
 
 def tells(directory, code, words, *arguments):
@@ -44,8 +44,8 @@ def tells(directory, code, words, *arguments):
 
 def register(directory, id, *more, name="web", endpoint="::1", code=0):
     """A detached service, with a TTL that this test does not live to see."""
-    done = commy(directory, "register", "--detached", "--ttl", "600000", "--name", name, "--id", id, "--endpoint", endpoint,
-                 *more)
+    done = commy(directory, "register", "--detached", "--ttl", "600000", "--name", name, "--id", id, "--endpoint",
+                 endpoint, *more)
     check(f"registering {id} at {endpoint} ends with {code}", done.returncode == code, done.stderr)
     return done.stderr
 
@@ -55,8 +55,8 @@ def register(directory, id, *more, name="web", endpoint="::1", code=0):
 
 def missing_mesh(directory):
     tells(directory, 1, f"no mesh absent in {directory}; `commy meshes` lists", "rm", "absent")
-    tells(directory, 124, f"in mesh absent of {directory} after 0 ms: there is no such mesh", "--mesh", "absent", "wait",
-          "web", "--timeout", "0")
+    tells(directory, 124, f"in mesh absent of {directory} after 0 ms: there is no such mesh", "--mesh", "absent",
+          "wait", "web", "--timeout", "0")
     tells(directory, 124, f"in mesh absent of {directory} after 0 ms, and not > 1: there is no such mesh", "--mesh",
           "absent", "wait", "web>1", "--timeout", "0")
     tells(directory, 1, "no mesh absent", "--mesh", "absent", "select", "web")
@@ -114,7 +114,8 @@ def arguments(directory):
 
 
 def metadata(directory):
-    check("a bare word is told to be quoted", "double quotes" in register(directory, "m", "--port", "1", "--meta", "word", code=64))
+    error = register(directory, "m", "--port", "1", "--meta", "word", code=64)
+    check("a bare word is told to be quoted", "double quotes" in error, error)
     error = register(directory, "m", "--port", "1", "--meta", "{", code=64)
     check("no other text is", "not JSON" in error and "quotes" not in error, error)
     register(directory, "m", "--port", "1", "--meta", '{"nul": "\\u0000"}')
@@ -134,8 +135,8 @@ def sockets(directory):
     register(directory, "s-2", name="sock", endpoint="unix:/run/t")
     error = register(directory, "s-2", "--port", "1", code=2)
     check("nor in a complaint", "a detached registration of unix:/run/t; unregister" in error, error)
-    tells(directory, 125, "id s-2 is taken by a detached registration;", "run", "--name", "x", "--id", "s-2", "--port", "1",
-          "--", "true")
+    tells(directory, 125, "id s-2 is taken by a detached registration;", "run", "--name", "x", "--id", "s-2", "--port",
+          "1", "--", "true")
 
 
 # ------------------------------------------------------------------- files
@@ -175,8 +176,8 @@ def places(directory):
 
 
 def as_nobody(directory, code, words, arguments):
-    done = subprocess.run([TOOL, "--dir", directory, *arguments], capture_output=True, text=True, timeout=30, user=65534,
-                          group=65534, extra_groups=[])
+    done = subprocess.run([TOOL, "--dir", directory, *arguments], capture_output=True, text=True, timeout=30,
+                          user=65534, group=65534, extra_groups=[])
     check(f"{arguments} of nobody ends with {code}", done.returncode == code, (done.returncode, done.stderr))
     check(f"{arguments} of nobody says {words!r}", words in done.stderr, done.stderr)
 
@@ -185,7 +186,8 @@ def as_nobody(directory, code, words, arguments):
 
 
 def draining(directory):
-    check("what is idle is drained, however short the time", commy(directory, "drain", "web-1", "--timeout", "0").returncode == 0)
+    done = commy(directory, "drain", "web-1", "--timeout", "0")
+    check("what is idle is drained, however short the time", done.returncode == 0, done.stderr)
     check("it can be enabled", commy(directory, "set", "web-1", "--enabled").returncode == 0)
 
 
@@ -218,7 +220,9 @@ def widths(directory):
 
 # ------------------------------------------------------------------- completion
 
-COMPLETE = """source "$1"; shift; COMP_WORDS=(commy "$@"); COMP_CWORD=$#; _commy 2>/dev/null; printf '%s\\n' "${COMPREPLY[@]}"; :"""
+COMPLETE = """source "$1"; shift; COMP_WORDS=(commy "$@"); COMP_CWORD=$#; _commy 2>/dev/null
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
 
 
 def completed(*words):
@@ -256,10 +260,11 @@ def manual(directory):
         help = commy(directory, command, "--help").stdout
         for option in set(re.findall(r"^ +(?:-., )?(--[a-z-]+)", help, re.MULTILINE)) - {"--usage", "--count"}:
             check(f"{command} {option} is in the manual", re.search(rf"{option}(?![a-z-])", text))
-    child = subprocess.Popen([TOOL, "--dir", directory, "register", "--name", "here", "--id", "here", "--endpoint", "::1",
-                              "--port", "1"], stdout=subprocess.PIPE)
+    child = subprocess.Popen([TOOL, "--dir", directory, "register", "--name", "here", "--id", "here", "--endpoint",
+                              "::1", "--port", "1"], stdout=subprocess.PIPE)
     child.stdout.readline()
-    for command in ("ls", "get here", "nodes", "meshes", "stat", "stat here", "doctor", "reap", "timeline", "breaker", "breaker here", "create other", "select here", "top --interval 100", "check-health here"):
+    for command in ("ls", "get here", "nodes", "meshes", "stat", "stat here", "doctor", "reap", "timeline", "breaker",
+                    "breaker here", "create other", "select here", "top --interval 100", "check-health here"):
         shown = json.loads(commy(directory, *command.split(), "--json").stdout)
         for one in shown if isinstance(shown, list) else [shown]:
             wanting = [key for key in one if f"_{key}_" not in text]
@@ -272,8 +277,8 @@ def main():
     with tempfile.TemporaryDirectory(dir="/dev/shm", prefix="commy-test-") as directory:
         os.chmod(directory, 0o700)
         register(directory, "web-1", "--port", "80")
-        for part in (missing_mesh, missing_names, conditions, selecting, breakers, arguments, metadata, sockets, no_regions, widths,
-                     completion, manual, draining, interrupted, places):
+        for part in (missing_mesh, missing_names, conditions, selecting, breakers, arguments, metadata, sockets,
+                     no_regions, widths, completion, manual, draining, interrupted, places):
             part(directory)
     print(f"{passed} passed, {failed} failed")
     return 0 if failed == 0 else 1
