@@ -84,7 +84,7 @@ def selects(directory):
     for token in tokens:
         lib.commy_end_request(mesh, token, 1000000, 1)
     says(directory, 1, "3 without tag 'red'", "select", "web", "--tag", "red")
-    says(directory, 2, "options.zone", "select", "web", "--zone", "")
+    says(directory, 64, "--zone '' has 0 bytes", "select", "web", "--zone", "")
     says(directory, 64, "one too many", "select", "web", "--zone", "eu", "--prefer-zone", "us")
     says(directory, 64, "none of round-robin, least-connections", "select", "web", "--policy", "best")
     lib.commy_destroy_mesh(mesh)

@@ -281,10 +281,11 @@ def bad_input():
 
 
 def unknown_terminal():
-    screen = Screen(24, 80, TERM="no-such-terminal")
-    lines = screen.until(lambda lines: any("no-such-terminal" in line for line in lines))
-    check("a terminal that is not known", any("is not known" in line for line in lines), lines)
-    check("is an error", screen.end() == 2)
+    for terminal in ("no-such-terminal", "dumb"):  # dumb: known, but its cursor cannot be moved
+        screen = Screen(24, 80, TERM=terminal)
+        lines = screen.until(lambda lines: any(terminal in line for line in lines))
+        check(f"a terminal that is {terminal}", any("is not known" in line for line in lines), lines)
+        check("is an error", screen.end() == 2)
 
 
 def screens(mesh):

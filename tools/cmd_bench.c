@@ -376,8 +376,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_option options[] = {
-    {"services", KEY_SERVICES, "N", 0, "Among so many services (default: 10000)", 0},
-    {"seconds", KEY_SECONDS, "N", 0, "For about so long (default: 10)", 0},
+    {"services", KEY_SERVICES, "N", 0, "Among so many services, 10 to 1048575 (default: 10000)", 0},
+    {"seconds", KEY_SECONDS, "N", 0, "For about so long, 1 to 3600 (default: 10)", 0},
     {0},
 };
 
@@ -402,11 +402,15 @@ int cmd_bench(int argc, char **argv)
     commy_open_options_t which = mesh_options(COMMY_OPEN_MUST_NOT_EXIST);
     which.capacity = bench.services + 1 > COMMY_LIMIT_SERVICES_MIN ? bench.services + 1 : COMMY_LIMIT_SERVICES_MIN;
     commy_status_t status = commy_mesh_attach(&which, &bench.mesh);
+    if (status == COMMY_STATUS_EXISTS)
+        return complain("mesh %s exists, and this needs one of its own: give --mesh a new name, or none", tool.mesh);
     if (status != COMMY_STATUS_SUCCESS) {
         complain_status(status);
         return EXIT_ERROR;
     }
     int code = run(&bench);
+    if (code != EXIT_YES && stopping())
+        complain("stopped by a signal before all was measured");
     commy_mesh_detach(&bench.mesh);
     which.flags = 0;
     status = commy_mesh_remove(&which, true);

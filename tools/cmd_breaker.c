@@ -113,34 +113,45 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 /* ------------------------------------------------------------- configuring */
 
 #define NOT_GIVEN UINT32_MAX
+#define DEFAULT_OPEN_MS 5000u /* the library's, where nobody has configured anything */
 
 /* What was given over what there is. */
-static commy_status_t configure(commy_mesh_t *mesh, const commy_breaker_config_t *given)
+static void take_over(commy_breaker_config_t *config, const commy_breaker_config_t *given)
+{
+    if (given->enabled != NOT_GIVEN)
+        config->enabled = given->enabled;
+    if (given->consecutive_failures != 0)
+        config->consecutive_failures = given->consecutive_failures;
+    if (given->failure_percent != NOT_GIVEN)
+        config->failure_percent = given->failure_percent;
+    if (given->minimum_requests != 0)
+        config->minimum_requests = given->minimum_requests;
+    if (given->most_ejected_percent != 0)
+        config->most_ejected_percent = given->most_ejected_percent;
+    if (given->window_ms != 0)
+        config->window_ms = given->window_ms;
+    if (given->open_ms != 0)
+        config->open_ms = given->open_ms;
+    if (given->longest_open_ms != 0)
+        config->longest_open_ms = given->longest_open_ms;
+    else if (config->longest_open_ms < config->open_ms)
+        config->longest_open_ms = 0;
+}
+
+static int configure(commy_mesh_t *mesh, const commy_breaker_config_t *given)
 {
     commy_breaker_config_t config;
     commy_status_t status = commy_mesh_breaker(mesh, &config);
 
     if (status != COMMY_STATUS_SUCCESS)
-        return status;
-    if (given->enabled != NOT_GIVEN)
-        config.enabled = given->enabled;
-    if (given->consecutive_failures != 0)
-        config.consecutive_failures = given->consecutive_failures;
-    if (given->failure_percent != NOT_GIVEN)
-        config.failure_percent = given->failure_percent;
-    if (given->minimum_requests != 0)
-        config.minimum_requests = given->minimum_requests;
-    if (given->most_ejected_percent != 0)
-        config.most_ejected_percent = given->most_ejected_percent;
-    if (given->window_ms != 0)
-        config.window_ms = given->window_ms;
-    if (given->open_ms != 0)
-        config.open_ms = given->open_ms;
-    if (given->longest_open_ms != 0)
-        config.longest_open_ms = given->longest_open_ms;
-    else if (config.longest_open_ms < config.open_ms)
-        config.longest_open_ms = 0;
-    return commy_mesh_set_breaker(mesh, &config);
+        return complain_status(status);
+    take_over(&config, given);
+    uint64_t open_ms = config.open_ms != 0 ? config.open_ms : DEFAULT_OPEN_MS;
+    if (config.longest_open_ms != 0 && config.longest_open_ms < open_ms)
+        return complain("--longest %ju is less than --open, which is %ju: give that or more",
+                        (uintmax_t)config.longest_open_ms, (uintmax_t)open_ms);
+    status = commy_mesh_set_breaker(mesh, &config);
+    return status == COMMY_STATUS_SUCCESS ? EXIT_YES : complain_status(status);
 }
 
 static void put_config(json_t *object, const commy_breaker_config_t *config)
@@ -302,7 +313,7 @@ int cmd_breaker(int argc, char **argv)
     struct argp argp = {options, parse, "[ID]", doc, common_children, NULL, NULL};
     struct arguments given = {.config = {.enabled = NOT_GIVEN, .failure_percent = NOT_GIVEN}};
     commy_mesh_t *mesh;
-    commy_status_t status;
+    commy_status_t status = COMMY_STATUS_SUCCESS;
 
     argp_parse(&argp, argc, argv, 0, NULL, &given);
     int code = open_mesh(given.reset || given.configures ? COMMY_OPEN_MUST_EXIST : COMMY_OPEN_READ_ONLY, &mesh);
@@ -310,7 +321,7 @@ int cmd_breaker(int argc, char **argv)
         return code;
 
     if (given.configures)
-        status = configure(mesh, &given.config);
+        code = configure(mesh, &given.config);
     else if (given.reset)
         status = commy_service_reset_breaker(mesh, given.id);
     else

@@ -15,7 +15,7 @@ struct arguments {
 };
 
 static const struct argp_option options[] = {
-    {"timeout", KEY_TIMEOUT, "MS", 0, "Time for an answer (default: 1000)", 0},
+    {"timeout", KEY_TIMEOUT, "MS", 0, "Time for an answer, 1 to 240000 (default: 1000)", 0},
     {0},
 };
 

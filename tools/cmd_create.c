@@ -1,6 +1,7 @@
 /*
  * cmd_create.c - `commy create`: makes a region.
  */
+#include <stdlib.h>
 #include <string.h>
 
 #include "commands.h"
@@ -17,7 +18,7 @@ struct arguments {
 static const struct argp_option options[] = {
     {"capacity", KEY_CAPACITY, "N", 0, "Room for so many services, 16 to 1048576 (default: 8192)", 0},
     {"group", KEY_GROUP, "GROUP", 0, "Share it with a group: a name or a number", 0},
-    {"mode", KEY_MODE, "MODE", 0, "0600; with a group 0640 (they read) or 0660 (they register)", 0},
+    {"mode", KEY_MODE, "MODE", 0, "0600; with a group 0640 (they read) or 0660 (they register; default)", 0},
     {0},
 };
 
@@ -83,6 +84,26 @@ static void report(uint32_t capacity)
     json_print(object);
 }
 
+/* What is there already need not be a mesh that can be used: then says why it cannot. */
+static void say_why_not(commy_status_t status)
+{
+    commy_mesh_t *mesh = NULL;
+
+    if (status != COMMY_STATUS_EXISTS) {
+        complain_status(status);
+        return;
+    }
+    char *exists = must_have(strdup(commy_last_error_message()));
+    const commy_open_options_t which = mesh_options(COMMY_OPEN_READ_ONLY);
+    status = commy_mesh_attach(&which, &mesh);
+    if (status == COMMY_STATUS_SUCCESS)
+        complain("%s", exists);
+    else
+        complain_status(status);
+    commy_mesh_detach(&mesh);
+    free(exists);
+}
+
 int cmd_create(int argc, char **argv)
 {
     struct argp argp = {options, parse, "[MESH]", doc, common_children, NULL, NULL};
@@ -95,7 +116,7 @@ int cmd_create(int argc, char **argv)
     which.mode = given.mode;
     commy_status_t status = commy_mesh_create(&which);
     if (status != COMMY_STATUS_SUCCESS) {
-        complain_status(status);
+        say_why_not(status);
         return EXIT_ERROR; /* whatever it is: a directory that is not found answers no question here */
     }
     report(given.capacity);

@@ -1,7 +1,9 @@
 /*
  * cmd_dump.c - `commy dump`: the inside of a region, live or copied, sound or not.
  */
+#include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "commands.h"
 #include "common.h"
@@ -85,6 +87,8 @@ int cmd_dump(int argc, char **argv)
 
     argp_parse(&argp, argc, argv, 0, NULL, &wanted);
     snprintf(path, sizeof(path), "%s/%s", mesh_directory(dir), mesh_name());
+    if (wanted.file == NULL && access(path, F_OK) != 0 && errno == ENOENT)
+        return complain_no_mesh();
     int code = image_open(wanted.file != NULL ? wanted.file : path, &image);
     if (code != EXIT_YES)
         return code;

@@ -171,10 +171,9 @@ static commy_status_t list(const commy_mesh_t *mesh, const struct arguments *giv
 /* An answer, not an error: programs have it from the exit code and the empty array. */
 static int say_none(const struct arguments *given)
 {
-    if (!tool.json)
-        complain("mesh %s has no instance of %s that was asked for; `commy ls` shows what it has", mesh_name(),
-                 given->name);
-    return EXIT_NO;
+    bool conditions = given->tag_count != 0 || given->zone || given->version || given->node || given->healthy;
+
+    return tool.json ? EXIT_NO : complain_none(given->name, conditions);
 }
 
 int cmd_ls(int argc, char **argv)

@@ -11,11 +11,12 @@
 #include "table.h"
 #include "text.h"
 
-static const char doc[] = "List the meshes of the directory.\v"
-                          "Example:\n"
-                          "  commy meshes\n"
-                          "  commy meshes --json | jq -r '.[] | select(.state != \"ok\") | .error'\n\n"
-                          "Exits with 0 also where there is none.";
+static const char doc[] =
+    "List the meshes of the directory.\v"
+    "Example:\n"
+    "  commy meshes\n"
+    "  commy meshes --json | jq -r '.[] | select(.state != \"ok\") | .error'\n\n"
+    "Exits with 0 also where there is none, and with 1 where a directory was named that is missing.";
 
 struct listing {
     const char *dir;
@@ -59,7 +60,7 @@ static void add_row(struct listing *listing, const struct region *region)
         snprintf(capacity, sizeof(capacity), "%u", region->info.capacity);
         snprintf(participants, sizeof(participants), "%u", region->info.participants);
         time_text(region->info.created_at_ns, made);
-        made[19] = '\0'; /* whole seconds do for a list */
+        strcpy(made + 19, "Z"); /* whole seconds do for a list */
     }
     snprintf(mode, sizeof(mode), "%04o", (unsigned)(region->file.st_mode & 07777));
     size_text((uint64_t)region->file.st_blocks * 512u, memory);
@@ -98,7 +99,12 @@ int cmd_meshes(int argc, char **argv)
     if (tool.json)
         json_list_close(&listing.json);
     table_close(&listing.table);
-    if (error == 0 || error == ENOENT) /* no directory: nobody has made a mesh yet */
+    if (error == 0 || (error == ENOENT && !mesh_directory_given())) /* no directory: nobody has made a mesh yet */
         return EXIT_YES;
+    if (error == ENOENT) {
+        complain("the directory %s is missing; make it with `mkdir -p -m 0700 %s`, or name another with --dir", dir,
+                 dir);
+        return EXIT_NO;
+    }
     return complain("directory %s cannot be listed: %s; give another one with --dir", dir, strerror(error));
 }

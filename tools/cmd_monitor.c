@@ -39,10 +39,10 @@ struct monitor {
 };
 
 static const struct argp_option options[] = {
-    {"interval", KEY_INTERVAL, "MS", 0, "Time between two checks of a service (default: 5000)", 0},
-    {"timeout", KEY_TIMEOUT, "MS", 0, "Time for an answer (default: 1000)", 0},
-    {"failures", KEY_FAILURES, "N", 0, "Failures in a row that make a service unhealthy (default: 3)", 0},
-    {"recoveries", KEY_RECOVERIES, "N", 0, "Successes in a row that make it healthy again (default: 2)", 0},
+    {"interval", KEY_INTERVAL, "MS", 0, "Time between two checks of a service, 1 to 86400000 (default: 5000)", 0},
+    {"timeout", KEY_TIMEOUT, "MS", 0, "Time for an answer, 1 to 240000 (default: 1000)", 0},
+    {"failures", KEY_FAILURES, "N", 0, "Failures in a row that make a service unhealthy, 1 to 255 (default: 3)", 0},
+    {"recoveries", KEY_RECOVERIES, "N", 0, "Successes in a row that make it healthy again, 1 to 255 (default: 2)", 0},
     {0},
 };
 
@@ -51,7 +51,7 @@ static const char doc[] =
     "SIGTERM or SIGHUP comes; those too that are registered later. Any number of these may run: one at a time checks "
     "a service, and when it dies another goes on.\v"
     "Example:\n"
-    "  commy register --name web --id web-1 --endpoint 127.0.0.1 --port 8080 --check http:/health &\n"
+    "  commy register --name web --id web-1 --endpoint ::1 --port 80 --check http &\n"
     "  commy monitor --interval 1000 &\n"
     "  commy watch web\n\n"
     "Exits with 0 after a signal, and with 2 where the mesh was removed or checks cannot be made.";

@@ -49,5 +49,7 @@ int cmd_rm(int argc, char **argv)
     argp_parse(&argp, argc, argv, 0, NULL, &given);
     commy_open_options_t which = mesh_options(0);
     commy_status_t status = commy_mesh_remove(&which, given.force);
-    return status == COMMY_STATUS_SUCCESS ? EXIT_YES : complain_status(status);
+    if (status == COMMY_STATUS_SUCCESS)
+        return EXIT_YES;
+    return status == COMMY_STATUS_MESH_NOT_FOUND ? complain_no_mesh() : complain_status(status);
 }

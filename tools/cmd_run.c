@@ -105,8 +105,12 @@ static bool is_welcome(const commy_mesh_t *mesh, const commy_service_config_t *c
     if (status == COMMY_STATUS_SUCCESS && config->service_id != NULL) {
         status = commy_service_get(mesh, config->service_id, &holder);
         if (status == COMMY_STATUS_SUCCESS) {
-            complain("id %s is taken: %s registered it (pid %u); unregister it, or give another --id",
-                     config->service_id, holder.owner_pid != 0 ? holder.node_id : "somebody", holder.owner_pid);
+            if (holder.owner_pid != 0)
+                complain("id %s is taken: %s registered it (pid %u); unregister it, or give another --id",
+                         config->service_id, holder.node_id, holder.owner_pid);
+            else
+                complain("id %s is taken by a detached registration; unregister it, or give another --id",
+                         config->service_id);
             return false;
         }
     }

@@ -12,6 +12,8 @@
 enum { KEY_POLICY = KEY_FIRST, KEY_CLIENT, KEY_TAG, KEY_VERSION, KEY_ZONE, KEY_PREFER_ZONE };
 
 #define MOST_SELECTIONS 1000000
+#define CLIENT_BYTES 255u
+#define CONDITION_BYTES COMMY_LIMIT_TAG_BYTES /* of a version and a zone, too */
 
 struct arguments {
     const char *name, *client, *tag, *version, *zone;
@@ -28,7 +30,7 @@ static const struct argp_option options[] = {
     {"version", KEY_VERSION, "VERSION", 0, "Only from those of this version", 0},
     {"zone", KEY_ZONE, "ZONE", 0, "Only from those of this zone", 0},
     {"prefer-zone", KEY_PREFER_ZONE, "ZONE", 0, "From this zone where one of it may be selected, else from any", 0},
-    {"count", 'n', "N", 0, "Select so often", 0},
+    {"count", 'n', "N", 0, "Select so often, 1 to 1000000", 0},
     {0},
 };
 
@@ -72,12 +74,22 @@ static void complete(const struct argp_state *state, struct arguments *given)
         refuse(state, "--client goes with --policy hash, which alone looks at it");
 }
 
+/* A text of a length that the library takes, which knows the option by another name. */
+static const char *take_text(const struct argp_state *state, const char *option, const char *text, unsigned most)
+{
+    size_t bytes = strlen(text);
+
+    if (bytes == 0 || bytes > most)
+        refuse(state, "%s '%s' has %zu bytes: give 1 to %u", option, text, bytes, most);
+    return text;
+}
+
 /* A condition, which the library knows only one of. */
 static error_t take_condition(const struct argp_state *state, const char *option, const char **slot, const char *text)
 {
     if (*slot != NULL)
         refuse(state, "%s '%s' is one too many: '%s' was given", option, text, *slot);
-    *slot = text;
+    *slot = take_text(state, option, text, CONDITION_BYTES);
     return 0;
 }
 
@@ -90,7 +102,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
         to->policy = policy_number(state, arg);
         return 0;
     case KEY_CLIENT:
-        to->client = arg;
+        to->client = take_text(state, "--client", arg, CLIENT_BYTES);
         return 0;
     case KEY_TAG:
         return take_condition(state, "--tag", &to->tag, arg);

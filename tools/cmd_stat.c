@@ -251,7 +251,7 @@ int cmd_stat(int argc, char **argv)
     else
         print_table(&sum, &about, &given);
     if ((given.name != NULL || given.id != NULL) && sum.mesh.total_services == 0)
-        code = EXIT_NO;
+        code = tool.json ? EXIT_NO : complain_none(given.name, given.id != NULL);
 out:
     commy_mesh_detach(&mesh);
     return code;

@@ -85,6 +85,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
     case KEY_NAME:
         to->name = arg;
         return 0;
+    case ARGP_KEY_ARG:
+        return parse_nothing(key, arg, state);
     default:
         return ARGP_ERR_UNKNOWN;
     }

@@ -37,12 +37,12 @@ static const char doc[] =
     "Show services and their load as it changes, the busiest first. Rates and shares of errors are those between two "
     "looks; percentiles are of all requests of a service's life.\v"
     "Keys: arrows, PgUp, PgDn, Home and End select; s sorts by something else; / filters; d drains what is selected, "
-    "or "
-    "takes it back; Enter shows all about it; ? helps; q quits.\n\n"
+    "or takes it back; Enter shows all about it; ? helps; q quits.\n\n"
     "Example:\n"
     "  commy top web\n"
     "  commy top --json --interval 200 | jq '.services[] | select(.failed_share > 0.01) | .id'\n\n"
-    "Where the output is no terminal, or with --once or --json, it prints what it saw once.";
+    "Where the output is no terminal, or with --once or --json, it prints what it saw once; exits with 1 where NAME is "
+    "given and has no instance then.";
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
@@ -75,7 +75,9 @@ static int print_once(struct top_model *model, struct top_view *view)
     if (status != COMMY_STATUS_SUCCESS)
         return complain_status(status);
     top_print(model, view);
-    return EXIT_YES;
+    if (model->name == NULL || model->count != 0)
+        return EXIT_YES;
+    return tool.json ? EXIT_NO : complain_none(model->name, false);
 }
 
 #ifdef COMMY_HAVE_CURSES

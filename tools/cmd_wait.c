@@ -28,6 +28,7 @@ struct arguments {
     struct condition condition;
     uint64_t deadline_ns, timeout_ms; /* deadline UINT64_MAX: none */
     uint64_t seen;                    /* instances at the last look */
+    bool missing;                     /* there was no mesh at the last look */
     uint64_t removed_since_ns;
 };
 
@@ -68,6 +69,9 @@ static void complete(const struct argp_state *state, struct arguments *to)
     if (to->text == NULL)
         refuse(state, "which name? give it before the --, as in `commy wait web -- ./client'");
     enum condition_error error = to->count != 0 || to->healthy ? CONDITION_NONE : condition_parse(to->text, condition);
+    if (error == CONDITION_NAME)
+        refuse(state, "condition '%s' has no name of 1 to %u bytes before the comparison, as in 'web>=2'", to->text,
+               COMMY_LIMIT_NAME_BYTES);
     if (error == CONDITION_COUNT)
         refuse(state, "condition '%s' has no count from 0 to %u behind the comparison, as in 'web>=2'", to->text,
                COMMY_LIMIT_SERVICES_MAX);
@@ -192,6 +196,7 @@ static enum outcome wait_for_all(struct arguments *given)
     for (;;) {
         dirwatch_arm(&watch, dir);
         outcome = try(given);
+        given->missing = outcome == GONE;
         if (outcome != GONE)
             break;
         given->seen = 0;
@@ -210,23 +215,29 @@ static enum outcome wait_for_all(struct arguments *given)
     return outcome;
 }
 
-static int finish(const struct arguments *given, enum outcome outcome)
+static int say_late(const struct arguments *given)
 {
     const struct condition *condition = &given->condition;
-    char text[CONDITION_TEXT_BYTES];
+    const char *missing = given->missing ? ": there is no such mesh" : "";
+    char text[CONDITION_TEXT_BYTES], dir[PATH_MAX];
 
+    if (condition->comparison == AT_LEAST && condition->health < 0)
+        complain("%ju of %ju instances of %s are up in mesh %s of %s after %ju ms%s", (uintmax_t)given->seen,
+                 (uintmax_t)condition->count, condition->name, mesh_name(), mesh_directory(dir),
+                 (uintmax_t)given->timeout_ms, missing);
+    else
+        complain("%s has %ju instances in mesh %s of %s after %ju ms, and not %s%s", condition->name,
+                 (uintmax_t)given->seen, mesh_name(), mesh_directory(dir), (uintmax_t)given->timeout_ms,
+                 condition_text(condition, text), missing);
+    return EXIT_TIMED_OUT;
+}
+
+static int finish(const struct arguments *given, enum outcome outcome)
+{
     if (outcome == FAILED)
         return given->command != NULL ? EXIT_OWN_FAILURE : EXIT_ERROR;
-    if (outcome == TIMED_OUT) {
-        if (condition->comparison == AT_LEAST && condition->health < 0)
-            complain("%ju of %ju instances of %s are up in mesh %s after %ju ms", (uintmax_t)given->seen,
-                     (uintmax_t)condition->count, condition->name, mesh_name(), (uintmax_t)given->timeout_ms);
-        else
-            complain("%s has %ju instances in mesh %s after %ju ms, and not %s", condition->name,
-                     (uintmax_t)given->seen, mesh_name(), (uintmax_t)given->timeout_ms,
-                     condition_text(condition, text));
-        return EXIT_TIMED_OUT;
-    }
+    if (outcome == TIMED_OUT)
+        return say_late(given);
     if (given->command == NULL)
         return EXIT_YES;
     execvp(given->command[0], given->command);

@@ -144,6 +144,23 @@ int complain_status(commy_status_t status)
     return exit_code(status);
 }
 
+int complain_none(const char *name, bool conditions)
+{
+    char dir[PATH_MAX];
+
+    complain("mesh %s of %s has no instance of %s%s; `commy ls` shows what it has", mesh_name(), mesh_directory(dir),
+             name, conditions ? " that fits" : "");
+    return EXIT_NO;
+}
+
+int complain_no_mesh(void)
+{
+    char dir[PATH_MAX];
+
+    complain("no mesh %s in %s; `commy meshes` lists those that are there", mesh_name(), mesh_directory(dir));
+    return EXIT_NO;
+}
+
 int exit_code(commy_status_t status)
 {
     switch (status) {
@@ -165,7 +182,7 @@ bool may_wait_again(commy_status_t status)
 
 int complain_exec(const char *file, int error)
 {
-    complain("%s cannot be run: %s", file, strerror(error));
+    complain("%s cannot be run: %s", *file != '\0' ? file : "''", strerror(error));
     return error == ENOENT || error == ENOTDIR ? EXIT_NO_SUCH_COMMAND : EXIT_NOT_EXECUTABLE;
 }
 

@@ -74,6 +74,12 @@ int complain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 /* Prints the library's sentence for its last failure and returns the exit code that goes with `status`. */
 int complain_status(commy_status_t status);
 
+/* Says that the mesh has no instance of the name, or none that fits the conditions; returns EXIT_NO. */
+int complain_none(const char *name, bool conditions);
+
+/* Says that there is no such mesh, to whoever does not mean to make one; returns EXIT_NO. */
+int complain_no_mesh(void);
+
 /* EXIT_YES, EXIT_NO for what was not found, EXIT_ERROR. */
 int exit_code(commy_status_t status);
 

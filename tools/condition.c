@@ -47,8 +47,10 @@ enum condition_error condition_parse(const char *text, struct condition *conditi
     size_t bytes = (size_t)(at - text);
     while (bytes > 0 && text[bytes - 1] == ' ')
         bytes--;
-    if (which == OPERATORS || bytes == 0 || bytes > COMMY_LIMIT_NAME_BYTES)
+    if (which == OPERATORS)
         return CONDITION_NONE;
+    if (bytes == 0 || bytes > COMMY_LIMIT_NAME_BYTES)
+        return CONDITION_NAME;
     at = skip_spaces(at + strlen(operators[which].text));
     if (!isdigit((unsigned char)*at))
         return CONDITION_COUNT;

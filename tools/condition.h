@@ -18,11 +18,12 @@ struct condition {
     int32_t health; /* -1: any. Healthy: degraded ones, too, as everywhere */
 };
 
-enum condition_error { CONDITION_FINE, CONDITION_NONE, CONDITION_COUNT, CONDITION_HEALTH };
+enum condition_error { CONDITION_FINE, CONDITION_NONE, CONDITION_NAME, CONDITION_COUNT, CONDITION_HEALTH };
 
 /*
  * Reads "NAME OP COUNT [HEALTH]", with or without spaces: OP is one of >= > <= < = == !=, HEALTH a word of
- * health_number(). CONDITION_NONE: the text has no OP and is a name as it stands; nothing was written.
+ * health_number(). CONDITION_NONE: the text has no OP and is a name as it stands; CONDITION_NAME: what is
+ * before OP cannot be a name. Nothing was written then.
  */
 enum condition_error condition_parse(const char *text, struct condition *condition);
 

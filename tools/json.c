@@ -115,7 +115,7 @@ void json_list_close(struct json_list *list)
 json_t *json_parse(const char *text, char *why, size_t capacity)
 {
     json_error_t error;
-    json_t *value = json_loads(text, JSON_DECODE_ANY, &error);
+    json_t *value = json_loads(text, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
 
     if (value == NULL && why != NULL)
         snprintf(why, capacity, "line %d, column %d: %s", error.line, error.column, error.text);

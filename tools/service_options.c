@@ -3,6 +3,7 @@
  */
 #include "service_options.h"
 
+#include <ctype.h>
 #include <string.h>
 
 #include "common.h"
@@ -77,7 +78,8 @@ const char *parse_metadata(const struct argp_state *state, const char *text)
                COMMY_LIMIT_METADATA_BYTES);
     json_t *value = json_parse(text, why, sizeof(why));
     if (value == NULL)
-        refuse(state, "--meta is not JSON: %s; a bare word needs double quotes", why);
+        refuse(state, "--meta is not JSON: %s%s", why,
+               isalpha((unsigned char)text[0]) ? "; a bare word needs double quotes" : "");
     json_decref(value);
     return text;
 }
@@ -151,6 +153,8 @@ void service_options_complete(const struct argp_state *state, struct service_opt
         refuse(state, "--name is missing: what is the service called?");
     if (config->endpoint == NULL)
         refuse(state, "--endpoint is missing: where do clients connect to? (an address, or unix:/path)");
+    if (is_unix(config->endpoint) && config->endpoint[5] != '/')
+        refuse(state, "--endpoint '%s' names no socket: give unix:/path, from the root", config->endpoint);
     if (!options->port_given && !is_unix(config->endpoint))
         refuse(state, "--port is missing: which port of %s does it listen on?", config->endpoint);
     if (config->port == 0 && !is_unix(config->endpoint))

@@ -126,14 +126,18 @@ static void add_row(struct table *table)
     table->rows++;
 }
 
-/* Characters; near enough to columns of the terminal. */
+/* Characters; near enough to columns of the terminal. A byte that cannot be shown takes the four of \xNN, as does each of a
+ * character that the locale does not have. */
 static size_t width_of(const char *text)
 {
+    bool ascii_only = MB_CUR_MAX == 1;
     size_t width = 0;
 
-    for (; *text != '\0'; width++) {
-        size_t length = utf8_length(text);
-        text += length != 0 ? length : 1;
+    while (*text != '\0') {
+        size_t length = utf8_length(text), bytes = length != 0 ? length : 1;
+        bool shown = length == 1 ? (unsigned char)*text >= 0x20 : length > 1 && !ascii_only;
+        width += shown ? 1 : 4 * bytes;
+        text += bytes;
     }
     return width;
 }

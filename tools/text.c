@@ -119,7 +119,7 @@ const char *address_text(const char *endpoint, uint16_t port, char buffer[ADDRES
 {
     bool bare_ipv6 = strchr(endpoint, ':') != NULL && endpoint[0] != '[';
 
-    if (port == 0)
+    if (port == 0 || strncmp(endpoint, "unix:", 5) == 0) /* a socket in a file has none, even where one was given */
         snprintf(buffer, ADDRESS_TEXT_BYTES, "%s", endpoint);
     else if (bare_ipv6)
         snprintf(buffer, ADDRESS_TEXT_BYTES, "[%s]:%u", endpoint, port);

@@ -27,7 +27,12 @@ bool top_screen_open(void)
     const char *terminal = getenv("TERM");
 
     screen = newterm(NULL, stdout, stdin);
-    if (screen == NULL) {
+    const char *move = screen != NULL ? tigetstr("cup") : NULL;
+    if (move == NULL || move == (const char *)-1) {
+        if (screen != NULL) {
+            endwin();
+            delscreen(screen);
+        }
         complain("the terminal '%s' is not known, or cannot move its cursor; use --once", terminal ? terminal : "");
         return false;
     }

@@ -71,8 +71,9 @@ show commy drain web-1 --wait --timeout 10000
 show commy stat web --id web-1
 show commy set web-1 --enabled
 
-say 'kill -9 for all four clients, in the middle of their requests. Nothing of them is left in the counts:'
+say 'All four clients have requests in flight:'
 show commy stat web
+say 'kill -9 for them, in the middle of these. Nothing of them is left in the counts:'
 for id in client-1 client-2 client-3 client-4; do
     kill -9 "${wrapper[$id]}"
     gone "$id"

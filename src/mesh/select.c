@@ -213,7 +213,8 @@ static commy_status_t none_fit(const ask_t *ask, const cmy_picker_t *made, const
     const cmy_region_t *region = ask->mesh->region;
     const char *name = ask->name.text;
     if (unfit->instances == 0)
-        return cmy_fail(COMMY_STATUS_NOT_FOUND, "name '%s' has no instance in mesh %s of %s", name, region->mesh,
+        return cmy_fail(COMMY_STATUS_NOT_FOUND,
+                        "name '%s' has no instance in mesh %s of %s; `commy ls` shows which have", name, region->mesh,
                         region->dir);
     const cmy_filter_t nothing = {0}, *filter = ask->filter ? ask->filter : &nothing;
     const struct {

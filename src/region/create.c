@@ -135,6 +135,11 @@ static commy_status_t open_unnamed(const request_t *request, int dir, int *file)
     case ENOSPC:
     case EDQUOT:
         return no_space(request);
+    case EACCES:
+        return cmy_fail(COMMY_STATUS_PERMISSION,
+                        "mesh %s cannot be created in %s: user %u may not write there; ask its owner, or name another "
+                        "directory with --dir",
+                        name->mesh, name->dir, (unsigned)geteuid());
     default:
         return cmy_fail_errno(cmy_status_of(errno), "mesh %s cannot be created in %s by user %u", name->mesh, name->dir,
                               (unsigned)geteuid());

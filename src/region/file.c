@@ -87,7 +87,7 @@ static commy_status_t file_open_failed(const cmy_region_name_t *name, int dir, b
                         (unsigned)st->st_mode & 07777u, writable ? "writing" : "reading", (unsigned)geteuid(),
                         writable && faccessat(dir, name->mesh, R_OK, AT_EACCESS) == 0
                             ? "it can be attached to read-only"
-                            : "its maker can open it to a group with `commy create --group G --mode 0660`");
+                            : "its owner can open it to a group with `chgrp` and `chmod 0640`, or 0660");
     case EMFILE:
     case ENFILE:
         return cmy_fail(COMMY_STATUS_LIMIT,
@@ -107,6 +107,12 @@ commy_status_t cmy_file_open(const cmy_region_name_t *name, int dir, bool writab
     if (fstatat(dir, name->mesh, &st, AT_SYMLINK_NOFOLLOW) != 0) {
         if (errno == ENOENT)
             return cmy_mesh_not_found(name);
+        if (errno == EACCES)
+            return cmy_fail(
+                COMMY_STATUS_PERMISSION,
+                "mesh %s in %s cannot be looked at: user %u may not enter that directory; ask its owner, or "
+                "name another with --dir",
+                name->mesh, name->dir, (unsigned)geteuid());
         return cmy_fail_errno(cmy_status_of(errno), "mesh %s in %s cannot be looked at", name->mesh, name->dir);
     }
     if (!S_ISREG(st.st_mode))

@@ -127,6 +127,11 @@ static commy_status_t dir_check(const cmy_region_name_t *name, int dir)
     if (!name->own_dir) {
         if (!(mode & S_IWOTH))
             return COMMY_STATUS_SUCCESS;
+        if (mode & S_ISVTX) /* it is meant for everybody, as /tmp is */
+            return cmy_fail(COMMY_STATUS_PERMISSION,
+                            "directory %s of mesh %s is refused: everybody may write to it (owner %u, mode %04o); make "
+                            "one below it with `mkdir -m 0700`, and name that with --dir or COMMY_DIR",
+                            name->dir, name->mesh, (unsigned)st.st_uid, mode);
         return cmy_fail(
             COMMY_STATUS_PERMISSION,
             "directory %s of mesh %s is refused: everybody may write to it (owner %u, mode %04o); run `chmod "

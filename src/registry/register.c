@@ -7,6 +7,8 @@
  *            service stands for good.
  * A failure on the way retires the record from CLAIMED and finishes it: there is one way to clean up.
  */
+#include <stdio.h>
+
 #include "registry/mesh.h"
 
 /* -------------------------------------------------------------- checking */
@@ -118,16 +120,19 @@ static commy_status_t bucket_full(const cmy_region_t *region, const cmy_draft_t 
 static commy_status_t held(const cmy_region_t *region, const cmy_draft_t *draft, const cmy_holder_t *holder)
 {
     commy_service_info_t info;
+    char port[8] = "";
     cmy_service_copy_info(region, holder->record, holder->state, &info);
+    if (info.port != 0)
+        snprintf(port, sizeof port, ":%u", info.port);
     if (!info.node_id[0])
         return cmy_fail(COMMY_STATUS_EXISTS,
-                        "service id '%.*s' is held by a detached registration of %s:%u; unregister "
+                        "service id '%.*s' is held by a detached registration of %s%s; unregister "
                         "it first or choose another id",
-                        (int)draft->id.bytes, draft->id.text, info.endpoint, info.port);
+                        (int)draft->id.bytes, draft->id.text, info.endpoint, port);
     return cmy_fail(COMMY_STATUS_EXISTS,
-                    "service id '%.*s' is held by node %s (process %u) at %s:%u; unregister it "
+                    "service id '%.*s' is held by node %s (process %u) at %s%s; unregister it "
                     "first or choose another id",
-                    (int)draft->id.bytes, draft->id.text, info.node_id, info.owner_pid, info.endpoint, info.port);
+                    (int)draft->id.bytes, draft->id.text, info.node_id, info.owner_pid, info.endpoint, port);
 }
 
 /* From a filled record to a published one. On failure the record is retired. */

@@ -170,7 +170,8 @@ commy_status_t commy_service_end(commy_mesh_t *mesh, uint64_t token, uint64_t la
 
 static commy_status_t no_instance(const commy_mesh_t *mesh, const char *name)
 {
-    return cmy_fail(COMMY_STATUS_NOT_FOUND, "service name '%s' has no instance in mesh %s of %s", name,
+    return cmy_fail(COMMY_STATUS_NOT_FOUND,
+                    "service name '%s' has no instance in mesh %s of %s; `commy ls` shows which have", name,
                     mesh->region->mesh, mesh->region->dir);
 }
 

@@ -45,7 +45,7 @@ _commy_options() {
     set) echo '--weight --meta --health --admin --enabled --draining --maintenance' ;;
     drain) echo '--wait --timeout' ;;
     wait) echo '-n --count --healthy --timeout' ;;
-    dump) echo '--records --check' ;;
+    dump) echo '-r --records --check' ;;
     bench) echo '--services --seconds' ;;
     esac
     echo '--mesh --dir --json --help'
@@ -63,7 +63,7 @@ _commy_value() {
     --mode) mapfile -t COMPREPLY < <(compgen -W '0600 0640 0660' -- "$cur") ;;
     --health) mapfile -t COMPREPLY < <(compgen -W 'unknown healthy unhealthy degraded' -- "$cur") ;;
     --policy) mapfile -t COMPREPLY < <(compgen -W 'round-robin least-connections weighted performance random hash' -- "$cur") ;;
-    --check) mapfile -t COMPREPLY < <(compgen -W 'tcp http http:/ none' -- "$cur") ;;
+    --check) [[ $command == dump ]] && return 1; mapfile -t COMPREPLY < <(compgen -W 'tcp http http:/ none' -- "$cur") ;;
     --admin) mapfile -t COMPREPLY < <(compgen -W 'enabled draining maintenance' -- "$cur") ;;
     --capacity | --endpoint | --port | --weight | --zone | --prefer-zone | --tag | --meta | --ttl | --timeout | --count | -n | --client | --services | --seconds | --since | --interval) ;;
     --failures | --percent | --minimum | --window | --most | --open | --longest | --recoveries | --check-cmd | --check-interval | --check-timeout) ;;
@@ -124,7 +124,7 @@ _commy() {
     '' | help) mapfile -t COMPREPLY < <(compgen -W "$commands" -- "$cur") ;;
     rm | create) _commy_offer < <(_commy_meshes) ;;
     get | unregister | heartbeat | set | drain | breaker | check-health) _commy_offer < <(_commy_ids) ;;
-    ls | select | stat | wait | watch | monitor) _commy_offer < <(_commy_names) ;;
+    ls | select | stat | wait | watch | top | monitor) _commy_offer < <(_commy_names) ;;
     dump) compopt -o filenames 2>/dev/null; mapfile -t COMPREPLY < <(compgen -f -- "$cur") ;;
     esac
 }

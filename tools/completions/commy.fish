@@ -93,7 +93,7 @@ complete -c commy -n '__fish_seen_subcommand_from create' -l mode -x -a '0600 06
 
 complete -c commy -n '__fish_seen_subcommand_from bench' -l services -x -d 'Among so many services'
 complete -c commy -n '__fish_seen_subcommand_from bench' -l seconds -x -d 'For so many seconds'
-complete -c commy -n '__fish_seen_subcommand_from ls select stat wait watch monitor' -a '(__commy_names)'
+complete -c commy -n '__fish_seen_subcommand_from ls select stat wait watch top monitor' -a '(__commy_names)'
 complete -c commy -n '__fish_seen_subcommand_from timeline' -s f -l follow -d 'Go on with what happens'
 complete -c commy -n '__fish_seen_subcommand_from timeline' -l since -x -a '1m 5m 1h 1d' -d 'Only the last'
 complete -c commy -n '__fish_seen_subcommand_from timeline' -l id -x -a '(__commy_ids)' -d 'Only of this service'
