@@ -100,6 +100,8 @@ void war_audit_all(const commy_mesh_t *mesh)
         war_expect_name(mesh, below(&random, war->names));
     war_expect_name(mesh, WAR_WALK);
     audit_totals(mesh);
+    war_audit_wards(mesh);
+    war_audit_events(mesh);
     atomic_fetch_add(&war->audits, 1);
 }
 
@@ -190,9 +192,9 @@ typedef struct wanted {
 } wanted_t;
 
 /* What the log says is in use. Everybody is parked or dead, and leases have ended. */
-static wanted_t wanted(void)
+static wanted_t wanted(const commy_mesh_t *mesh)
 {
-    wanted_t all = {.slots = atomic_load(&war->guests)};
+    wanted_t all = {.services = war_wards(mesh) + war_patients(mesh), .slots = atomic_load(&war->guests)};
     char text[1024];
     for (uint32_t p = 0; p < PLACES; p++) {
         const war_place_t *place = &war->place[p];
@@ -215,7 +217,7 @@ static wanted_t wanted(void)
 static void compare(const commy_mesh_t *mesh)
 {
     uint64_t began = now_ns();
-    wanted_t want = wanted();
+    wanted_t want = wanted(mesh);
     uint32_t services, small, large, stats, armed;
     bool same;
     do {
@@ -268,26 +270,31 @@ static void stand_still(const commy_mesh_t *mesh)
 /* What a watcher saw after it was woken last is what there is. A wake takes its time on a busy machine. */
 static void audit_watcher(const commy_mesh_t *mesh, const war_place_t *place)
 {
-    uint32_t doom = atomic_load(&place->doom), watched = 0;
-    uint64_t began = now_ns(), digest = 0, is = 1;
+    uint32_t doom = atomic_load(&place->doom);
+    uint64_t began = now_ns(), digest = 0, is = 1, watched = 0;
+    war_property_t property = WAR_LAST;
     for (bool same = false; !same && now_ns() - began < patience_ns();) {
         uint64_t turn = atomic_load(&place->turn);
-        watched = (uint32_t)atomic_load(&place->watched);
+        watched = atomic_load(&place->watched);
+        property = atomic_load(&place->by_watcher) ? WAR_WATCHED : WAR_LAST;
         digest = atomic_load(&place->digest);
-        is = war_digest(mesh, watched ? war_name(watched - 1) : NULL);
+        is = war_digest_watched(mesh, watched);
         same = turn > 0 && turn % 2 == 0 && atomic_load(&place->turn) == turn && digest == is;
         if (!same)
             sleep_us(2000);
     }
     if (doom % 2 == 0 && atomic_load(&place->doom) == doom)
-        war_hold(WAR_LAST, digest == is, "a watcher of %s saw %" PRIx64 ", there is %" PRIx64,
-                 watched ? war_name(watched - 1) : "the mesh", digest, is);
+        war_hold(property, digest == is, "a watcher of %s %" PRIu64 " saw %" PRIx64 ", there is %" PRIx64,
+                 watched == 0       ? "the mesh"
+                 : watched <= NAMES ? war_name((uint32_t)watched - 1)
+                                    : "entry",
+                 watched > NAMES ? watched - NAMES - 1 : 0, digest, is);
 }
 
 void war_audit_truce(const commy_mesh_t *mesh)
 {
     sleep_us(600000); /* leases are shorter */
-    if (wanted().slots == 0)
+    if (wanted(mesh).slots == 0)
         return; /* nobody is left who would reap */
     compare(mesh);
     audit_exactly(mesh);
@@ -295,14 +302,18 @@ void war_audit_truce(const commy_mesh_t *mesh)
     for (uint32_t p = 0; p < SEATS; p++)
         if (atomic_load(&war->place[p].taken) && atomic_load(&war->place[p].kind) == WAR_WATCHER)
             audit_watcher(mesh, &war->place[p]);
+    war_audit_patients(mesh);
     stand_still(mesh);
     war_audit_all(mesh);
+    war_hold(WAR_PROGRESS, war_peace(15), "the one who keeps the peace did not come to its end");
 }
 
 void war_audit_deserted(commy_mesh_t *mesh)
 {
     uint32_t left = 0, armed = 0;
     uint64_t began = now_ns();
+    war_wards_end(mesh);
+    war_patients_end(mesh);
     do {
         commy_mesh_reap(mesh, NULL);
         left = in_use(mesh, CMY_SERVICES) + in_use(mesh, CMY_STATS) + in_use(mesh, CMY_SMALL_TEXTS) +

@@ -16,7 +16,7 @@
 
 #define MS 1000000ull
 #define PATIENCE_NS (20000 * MS) /* for a call to end, on a machine that is busy with other things */
-#define REST_NS (1500 * MS)      /* what a truce and the end of a battle take */
+#define REST_NS (2200 * MS)      /* what a truce and the end of a battle take */
 #define FIGHTERS_NICE 5
 
 /* What the commander intends with a process. */
@@ -398,9 +398,10 @@ void war_battle(uint64_t ns, uint64_t random, war_plant_t plant)
     war->names = war->roomy ? NAMES : MANY_NAMES;
     war->capacity = war->roomy ? 4096 : 16 + below(&random_state, number % 4 == 1 ? 300 : 1200);
     war_log_clear();
+    war->began_real_ns = war_real_ns();
     atomic_store(&war->guests, 0);
     atomic_store(&war->closing, 0);
-    pid_t auditor = auxiliary(war_audit, NULL);
+    pid_t auditor = auxiliary(war_audit, NULL), host = auxiliary(war_host, NULL);
     pid_t planter = plant != WAR_PLANT_NOTHING ? auxiliary(war_plant, &plant) : 0;
     uint64_t began = now_ns();
     fight(ns * 4 / 10);
@@ -415,6 +416,8 @@ void war_battle(uint64_t ns, uint64_t random, war_plant_t plant)
     }
     waitpid(auditor, &status, 0);
     war_hold(WAR_ENDED, WIFEXITED(status) && WEXITSTATUS(status) == 0, "the auditor: wait status %x", (unsigned)status);
+    waitpid(host, &status, 0);
+    war_hold(WAR_ENDED, WIFEXITED(status) && WEXITSTATUS(status) == 0, "the host: wait status %x", (unsigned)status);
     kill_all();
     leave_battlefield();
     war_tally.battles++;

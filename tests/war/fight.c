@@ -66,7 +66,9 @@ static void enlist(war_fighter_t *f, uint32_t e)
     uint32_t which;
     war_entry_t *entry = war_entry(e);
     bool detached = e % ENTRIES == LEASED;
-    uint64_t ttl_ms = detached ? 20 + below(&f->random, 400) : below(&f->random, 4) == 0 ? 3600000 : 0;
+    uint64_t ttl_ms = detached || below(&f->random, 6) == 0 ? 20 + below(&f->random, 400)
+                      : below(&f->random, 4) == 0           ? 3600000
+                                                            : 0;
     uint64_t word = step(entry, atomic_load(&entry->word), WAR_ENTERING);
     uint64_t content = (1 + below(&f->random, 65535)) | 1u << 16 | (detached ? WAR_DETACHED : 0) |
                        (chance(&f->random) & 0xffffffff00000000u);
@@ -96,7 +98,7 @@ static void enlist(war_fighter_t *f, uint32_t e)
     bool done = war_called(commy_service_register(f->mesh, &config, reference), "register", e);
     if (done) {
         atomic_store(&entry->lasts_until_ns, began + ttl_ms * 1000000);
-        atomic_store(&entry->ends_by_ns, now_ns() + ttl_ms * 1000000);
+        atomic_store(&entry->ends_by_ns, ttl_ms ? now_ns() + ttl_ms * 1000000 : UINT64_MAX);
         moved(f, which, before, "register");
     }
     step(entry, word, done ? WAR_HELD : WAR_NONE);
@@ -134,7 +136,7 @@ static commy_status_t renew(war_fighter_t *f, war_entry_t *entry, const char *id
     commy_status_t status = commy_service_heartbeat(f->mesh, id);
     if (status == COMMY_STATUS_SUCCESS) {
         atomic_store(&entry->lasts_until_ns, began + ttl_ns);
-        atomic_store(&entry->ends_by_ns, now_ns() + ttl_ns);
+        atomic_store(&entry->ends_by_ns, ttl_ns ? now_ns() + ttl_ns : UINT64_MAX);
     }
     return status;
 }
@@ -332,7 +334,7 @@ static void look_many(war_fighter_t *f)
 void war_act(war_fighter_t *f)
 {
     size_t instances;
-    switch (f->place % 8 == 5 && below(&f->random, 2) ? 2 : below(&f->random, 32)) {
+    switch (f->place % 8 == 5 && below(&f->random, 2) ? 2 : below(&f->random, 36)) {
     case 0:
     case 1:
     case 2:
@@ -370,6 +372,14 @@ void war_act(war_fighter_t *f)
     case 15:
         war_expect_entry(f->mesh, below(&f->random, ALL), below(&f->random, 4) == 0);
         break;
+    case 16:
+    case 17:
+    case 18:
+        war_ward(f);
+        break;
+    case 19:
+        war_consult(f);
+        break;
     default:
         tend(f);
     }
@@ -389,6 +399,9 @@ void war_desert(war_fighter_t *f)
         if (war_is_in(atomic_load(&war_entry(e)->word)))
             step(war_entry(e), atomic_load(&war_entry(e)->word), WAR_LEAVING);
     atomic_store(&place->joined, 0);
+    war_forget_turns(f->place);
+    for (uint32_t i = 0; i < PATIENTS; i++)
+        atomic_store(&place->monitors[i], 0);
     for (uint32_t i = 0; i < OPEN; i++)
         atomic_store(&place->open[f->thread][i], 0);
     if (below(&f->random, 2)) {

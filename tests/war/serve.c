@@ -27,7 +27,7 @@ static bool entry_of_reference(const commy_mesh_t *mesh, uint64_t reference, uin
 /* ------------------------------------------------------------------- selecting */
 
 typedef struct before {
-    uint64_t word[ALL], content[ALL], ends_by[ALL], began;
+    uint64_t word[ALL], content[ALL], lasts[ALL], ends_by[ALL], began;
     uint32_t doom[PLACES];
 } before_t;
 
@@ -38,6 +38,7 @@ static void look_at_all(before_t *before)
     for (uint32_t e = 0; e < ALL; e++) {
         before->word[e] = atomic_load(&war_entry(e)->word);
         before->content[e] = atomic_load(&war_entry(e)->content);
+        before->lasts[e] = war_lasts_until(war_entry(e));
         before->ends_by[e] = atomic_load(&war_entry(e)->ends_by_ns);
     }
     before->began = now_ns();
@@ -55,14 +56,28 @@ static bool is_fit(uint64_t content, int32_t policy)
            (!weighs(policy) || (content & 0xffff) > 0);
 }
 
-/* Nothing was selected: nothing was fit throughout. What is detached may have ended. */
-static void expect_none(const before_t *before, uint32_t name, int32_t policy, commy_status_t status)
+/* Whether an entry's breaker never opened in this registration. */
+static bool never_opened(const commy_mesh_t *mesh, uint32_t e)
 {
+    char id[128];
+    uint32_t record;
+    uint64_t state;
+    war_id(e, id);
+    return cmy_mesh_look_up(mesh, id, &record, &state) == COMMY_STATUS_SUCCESS &&
+           (cmy_load64_relaxed(&cmy_service_at(mesh->region, record)->condition) & CMY_CONDITION_BREAKER) == 0;
+}
+
+/* Nothing was selected: nothing was fit throughout, or it was open. What is detached may have ended. */
+static void expect_none(const commy_mesh_t *mesh, const before_t *before, uint32_t name, int32_t policy,
+                        commy_status_t status)
+{
+    uint64_t now = now_ns();
     for (uint32_t e = 0; e < ALL; e++) {
         uint64_t word = before->word[e];
         uint32_t doom = before->doom[e / ENTRIES];
         if (war_state(word) != WAR_HELD || (before->content[e] & WAR_DETACHED) || doom % 2 == 1 ||
             war_name_of(e, war_registration(word)) != name || !is_fit(before->content[e], policy) ||
+            now >= before->lasts[e] || (status == COMMY_STATUS_CIRCUIT_OPEN && !never_opened(mesh, e)) ||
             atomic_load(&war_entry(e)->word) != word || atomic_load(&war->place[e / ENTRIES].doom) != doom)
             continue;
         war_hold(WAR_FIT, false, "entry %u, word %" PRIx64 ", was fit, and policy %d says %d: %s", e, word, policy,
@@ -85,9 +100,9 @@ static void expect_one(const before_t *before, uint32_t e, int32_t policy, const
         return;
     war_hold(WAR_SELECTED, is_fit(before->content[e], policy), "entry %u, content %" PRIx64 ", by policy %d", e,
              before->content[e], policy);
-    if ((before->content[e] & WAR_DETACHED) && atomic_load(&war_entry(e)->ends_by_ns) == before->ends_by[e])
-        war_hold(WAR_LEASE, before->began <= before->ends_by[e], "entry %u is selected %" PRIu64 " us after its end", e,
-                 (before->began - before->ends_by[e]) / 1000);
+    if (before->lasts[e] != UINT64_MAX && atomic_load(&war_entry(e)->ends_by_ns) == before->ends_by[e])
+        war_hold(before->content[e] & WAR_DETACHED ? WAR_LEASE : WAR_LAPSED, before->began <= before->ends_by[e],
+                 "entry %u is selected %" PRIu64 " us after its end", e, (before->began - before->ends_by[e]) / 1000);
 }
 
 /* Selects by any policy. False: nothing, or nobody's of the log. */
@@ -105,8 +120,8 @@ bool war_select(commy_mesh_t *mesh, uint64_t *random, uint32_t *e, commy_target_
         .size = sizeof options, .policy = policies[below(random, 4)], .client_id = client};
     look_at_all(before);
     commy_status_t status = commy_service_select(mesh, war_name(name), &options, target);
-    if (status == COMMY_STATUS_NO_HEALTHY || status == COMMY_STATUS_NOT_FOUND) {
-        expect_none(before, name, options.policy, status);
+    if (status == COMMY_STATUS_NO_HEALTHY || status == COMMY_STATUS_NOT_FOUND || status == COMMY_STATUS_CIRCUIT_OPEN) {
+        expect_none(mesh, before, name, options.policy, status);
         return false;
     }
     if (!war_hold(WAR_CALLS, status == COMMY_STATUS_SUCCESS, "select: code %d, %s", (int)status,
