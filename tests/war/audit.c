@@ -10,8 +10,6 @@
 #include "registry/check.h"
 #include "registry/mesh.h"
 
-#define SETTLE_NS 5000000000ull
-#define LOST_NS 2000000000ull /* the same in a war that is lost already */
 #define AUDIT_EVERY_US 900000u
 
 typedef struct sums {
@@ -161,11 +159,6 @@ void war_audit(void *argument)
 
 /* -------------------------------------------------------------------- at rest */
 
-static uint64_t patience_ns(void)
-{
-    return war_is_lost() ? LOST_NS : SETTLE_NS;
-}
-
 static uint32_t in_use(const commy_mesh_t *mesh, cmy_slab_kind_t kind)
 {
     uint32_t used = 0, records = cmy_region_reserved_again(mesh->region, kind);
@@ -230,7 +223,7 @@ static void compare(const commy_mesh_t *mesh)
                armed == want.slots;
         if (!same)
             sleep_us(5000);
-    } while (!same && now_ns() - began < patience_ns());
+    } while (!same && now_ns() - began < war_patience_ns());
     war_hold(WAR_NO_LEAK, services == want.services && small == want.small && large == want.large && stats <= services,
              "services %u of %u, small texts %u of %u, large texts %u of %u, statistics %u", services, want.services,
              small, want.small, large, want.large, stats);
@@ -248,7 +241,7 @@ static void audit_exactly(const commy_mesh_t *mesh)
         status = cmy_check_region(mesh->region, true, keep_finding, first, &findings);
         if (findings > 0)
             sleep_us(5000);
-    } while (findings > 0 && now_ns() - began < patience_ns());
+    } while (findings > 0 && now_ns() - began < war_patience_ns());
     war_hold(WAR_EXACT, status == COMMY_STATUS_SUCCESS && findings == 0, "%" PRIu64 " findings; %s", findings, first);
     atomic_fetch_add(&war->exact_audits, 1);
 }
@@ -273,7 +266,7 @@ static void audit_watcher(const commy_mesh_t *mesh, const war_place_t *place)
     uint32_t doom = atomic_load(&place->doom);
     uint64_t began = now_ns(), digest = 0, is = 1, watched = 0;
     war_property_t property = WAR_LAST;
-    for (bool same = false; !same && now_ns() - began < patience_ns();) {
+    for (bool same = false; !same && now_ns() - began < war_patience_ns();) {
         uint64_t turn = atomic_load(&place->turn);
         watched = atomic_load(&place->watched);
         property = atomic_load(&place->by_watcher) ? WAR_WATCHED : WAR_LAST;
@@ -321,7 +314,7 @@ void war_audit_deserted(commy_mesh_t *mesh)
         armed = slots(mesh);
         if (left > 0 || armed != 1)
             sleep_us(2000);
-    } while ((left > 0 || armed != 1) && now_ns() - began < patience_ns());
+    } while ((left > 0 || armed != 1) && now_ns() - began < war_patience_ns());
     war_hold(WAR_NO_LEAK, left == 0, "%u records are left when all are dead", left);
     war_hold(WAR_SLOTS, armed == 1, "%d slots when all are dead", (int)armed);
     audit_exactly(mesh);

@@ -43,6 +43,12 @@ bool war_is_lost(void)
     return false;
 }
 
+uint64_t war_patience_ns(void)
+{
+    bool lost = war_is_lost();
+    return lost && war->planted ? 500000000u : lost || war->planted ? 2000000000u : 5000000000u;
+}
+
 bool war_is_decided(void)
 {
     return war->first && war_is_lost();

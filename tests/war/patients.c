@@ -21,7 +21,6 @@
 #define ANSWERING (PATIENTS / 2)
 #define INTERVAL_MS 50u
 #define WINDOW_US 250000u
-#define SETTLE_NS 5000000000ull
 
 static void patient_id(uint32_t i, char id[16])
 {
@@ -115,7 +114,7 @@ static void monitor(war_fighter_t *f, uint32_t i)
         atomic_store(&war->place[f->place].monitors[i], 1);
 }
 
-/* Half of those who live longer monitor, since it takes milliseconds to begin with that. */
+/* Of those who live longer, since it takes milliseconds to begin with that; one in four does not. */
 static bool may_monitor(const war_fighter_t *f)
 {
     uint32_t kind = atomic_load(&war->place[f->place].kind);
@@ -127,7 +126,7 @@ void war_consult_begin(war_fighter_t *f)
     for (uint32_t i = 0; may_monitor(f) && i < PATIENTS; i++) {
         if (!atomic_load(&war->patient[i]))
             admit(f->mesh, i);
-        if (f->epoch % 2 == 0 && below(&f->random, 4) != 0)
+        if (f->epoch % 4 != 0)
             monitor(f, i);
     }
 }
@@ -143,7 +142,7 @@ void war_consult(war_fighter_t *f)
         war_called(commy_service_set_health(f->mesh, id, (int32_t)below(&f->random, 3)), "set a patient's health", i);
     else if (dice < 3 && atomic_exchange(&war->place[f->place].monitors[i], 0))
         war_called(commy_service_unmonitor(f->mesh, id), "end monitoring", i);
-    else if (dice < 5 && f->epoch % 2 == 0)
+    else if (dice < 5 && f->epoch % 4 != 0)
         monitor(f, i);
 }
 
@@ -234,7 +233,7 @@ static void settle(const commy_mesh_t *mesh, uint32_t i)
                   (i >= ANSWERING || (uint32_t)atomic_load(&war->visitor[i]) == pid);
         if (!settled)
             sleep_us(5000);
-    } while (!settled && now_ns() - began < SETTLE_NS);
+    } while (!settled && now_ns() - began < war_patience_ns());
     war_hold(WAR_CHECKER, pid != 0 && is_monitored(i, pid), "patient %u is monitored, and checked by %u", i, pid);
     war_hold(WAR_DIAGNOSED, settled || pid == 0, "patient %u is of health %d, not %d, after result %" PRIx64, i,
              (int)health, (int)truth, checked);
@@ -249,7 +248,7 @@ static bool make_round(uint32_t i)
     socket_of(i, &address);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool knocked = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
-    while (knocked && atomic_load(&war->rounds[i]) == before && now_ns() - began < SETTLE_NS)
+    while (knocked && atomic_load(&war->rounds[i]) == before && now_ns() - began < war_patience_ns())
         sleep_us(500);
     if (fd >= 0)
         close(fd);
@@ -266,7 +265,7 @@ typedef struct round {
 static void expect_visits(const commy_mesh_t *mesh, uint32_t i, const round_t *before)
 {
     uint64_t began = now_ns(), checked;
-    while (atomic_load(&war->visits[i]) == before->visits && now_ns() - began < SETTLE_NS)
+    while (atomic_load(&war->visits[i]) == before->visits && now_ns() - began < war_patience_ns())
         sleep_us(2000);
     uint32_t visits = atomic_load(&war->visits[i]) - before->visits, others = atomic_load(&war->others[i]);
     if (checker_of(mesh, i, &checked) == before->checker)

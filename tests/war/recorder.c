@@ -7,7 +7,6 @@
  */
 #include "war.h"
 
-#define REST_NS 5000000000ull
 #define FRESH 24u              /* services that are registered at rest */
 #define ORPHANS 3u             /* services of one who dies then */
 #define SLACK_NS 2000000000ull /* a clock may be set, a little */
@@ -247,7 +246,8 @@ static void expect_death(commy_mesh_t *mesh)
     uint32_t pid = sacrifice(), died = 0, orphans = 0;
     if (pid == 0)
         return;
-    for (uint64_t began = now_ns(); now_ns() - began < REST_NS && (died == 0 || orphans < ORPHANS); sleep_us(2000)) {
+    for (uint64_t began = now_ns(); now_ns() - began < war_patience_ns() && (died == 0 || orphans < ORPHANS);
+         sleep_us(2000)) {
         if (!list(mesh, &listed))
             return;
         died = told(&listed, COMMY_EVENT_DIED, "", "sacrifice", pid);

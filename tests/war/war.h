@@ -121,8 +121,9 @@ typedef enum war_property {
 /* Looks at a property once, from any process. The first few violations are printed. Returns `holds`. */
 bool war_hold(war_property_t property, bool holds, const char *format, ...) __attribute__((format(printf, 3, 4)));
 int war_verdict(void);
-bool war_is_lost(void);    /* something was violated */
-bool war_is_decided(void); /* and the war ends with that */
+bool war_is_lost(void);         /* something was violated */
+bool war_is_decided(void);      /* and the war ends with that */
+uint64_t war_patience_ns(void); /* with what comes to rest when nobody dies any more */
 
 /* -------------------------------------------------------------------- the log */
 
@@ -200,8 +201,9 @@ typedef struct war_log {
     _Atomic uint64_t audits, exact_audits, version_moves;
     _Atomic uint32_t battle, guests; /* guests: participants that have no place */
     uint32_t capacity, names;
-    bool first; /* the war is over when something was violated */
-    bool roomy; /* the region has room for all, so that nothing may be refused */
+    bool first;   /* the war is over when something was violated */
+    bool planted; /* a fault, so that it is lost anyway */
+    bool roomy;   /* the region has room for all, so that nothing may be refused */
     pid_t commander;
     int memory; /* descriptor of the log itself, for those that cannot inherit its mapping */
     char dir[64];
@@ -372,7 +374,6 @@ typedef enum war_plant {
     WAR_PLANT_TURN,
     WAR_PLANT_CROWDED,
     WAR_PLANT_QUACK,
-    WAR_PLANT_SILENT,
     WAR_PLANT_ERASED,
     WAR_PLANTS
 } war_plant_t;
