@@ -46,7 +46,7 @@ static void look_at_all(before_t *before)
 
 static bool weighs(int32_t policy)
 {
-    return policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN || policy == COMMY_POLICY_RANDOM;
+    return policy != COMMY_POLICY_ROUND_ROBIN && policy != COMMY_POLICY_CONSISTENT_HASH;
 }
 
 static bool is_fit(uint64_t content, int32_t policy)
@@ -108,8 +108,6 @@ static void expect_one(const before_t *before, uint32_t e, int32_t policy, const
 /* Selects by any policy. False: nothing, or nobody's of the log. */
 bool war_select(commy_mesh_t *mesh, uint64_t *random, uint32_t *e, commy_target_t *target)
 {
-    static const int32_t policies[] = {COMMY_POLICY_ROUND_ROBIN, COMMY_POLICY_WEIGHTED_ROUND_ROBIN, COMMY_POLICY_RANDOM,
-                                       COMMY_POLICY_CONSISTENT_HASH};
     static _Thread_local before_t *before;
     char client[16];
     if (!before && !(before = malloc(sizeof *before)))
@@ -117,7 +115,7 @@ bool war_select(commy_mesh_t *mesh, uint64_t *random, uint32_t *e, commy_target_
     uint32_t name = below(random, war->names);
     snprintf(client, sizeof client, "client-%u", below(random, 4096));
     const commy_select_options_t options = {
-        .size = sizeof options, .policy = policies[below(random, 4)], .client_id = client};
+        .size = sizeof options, .policy = (int32_t)below(random, 6), .client_id = client};
     look_at_all(before);
     commy_status_t status = commy_service_select(mesh, war_name(name), &options, target);
     if (status == COMMY_STATUS_NO_HEALTHY || status == COMMY_STATUS_NOT_FOUND || status == COMMY_STATUS_CIRCUIT_OPEN) {
