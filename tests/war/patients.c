@@ -20,6 +20,7 @@
 #define NAME "patients"
 #define ANSWERING (PATIENTS / 2)
 #define INTERVAL_MS 50u
+#define TIMEOUT_MS 60000u /* so that only the dead are succeeded: nobody who lives is silent for that long */
 #define WINDOW_US 250000u
 
 static void patient_id(uint32_t i, char id[16])
@@ -107,7 +108,7 @@ static void monitor(war_fighter_t *f, uint32_t i)
     char id[16];
     patient_id(i, id);
     const commy_health_config_t config = {.check_interval_ms = INTERVAL_MS,
-                                          .timeout_ms = 5000,
+                                          .timeout_ms = TIMEOUT_MS,
                                           .max_failures = 1 + below(&f->random, 3),
                                           .recovery_checks = 1 + below(&f->random, 3)};
     if (war_called(commy_service_monitor(f->mesh, id, &config), "monitor", i))
@@ -261,19 +262,19 @@ typedef struct round {
     uint32_t others, visits;
 } round_t;
 
-/* For a while, and until it came at least once, nobody but the checker comes. */
+/* For a while, and until it came at least once, nobody but the checker comes, and that is who it was. */
 static void expect_visits(const commy_mesh_t *mesh, uint32_t i, const round_t *before)
 {
     uint64_t began = now_ns(), checked;
     while (atomic_load(&war->visits[i]) == before->visits && now_ns() - began < war_patience_ns())
         sleep_us(2000);
-    uint32_t visits = atomic_load(&war->visits[i]) - before->visits, others = atomic_load(&war->others[i]);
-    if (checker_of(mesh, i, &checked) == before->checker)
-        war_hold(WAR_CHECKS,
-                 visits > 0 && others == before->others &&
-                     (uint32_t)atomic_load(&war->visitor[i]) == pid_of(mesh, before->checker),
-                 "patient %u, of %u: %u visits, the last by %d, %u changes of who comes", i,
-                 pid_of(mesh, before->checker), visits, (int)atomic_load(&war->visitor[i]), others - before->others);
+    uint32_t visits = atomic_load(&war->visits[i]) - before->visits;
+    uint32_t others = atomic_load(&war->others[i]) - before->others, pid = pid_of(mesh, before->checker);
+    war_hold(WAR_CHECKS,
+             visits > 0 && others == 0 && (uint32_t)atomic_load(&war->visitor[i]) == pid &&
+                 checker_of(mesh, i, &checked) == before->checker,
+             "patient %u, of %u: %u visits, the last by %d, %u by another than before", i, pid, visits,
+             (int)atomic_load(&war->visitor[i]), others);
 }
 
 void war_audit_patients(const commy_mesh_t *mesh)

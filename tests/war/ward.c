@@ -263,7 +263,7 @@ void war_ward(war_fighter_t *f)
         return;
     if (dice < 1)
         war_ward_reset(f->mesh, w);
-    else if (dice < 16 && (kind == WAR_CHURNER || kind == WAR_FORKER))
+    else if (dice < 24 && (kind == WAR_CHURNER || kind == WAR_FORKER))
         for (uint32_t n = 3 + below(&f->random, 4); n > 0; n--)
             war_ward_tell(f, w, false);
     else if (dice < 40)
