@@ -186,6 +186,7 @@ static void update(war_fighter_t *f, uint32_t e)
         atomic_store(&entry->content, content);
         if (announced)
             moved(f, which, before, "change");
+        war_expect_drained(f, e, content);
     }
     step(entry, word, WAR_HELD);
 }

@@ -131,6 +131,23 @@ bool war_select(commy_mesh_t *mesh, uint64_t *random, uint32_t *e, commy_target_
     return true;
 }
 
+/* Said of an own entry and acknowledged: if it is not fit any more, then from now on. */
+void war_expect_drained(war_fighter_t *f, uint32_t e, uint64_t content)
+{
+    commy_target_t target;
+    uint64_t reference = f->held[e % ENTRIES];
+    uint32_t name = war_name_of(e, war_registration(atomic_load(&war_entry(e)->word)));
+    if (reference == 0 || is_fit(content, COMMY_POLICY_ROUND_ROBIN))
+        return;
+    for (int turn = 0; turn < 3; turn++) {
+        const commy_select_options_t options = {
+            .size = sizeof options, .policy = (int32_t)below(&f->random, 6), .client_id = "drained"};
+        commy_status_t status = commy_service_select(f->mesh, war_name(name), &options, &target);
+        war_hold(WAR_DRAINED, status != COMMY_STATUS_SUCCESS || target.reference != reference,
+                 "entry %u, content %" PRIx64 ", by policy %d", e, content, options.policy);
+    }
+}
+
 /* -------------------------------------------------------------------- requests */
 
 static void begin(war_fighter_t *f, uint32_t i)

@@ -77,6 +77,7 @@
     X(TOTALS, "mesh totals lie between acknowledged and acknowledged with in doubt", 1)                                \
     X(COUNTED, "a service's counts are what was acknowledged, or in doubt", 1)                                         \
     X(SELECTED, "what is selected is registered, enabled, and healthy or degraded", 1)                                 \
+    X(DRAINED, "what was said to be drained, in maintenance or unhealthy is not selected any more", 1)                 \
     X(FIT, "a selection is refused only where nothing may be selected", 1)                                             \
     X(IN_FLIGHT, "at rest a service has in flight what the living have begun and not ended", 1)                        \
     X(LAPSED, "who misses its TTL is unhealthy to all from then on, until a heartbeat", 1)                             \
@@ -313,6 +314,7 @@ void war_brawl_begin(const commy_mesh_t *mesh);                                 
 void war_brawl(war_fighter_t *fighter);
 bool war_count(_Atomic uint64_t *requests, uint32_t registration);
 void war_serve(war_fighter_t *fighter);
+void war_expect_drained(war_fighter_t *fighter, uint32_t entry, uint64_t content); /* its own, just changed */
 bool war_select(commy_mesh_t *mesh, uint64_t *random, uint32_t *entry, commy_target_t *target);
 void war_forget_requests(war_fighter_t *fighter); /* the handle has left */
 void war_audit_requests(const commy_mesh_t *mesh);
