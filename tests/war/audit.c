@@ -298,7 +298,7 @@ void war_audit_truce(const commy_mesh_t *mesh)
     war_audit_patients(mesh);
     stand_still(mesh);
     war_audit_all(mesh);
-    war_hold(WAR_PROGRESS, war_peace(15), "the one who keeps the peace did not come to its end");
+    war_hold(WAR_PROGRESS, war_peace(30), "the one who keeps the peace did not come to its end");
 }
 
 void war_audit_deserted(commy_mesh_t *mesh)

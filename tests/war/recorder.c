@@ -214,6 +214,7 @@ static uint32_t sacrifice(void)
         return 0;
     pid_t child = fork();
     if (child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
         const commy_open_options_t options = {
             .size = sizeof options, .flags = COMMY_OPEN_MUST_EXIST, .mesh = "m", .dir = war->dir};
         commy_mesh_t *mesh;

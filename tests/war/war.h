@@ -191,9 +191,10 @@ typedef struct war_log {
     _Atomic uint32_t calm;    /* auditors ask the commander to stop nobody */
     _Atomic uint32_t closing; /* the battle ends: the auditor goes home */
     _Atomic uint64_t holder[SHARED];
-    _Atomic uint64_t brink[BRINKS]; /* until when each lasts at least */
-    _Atomic uint32_t breakers;      /* are configured */
-    _Atomic uint32_t ward[WARDS];   /* is registered; so is */
+    _Atomic uint64_t brink[BRINKS];  /* until when each lasts at least */
+    _Atomic uint32_t breakers;       /* are configured */
+    _Atomic uint32_t round, arrived; /* at rest: of those who fail wards at the same time */
+    _Atomic uint32_t ward[WARDS];    /* is registered; so is */
     _Atomic uint32_t patient[PATIENTS];
     /* Who came to a patient's socket last, and how often: another than before, any, the commander. */
     _Atomic int32_t visitor[PATIENTS];

@@ -4,6 +4,11 @@
  */
 #include "ward.h"
 
+#include <sched.h>
+
+#define FAILERS 3u
+#define ROUNDS 20u
+
 static bool is_open_now(const commy_mesh_t *mesh, uint32_t w)
 {
     const ward_look_t look = ward_look_at(mesh, w);
@@ -103,6 +108,7 @@ static void reset_all(war_fighter_t *f)
 /* A child of the one who keeps the peace; as if it fought under the place behind his. */
 static void rejoin(war_fighter_t *f)
 {
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     f->place = 1;
     f->random += 4711;
     f->mesh = war_attach(COMMY_OPEN_MUST_EXIST, 0);
@@ -110,23 +116,63 @@ static void rejoin(war_fighter_t *f)
         _exit(1);
 }
 
-/* Fails all of them, as often as would open each, all at once. */
+/* Fails every so many-th of them often enough to open it, whenever the next round begins. */
+static void fail_rounds(war_fighter_t *f, uint32_t child)
+{
+    rejoin(f);
+    f->thread = child;
+    for (uint32_t round = 1; round <= ROUNDS; round++) {
+        for (uint64_t began = now_ns(); atomic_load(&war->round) < round; sched_yield())
+            if (now_ns() - began > war_patience_ns())
+                _exit(1);
+        for (uint32_t w = child; w < WARDS; w += FAILERS)
+            for (uint32_t n = 0; n < war_ward_rules.consecutive_failures; n++)
+                war_ward_tell(f, w, false);
+        atomic_fetch_add(&war->arrived, 1);
+    }
+    commy_mesh_detach(&f->mesh);
+    _exit(0);
+}
+
+/* Several fail all there are at the same time, again and again: of who opens at once all see that they are too many. */
 static void fail_all(war_fighter_t *f)
 {
-    for (uint32_t children = 0; children < 3; children++) {
-        if (fork() != 0)
-            continue;
-        rejoin(f);
-        f->thread = children;
-        uint32_t first = below(&f->random, WARDS);
-        for (uint32_t i = 0; i < WARDS; i++)
-            for (uint32_t n = 0; n < war_ward_rules.consecutive_failures; n++)
-                war_ward_tell(f, (first + i) % WARDS, false);
-        commy_mesh_detach(&f->mesh);
-        _exit(0);
+    uint32_t most, open, children = 0;
+    atomic_store(&war->round, 0);
+    atomic_store(&war->arrived, 0);
+    for (uint32_t child = 0; child < FAILERS; child++) {
+        pid_t pid = fork();
+        if (pid == 0)
+            fail_rounds(f, child);
+        children += pid > 0;
     }
+    for (uint32_t round = 1; round <= ROUNDS && children == FAILERS; round++) {
+        for (uint32_t w = 0; w < WARDS; w++)
+            war_ward_reset(f->mesh, w);
+        uint32_t before = failures(true) - failures(false);
+        atomic_store(&war->round, round);
+        for (uint64_t began = now_ns(); atomic_load(&war->arrived) < round * FAILERS; sched_yield())
+            if (now_ns() - began > war_patience_ns())
+                break;
+        open = count_open(f->mesh, &most, before);
+        war_hold(WAR_SHARE, open <= most, "%u wards are open at rest, %u may be", open, most);
+    }
+    atomic_store(&war->round, ROUNDS);
     while (wait(NULL) > 0)
         ;
+}
+
+/* What is reported of a ward that another tries moves nothing. */
+static void speak_out_of_turn(war_fighter_t *f, uint32_t w)
+{
+    for (int success = 0; success < 2; success++) {
+        const ward_look_t before = ward_look_at(f->mesh, w);
+        war_ward_tell(f, w, success);
+        const ward_look_t after = ward_look_at(f->mesh, w);
+        war_hold(WAR_DECIDED, ward_stayed_open(&before, &after) && before.turn == after.turn,
+                 "ward %u at rest: condition %" PRIx64 ", turn %" PRIx64 " after another's report", w, after.condition,
+                 after.turn);
+    }
 }
 
 /* A child that takes a ward's turn, and is killed when it has it. */
@@ -154,6 +200,8 @@ static bool die_with_turn(war_fighter_t *f, uint32_t w)
     }
     close(ends[1]);
     bool taken = read(ends[0], &byte, 1) == 1;
+    if (taken)
+        speak_out_of_turn(f, w);
     close(ends[0]);
     kill(child, SIGKILL);
     waitpid(child, NULL, 0);
@@ -164,12 +212,9 @@ static bool die_with_turn(war_fighter_t *f, uint32_t w)
 void war_wards_at_rest(war_fighter_t *f)
 {
     bool was_free;
-    uint32_t most, open, w = 0;
+    uint32_t w = 0;
     reset_all(f);
-    uint32_t before = failures(true) - failures(false);
     fail_all(f);
-    open = count_open(f->mesh, &most, before);
-    war_hold(WAR_SHARE, open <= most, "%u wards are open at rest, %u may be", open, most);
     while (w < WARDS && !is_open_now(f->mesh, w))
         w++;
     if (war_hold(WAR_DECIDED, w < WARDS, "none is open after all were failed") && die_with_turn(f, w)) {
