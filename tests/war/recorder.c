@@ -7,7 +7,7 @@
  */
 #include "war.h"
 
-#define FRESH 24u              /* services that are registered at rest */
+#define FRESH 20u              /* services that are registered at rest */
 #define ORPHANS 3u             /* services of one who dies then */
 #define SLACK_NS 2000000000ull /* a clock may be set, a little */
 
@@ -184,6 +184,8 @@ static void expect_fresh(commy_mesh_t *mesh)
     for (uint32_t i = 0; i < FRESH; i++) {
         fresh_id(i, id);
         register_in_peace(mesh, id);
+        war_called(commy_service_set_health(mesh, id, COMMY_HEALTH_DEGRADED), "set health in peace", i);
+        war_called(commy_service_set_admin(mesh, id, COMMY_ADMIN_DRAINING), "drain in peace", i);
         if (i % 3)
             war_called(commy_service_unregister(mesh, id), "unregister in peace", i);
     }
@@ -193,8 +195,10 @@ static void expect_fresh(commy_mesh_t *mesh)
         fresh_id(i, id);
         uint32_t came = told(&listed, COMMY_EVENT_REGISTERED, id, "peace", pid);
         uint32_t went = told(&listed, COMMY_EVENT_UNREGISTERED, id, "peace", pid);
-        war_hold(WAR_RECORDED, came == 1 && went == (i % 3 != 0), "%s: registered %u times, unregistered %u times", id,
-                 came, went);
+        uint32_t health = told(&listed, COMMY_EVENT_HEALTH, id, "peace", pid);
+        uint32_t admin = told(&listed, COMMY_EVENT_ADMIN, id, "peace", pid);
+        war_hold(WAR_RECORDED, came == 1 && went == (i % 3 != 0) && health == 1 && admin == 1,
+                 "%s: registered %u times, set %u, drained %u, unregistered %u times", id, came, health, admin, went);
         if (i % 3 == 0)
             war_called(commy_service_unregister(mesh, id), "unregister in peace", i);
     }
