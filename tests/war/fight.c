@@ -175,8 +175,11 @@ static void update(war_fighter_t *f, uint32_t e)
     war_entry_t *entry = war_entry(e);
     war_id(e, id);
     uint64_t lasts = atomic_load(&entry->lasts_until_ns), content = atomic_load(&entry->content);
+    war_sight_t sight;
+    war_sight_open(f, e, war_name_of(e, war_registration(atomic_load(&entry->word))), &sight);
     uint64_t word = step(entry, atomic_load(&entry->word), WAR_UPDATING), before = look_before(f, e, word, &which);
     commy_status_t status = change(f, e, id, &content, &announced);
+    war_sight_close(&sight, announced && status == COMMY_STATUS_SUCCESS);
     if (may_be_gone(entry, lasts, status)) {
         step(entry, word, WAR_NONE);
         return;

@@ -97,7 +97,7 @@
     X(MOVES, "a version has moved when a change is acknowledged", 1)                                                   \
     X(STANDS, "versions stand still while nothing changes", 1)                                                         \
     X(LAST, "a sleeping watcher has seen the last state", 1)                                                           \
-    X(WATCHED, "so has a watcher of the library's, by its waits or by its descriptor", 1)                              \
+    X(WATCHED, "so has a watcher of the library's, by waits or by descriptor, and of each change", 1)                  \
     X(EVENTS, "every event of the flight recorder is whole, and makes sense", 1)                                       \
     X(OBITUARY, "it tells of the death of none who lives", 1)                                                          \
     X(RECORDED, "it tells once of what was acknowledged, and of a death that was reaped, at rest", 1)                  \
@@ -347,6 +347,13 @@ void war_desert(war_fighter_t *fighter); /* leaves the mesh and joins it again *
 commy_mesh_t *war_attach(uint32_t flags, uint32_t place); /* null: there is no region */
 void war_fight(uint32_t place, war_kind_t kind, uint64_t random) __attribute__((noreturn));
 void war_watch(uint32_t place, uint64_t random) __attribute__((noreturn));
+/* A watcher over one change of one's own, seldom; whether that was acknowledged, and is one. */
+typedef struct war_sight {
+    commy_watcher_t *watcher;
+    int fd;
+} war_sight_t;
+void war_sight_open(war_fighter_t *fighter, uint32_t entry, uint32_t name, war_sight_t *sight);
+void war_sight_close(war_sight_t *sight, bool changed);
 void war_run_wrapper(uint32_t place) __attribute__((noreturn));
 void war_run_script(uint32_t place, uint64_t random) __attribute__((noreturn));
 bool war_has_tool(void);

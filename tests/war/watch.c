@@ -4,6 +4,8 @@
  * What is watched is looked at only when a wait says that it changed, and what was seen is written into the log, so that a
  * change which no wait tells of stays unseen: at rest an audit compares. A third each waits for a version, by a watcher
  * of the library's, and by that one's descriptor.
+ *
+ * Fighters make a watcher, too, for one change of their own: it has seen what there was before, so it must tell.
  */
 #include "war.h"
 
@@ -113,4 +115,57 @@ void war_watch(uint32_t number, uint64_t random)
         war_select(sight.mesh, &random, &e, &target);
         atomic_fetch_add(&place->cell[0].operations, 7);
     }
+}
+
+/* ------------------------------------------------------------- one's own changes */
+
+#define TELLS_WITHIN 10 /* waits, so that the time in which we are stopped does not count */
+
+void war_sight_open(war_fighter_t *f, uint32_t e, uint32_t name, war_sight_t *sight)
+{
+    char id[128];
+    commy_watch_options_t options = {.size = sizeof options};
+    *sight = (war_sight_t){.fd = -1};
+    if (below(&f->random, 64) != 0)
+        return;
+    uint32_t dice = below(&f->random, 3);
+    war_id(e, id);
+    options.id = dice == 1 ? id : NULL;
+    options.name = dice == 2 ? war_name(name) : NULL;
+    commy_status_t status = commy_watcher_create(f->mesh, &options, &sight->watcher);
+    if (status == COMMY_STATUS_SUCCESS && below(&f->random, 2))
+        status = commy_watcher_fd(sight->watcher, &sight->fd);
+    war_called(status, "watch one's own", e);
+    /* The first wait tells of what there is; what is told again by the second came meanwhile. */
+    for (int turn = 0; turn < 2 && sight->watcher; turn++)
+        status = commy_watcher_wait(sight->watcher, 0, NULL);
+    war_hold(WAR_CALLS, is_right(status), "look at one's own: code %d", (int)status);
+}
+
+/* One wait; a descriptor may be readable without need, and then the wait has nothing to tell. */
+static commy_status_t be_told(const war_sight_t *sight)
+{
+    struct pollfd readable = {.fd = sight->fd, .events = POLLIN};
+    int ready = sight->fd < 0 ? 1 : poll(&readable, 1, WAIT_MS);
+    if (ready <= 0)
+        return ready < 0 ? COMMY_STATUS_INTERRUPTED : COMMY_STATUS_TIMED_OUT;
+    return commy_watcher_wait(sight->watcher, sight->fd < 0 ? WAIT_MS : 0, NULL);
+}
+
+/* Jolts interrupt it all the time. */
+static bool tells(const war_sight_t *sight)
+{
+    commy_status_t status = COMMY_STATUS_TIMED_OUT;
+    for (int turn = 0; status != COMMY_STATUS_SUCCESS && turn < TELLS_WITHIN;
+         turn += status != COMMY_STATUS_INTERRUPTED)
+        status = be_told(sight);
+    return status == COMMY_STATUS_SUCCESS;
+}
+
+void war_sight_close(war_sight_t *sight, bool changed)
+{
+    if (sight->watcher && changed)
+        war_hold(WAR_WATCHED, tells(sight), "an own change is not told of, by descriptor %d: %s", sight->fd,
+                 commy_last_error_message());
+    commy_watcher_destroy(&sight->watcher);
 }
