@@ -297,6 +297,7 @@ static void truce(void)
 {
     uint32_t number = atomic_fetch_add(&war->truce, 1) + 1;
     uint64_t began = now_ns();
+    uint32_t late = PLACES;
     bool parked = false;
     while (!parked && now_ns() - began < PATIENCE_NS) {
         parked = true;
@@ -305,12 +306,16 @@ static void truce(void)
             go_on(p);
             if (mesh && atomic_load(&war->place[p].kind) == WAR_WRAPPER)
                 war_see_wrapper(mesh, p);
-            parked &= has_parked(p, number, now_ns() - began > 3000 * MS);
+            if (has_parked(p, number, now_ns() - began > 3000 * MS))
+                continue;
+            parked = false;
+            late = p;
         }
         collect();
         sleep_us(500);
     }
-    war_hold(WAR_PARKED, parked, "somebody does not come to the end of a call");
+    war_hold(WAR_PARKED, parked, "place %u, kind %u, process %d does not come to the end of a call", late,
+             late < PLACES ? atomic_load(&war->place[late].kind) : 0, late < PLACES ? (int)seats[late].pid : 0);
     if (mesh && parked)
         war_audit_truce(mesh);
     atomic_fetch_add(&war->truce, 1);
