@@ -28,10 +28,10 @@ static void patient_id(uint32_t i, char id[16])
     snprintf(id, 16, "patient-%u", i);
 }
 
-static void socket_of(uint32_t i, struct sockaddr_un *address)
+static void socket_of(uint32_t i, struct sockaddr_un *to)
 {
-    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
-    snprintf(address->sun_path, sizeof address->sun_path, "%s/patient-%u", war->dir, i);
+    *to = (struct sockaddr_un){.sun_family = AF_UNIX};
+    snprintf(to->sun_path, sizeof to->sun_path, "%s/patient-%u", war->dir, i);
 }
 
 /* ------------------------------------------------------------------------ host */
@@ -54,15 +54,29 @@ static void receive(int listening, uint32_t i)
     atomic_fetch_add(&war->visits[i], 1);
 }
 
+static struct sockaddr_un address[ANSWERING];
+
+/* At the end of a battle, or when the commander has gone: where that was interrupted, the directory can go now. */
+static void __attribute__((noreturn)) close_hospital(int number)
+{
+    for (uint32_t i = 0; i < ANSWERING; i++)
+        unlink(address[i].sun_path);
+    if (number != 0)
+        rmdir(war->dir);
+    _exit(0);
+}
+
 void war_host(void *argument)
 {
     struct pollfd listening[ANSWERING];
-    struct sockaddr_un address;
     (void)argument;
+    signal(SIGINT, close_hospital);
+    signal(SIGTERM, close_hospital);
+    prctl(PR_SET_PDEATHSIG, SIGTERM);
     for (uint32_t i = 0; i < ANSWERING; i++) {
-        socket_of(i, &address);
+        socket_of(i, &address[i]);
         int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, 1024) != 0)
+        if (fd < 0 || bind(fd, (struct sockaddr *)&address[i], sizeof address[i]) != 0 || listen(fd, 1024) != 0)
             _exit(1);
         listening[i] = (struct pollfd){.fd = fd, .events = POLLIN};
     }
@@ -73,11 +87,7 @@ void war_host(void *argument)
             if (listening[i].revents & POLLIN)
                 receive(listening[i].fd, i);
     }
-    for (uint32_t i = 0; i < ANSWERING; i++) {
-        socket_of(i, &address);
-        unlink(address.sun_path);
-    }
-    _exit(0);
+    close_hospital(0);
 }
 
 /* -------------------------------------------------------------------- fighting */
@@ -85,10 +95,10 @@ void war_host(void *argument)
 static void admit(commy_mesh_t *mesh, uint32_t i)
 {
     char id[16], endpoint[128];
-    struct sockaddr_un address;
+    struct sockaddr_un door;
     patient_id(i, id);
-    socket_of(i, &address);
-    snprintf(endpoint, sizeof endpoint, "unix:%s", address.sun_path);
+    socket_of(i, &door);
+    snprintf(endpoint, sizeof endpoint, "unix:%s", door.sun_path);
     const char *tags[] = {"check=tcp"};
     const commy_service_config_t patient = {.size = sizeof patient,
                                             .flags = COMMY_SERVICE_DETACHED,
@@ -243,12 +253,12 @@ static void settle(const commy_mesh_t *mesh, uint32_t i)
 /* Knocks, and waits until the host has seen that: it has seen all who came before. */
 static bool make_round(uint32_t i)
 {
-    struct sockaddr_un address;
+    struct sockaddr_un door;
     uint32_t before = atomic_load(&war->rounds[i]);
     uint64_t began = now_ns();
-    socket_of(i, &address);
+    socket_of(i, &door);
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool knocked = fd >= 0 && connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
+    bool knocked = fd >= 0 && connect(fd, (struct sockaddr *)&door, sizeof door) == 0;
     while (knocked && atomic_load(&war->rounds[i]) == before && now_ns() - began < war_patience_ns())
         sleep_us(500);
     if (fd >= 0)
