@@ -22,7 +22,7 @@
 struct cmy_ping {
     CURL *easy;
     void *user;
-    bool http, named, enough;
+    bool http, named, local, enough; /* local: a socket in the file system */
     int socket_error;
     size_t answer_bytes;
     cmy_ping_t *next, **place; /* of the set's chain */
@@ -189,6 +189,7 @@ cmy_ping_t *cmy_ping_begin(cmy_pings_t *pings, const cmy_aim_t *aim, uint32_t ti
         return NULL;
     ping->user = user;
     ping->http = aim->http;
+    ping->local = aim->unix_path[0] != '\0';
     ping->easy = curl->easy_make();
     if (!ping->easy || !set_options(curl, ping, aim, timeout_ms) ||
         curl->multi_add(pings->multi, ping->easy) != CURLM_OK) {
@@ -227,6 +228,20 @@ static bool made(const cmy_ping_t *ping, CURLcode code)
            ping->socket_error != ENOBUFS && ping->socket_error != ENOMEM;
 }
 
+/*
+ * Whether a connection was made that the server had closed or reset when libcurl came to look: that one calls it one that
+ * could not be made. Of those the kernel says why not. Of one that had been made it says ECONNRESET, or EPIPE where the
+ * server's end had come before (tcp_reset() in net/ipv4/tcp_input.c), and of a socket in the file system nothing.
+ */
+static bool was_connected(const cmy_curl_t *curl, const cmy_ping_t *ping, CURLcode code)
+{
+    long error = -1;
+    if (ping->http || code != CURLE_COULDNT_CONNECT || ping->socket_error ||
+        curl->easy_get(ping->easy, CURLINFO_OS_ERRNO, &error) != CURLE_OK)
+        return false;
+    return error == ECONNRESET || error == EPIPE || (ping->local && error == 0);
+}
+
 static void read_outcome(const cmy_curl_t *curl, const cmy_ping_t *ping, CURLcode code, cmy_outcome_t *outcome)
 {
     long status = 0;
@@ -234,7 +249,7 @@ static void read_outcome(const cmy_curl_t *curl, const cmy_ping_t *ping, CURLcod
     if (ping->http)
         curl->easy_get(ping->easy, CURLINFO_RESPONSE_CODE, &status);
     curl->easy_get(ping->easy, CURLINFO_TOTAL_TIME_T, &us);
-    if (code == CURLE_WRITE_ERROR && ping->enough)
+    if ((code == CURLE_WRITE_ERROR && ping->enough) || was_connected(curl, ping, code))
         code = CURLE_OK;
     bool wrong = ping->http && (status < 200 || status > 399);
     *outcome = (cmy_outcome_t){

@@ -182,6 +182,58 @@ Test(health, unix_sockets_are_checked_too)
     close(fd);
 }
 
+/* Accepts, and closes at once; with a reset, where it is so wanted. */
+typedef struct curt {
+    int fd;
+    bool resets;
+} curt_t;
+
+static void *be_curt(void *argument)
+{
+    const curt_t *curt = argument;
+    const struct linger none = {1, 0};
+    for (int visit; (visit = accept(curt->fd, NULL, NULL)) >= 0; close(visit))
+        if (curt->resets)
+            setsockopt(visit, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+    return NULL;
+}
+
+static void expect_healthy_though_curt(const char *id, int fd, bool resets)
+{
+    pthread_t thread;
+    curt_t curt = {fd, resets};
+    cr_assert_eq(pthread_create(&thread, NULL, be_curt, &curt), 0);
+    for (int i = 0; i < test_rounds(200); i++)
+        cr_assert_eq(check(id, 1000).status, COMMY_HEALTH_HEALTHY, "check %d of '%s'", i, id);
+    shutdown(fd, SHUT_RDWR); /* ends the accept */
+    pthread_join(thread, NULL);
+    close(fd);
+}
+
+Test(health, a_connection_that_the_server_closes_at_once_was_made)
+{
+    begin(64);
+    char endpoint[256];
+    commy_service_config_t config = config_of("web", "socket");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", test_path("socket"));
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    cr_assert_eq(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
+    cr_assert_eq(listen(fd, 64), 0);
+    config.port = 0;
+    config.endpoint = endpoint;
+    snprintf(endpoint, sizeof endpoint, "unix:%s", address.sun_path);
+    cr_assert_eq(commy_service_register(mesh, &config, NULL), COMMY_STATUS_SUCCESS);
+    expect_healthy_though_curt("socket", fd, false);
+    cr_assert_eq(check("socket", 1000).status, COMMY_HEALTH_UNHEALTHY, "nobody listens there any more");
+
+    uint16_t port = 0;
+    fd = listen_at(&port);
+    add_checked(mesh, "port", port, NULL);
+    expect_healthy_though_curt("port", fd, true);
+    cr_assert_eq(check("port", 1000).status, COMMY_HEALTH_UNHEALTHY, "nor there");
+}
+
 Test(health, a_read_only_attachment_may_check)
 {
     begin(64);

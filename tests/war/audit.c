@@ -10,8 +10,6 @@
 #include "registry/check.h"
 #include "registry/mesh.h"
 
-#define SETTLE_NS 5000000000ull
-#define LOST_NS 2000000000ull /* the same in a war that is lost already */
 #define AUDIT_EVERY_US 900000u
 
 typedef struct sums {
@@ -100,6 +98,8 @@ void war_audit_all(const commy_mesh_t *mesh)
         war_expect_name(mesh, below(&random, war->names));
     war_expect_name(mesh, WAR_WALK);
     audit_totals(mesh);
+    war_audit_wards(mesh);
+    war_audit_events(mesh);
     atomic_fetch_add(&war->audits, 1);
 }
 
@@ -159,11 +159,6 @@ void war_audit(void *argument)
 
 /* -------------------------------------------------------------------- at rest */
 
-static uint64_t patience_ns(void)
-{
-    return war_is_lost() ? LOST_NS : SETTLE_NS;
-}
-
 static uint32_t in_use(const commy_mesh_t *mesh, cmy_slab_kind_t kind)
 {
     uint32_t used = 0, records = cmy_region_reserved_again(mesh->region, kind);
@@ -190,9 +185,9 @@ typedef struct wanted {
 } wanted_t;
 
 /* What the log says is in use. Everybody is parked or dead, and leases have ended. */
-static wanted_t wanted(void)
+static wanted_t wanted(const commy_mesh_t *mesh)
 {
-    wanted_t all = {.slots = atomic_load(&war->guests)};
+    wanted_t all = {.services = war_wards(mesh) + war_patients(mesh), .slots = atomic_load(&war->guests)};
     char text[1024];
     for (uint32_t p = 0; p < PLACES; p++) {
         const war_place_t *place = &war->place[p];
@@ -215,7 +210,7 @@ static wanted_t wanted(void)
 static void compare(const commy_mesh_t *mesh)
 {
     uint64_t began = now_ns();
-    wanted_t want = wanted();
+    wanted_t want = wanted(mesh);
     uint32_t services, small, large, stats, armed;
     bool same;
     do {
@@ -228,7 +223,7 @@ static void compare(const commy_mesh_t *mesh)
                armed == want.slots;
         if (!same)
             sleep_us(5000);
-    } while (!same && now_ns() - began < patience_ns());
+    } while (!same && now_ns() - began < war_patience_ns());
     war_hold(WAR_NO_LEAK, services == want.services && small == want.small && large == want.large && stats <= services,
              "services %u of %u, small texts %u of %u, large texts %u of %u, statistics %u", services, want.services,
              small, want.small, large, want.large, stats);
@@ -246,7 +241,7 @@ static void audit_exactly(const commy_mesh_t *mesh)
         status = cmy_check_region(mesh->region, true, keep_finding, first, &findings);
         if (findings > 0)
             sleep_us(5000);
-    } while (findings > 0 && now_ns() - began < patience_ns());
+    } while (findings > 0 && now_ns() - began < war_patience_ns());
     war_hold(WAR_EXACT, status == COMMY_STATUS_SUCCESS && findings == 0, "%" PRIu64 " findings; %s", findings, first);
     atomic_fetch_add(&war->exact_audits, 1);
 }
@@ -268,26 +263,31 @@ static void stand_still(const commy_mesh_t *mesh)
 /* What a watcher saw after it was woken last is what there is. A wake takes its time on a busy machine. */
 static void audit_watcher(const commy_mesh_t *mesh, const war_place_t *place)
 {
-    uint32_t doom = atomic_load(&place->doom), watched = 0;
-    uint64_t began = now_ns(), digest = 0, is = 1;
-    for (bool same = false; !same && now_ns() - began < patience_ns();) {
+    uint32_t doom = atomic_load(&place->doom);
+    uint64_t began = now_ns(), digest = 0, is = 1, watched = 0;
+    war_property_t property = WAR_LAST;
+    for (bool same = false; !same && now_ns() - began < war_patience_ns();) {
         uint64_t turn = atomic_load(&place->turn);
-        watched = (uint32_t)atomic_load(&place->watched);
+        watched = atomic_load(&place->watched);
+        property = atomic_load(&place->by_watcher) ? WAR_WATCHED : WAR_LAST;
         digest = atomic_load(&place->digest);
-        is = war_digest(mesh, watched ? war_name(watched - 1) : NULL);
+        is = war_digest_watched(mesh, watched);
         same = turn > 0 && turn % 2 == 0 && atomic_load(&place->turn) == turn && digest == is;
         if (!same)
             sleep_us(2000);
     }
     if (doom % 2 == 0 && atomic_load(&place->doom) == doom)
-        war_hold(WAR_LAST, digest == is, "a watcher of %s saw %" PRIx64 ", there is %" PRIx64,
-                 watched ? war_name(watched - 1) : "the mesh", digest, is);
+        war_hold(property, digest == is, "a watcher of %s %" PRIu64 " saw %" PRIx64 ", there is %" PRIx64,
+                 watched == 0       ? "the mesh"
+                 : watched <= NAMES ? war_name((uint32_t)watched - 1)
+                                    : "entry",
+                 watched > NAMES ? watched - NAMES - 1 : 0, digest, is);
 }
 
 void war_audit_truce(const commy_mesh_t *mesh)
 {
     sleep_us(600000); /* leases are shorter */
-    if (wanted().slots == 0)
+    if (wanted(mesh).slots == 0)
         return; /* nobody is left who would reap */
     compare(mesh);
     audit_exactly(mesh);
@@ -295,14 +295,18 @@ void war_audit_truce(const commy_mesh_t *mesh)
     for (uint32_t p = 0; p < SEATS; p++)
         if (atomic_load(&war->place[p].taken) && atomic_load(&war->place[p].kind) == WAR_WATCHER)
             audit_watcher(mesh, &war->place[p]);
+    war_audit_patients(mesh);
     stand_still(mesh);
     war_audit_all(mesh);
+    war_hold(WAR_PROGRESS, war_peace(30), "the one who keeps the peace did not come to its end");
 }
 
 void war_audit_deserted(commy_mesh_t *mesh)
 {
     uint32_t left = 0, armed = 0;
     uint64_t began = now_ns();
+    war_wards_end(mesh);
+    war_patients_end(mesh);
     do {
         commy_mesh_reap(mesh, NULL);
         left = in_use(mesh, CMY_SERVICES) + in_use(mesh, CMY_STATS) + in_use(mesh, CMY_SMALL_TEXTS) +
@@ -310,7 +314,7 @@ void war_audit_deserted(commy_mesh_t *mesh)
         armed = slots(mesh);
         if (left > 0 || armed != 1)
             sleep_us(2000);
-    } while ((left > 0 || armed != 1) && now_ns() - began < patience_ns());
+    } while ((left > 0 || armed != 1) && now_ns() - began < war_patience_ns());
     war_hold(WAR_NO_LEAK, left == 0, "%u records are left when all are dead", left);
     war_hold(WAR_SLOTS, armed == 1, "%d slots when all are dead", (int)armed);
     audit_exactly(mesh);

@@ -55,10 +55,14 @@ def mix(x):
     return x ^ x >> 31
 
 
+def say(complaint):
+    print(f"  client.py: {complaint}", flush=True)
+    sys.exit(1)
+
+
 def must(code, what, *others):
     if code not in (cm.SUCCESS,) + others:
-        print(f"  client.py: {what}: code {code}, {lib.commy_last_error_message().decode()}", flush=True)
-        sys.exit(1)
+        say(f"{what}: code {code}, {lib.commy_last_error_message().decode()}")
     return code == cm.SUCCESS
 
 
@@ -84,17 +88,25 @@ class Entry:
         else:
             self.word.value = word & ~0xffffffff | (word + 0x100) & 0xffffff00 | state
 
+    def name(self):
+        number = mix(self.number << 32 | self.word.value >> 32) % names
+        return (NAMES[number] if number < len(NAMES) else f"name-{number}").encode()
+
     def act(self):
         if self.word.value & 0xff == NONE:
             self.enlist()
         elif rand.randrange(3) == 0:
             self.step(LEAVING)
+            sight = Sight(self.name())
             must(lib.commy_unregister_service(handle, self.id), "unregister")
+            sight.expect("unregistering")
             self.step(NONE)
         elif rand.randrange(2) == 0:
             self.step(UPDATING)
             weight = rand.randrange(65536)
+            sight = Sight(self.name())
             must(lib.commy_set_service_weight(handle, self.id, weight), "weight")
+            sight.expect("weighing")
             self.content.value = self.content.value & ~0xffff | weight
             self.step(HELD)
         else:
@@ -105,24 +117,59 @@ class Entry:
         registration = self.word.value >> 32
         self.content.value = 100 | 1 << 16 | PLAIN
         self.reports.value = registration << 32
-        number = mix(self.number << 32 | registration) % names
-        name = NAMES[number] if number < len(NAMES) else f"name-{number}"
-        if must(lib.commy_register_service_simple(handle, name.encode(), self.id, b"127.0.0.1",
+        sight = Sight(self.name())
+        if must(lib.commy_register_service_simple(handle, self.name(), self.id, b"127.0.0.1",
                                                   1000 + registration % 50000), "register", cm.FULL, cm.NO_SPACE):
+            sight.expect("registering")
             self.step(HELD)
         else:
             self.step(NONE)
 
     def report(self):
-        target = cm.Target()
+        target, token = cm.Target(), ctypes.c_uint64()
         must(lib.commy_find(handle, self.id, ctypes.byref(target)), "find")
-        success = rand.randrange(2)
+        success, latency, requests = rand.randrange(2), rand.randrange(10 ** 6), rand.randrange(2)
+        if requests and not must(lib.commy_begin_request(handle, target.reference, ctypes.byref(token)), "begin",
+                                 cm.FULL, cm.NO_SPACE):
+            return
         begun[success].value += 1
-        if must(lib.commy_report(handle, target.reference, rand.randrange(10 ** 6), success), "report", cm.FULL,
-                cm.NO_SPACE):
+        code = (lib.commy_end_request(handle, token, latency, success) if requests
+                else lib.commy_report(handle, target.reference, latency, success))
+        if must(code, "end" if requests else "report", cm.FULL, cm.NO_SPACE):
             done[success].value += 1
         else:
             refused[success].value += 1
+        state, failures = ctypes.c_int32(-1), ctypes.c_uint32()
+        must(lib.commy_get_circuit_breaker_status(handle, self.id, ctypes.byref(state), ctypes.byref(failures)), "breaker")
+        if state.value not in range(3):
+            say(f"a breaker in state {state.value}")
+
+
+class Sight:
+    """A watch on a name, or on all, that has seen what there was before a change: once that is acknowledged, it says so."""
+
+    watches = {}
+
+    def __init__(self, name):
+        name = name if name.decode() in NAMES and rand.randrange(2) else None
+        self.watch = self.watches.get(name) if rand.randrange(4) == 0 else None
+        if name not in self.watches:
+            self.watches[name] = ctypes.c_uint64()
+            must(lib.commy_watch_open(handle, name, ctypes.byref(self.watches[name])), "watch")
+            if rand.randrange(2) and lib.commy_watch_fd(self.watches[name]) < 0:
+                must(lib.commy_last_error(), "descriptor of a watch")
+        if self.watch:
+            must(self.wait(0), "look at a watch", cm.TIMED_OUT)
+
+    def wait(self, timeout_ms):
+        code = cm.INTERRUPTED
+        while code == cm.INTERRUPTED:  # SIGSTOP and SIGCONT may do that
+            code = lib.commy_watch_wait(self.watch, timeout_ms, None)
+        return code
+
+    def expect(self, what):
+        if self.watch:
+            must(self.wait(20000), f"wait for {what}")
 
 
 def look():
@@ -130,8 +177,7 @@ def look():
     info = cm.ServiceInfo()
     wanted = identity(rand.randrange(ALL))
     if must(lib.commy_get_service(handle, wanted, ctypes.byref(info)), "get", cm.NOT_FOUND) and info.id != wanted:
-        print(f"  client.py: asked for {wanted}, given {info.id}", flush=True)
-        sys.exit(1)
+        say(f"asked for {wanted}, given {info.id}")
     version = ctypes.c_uint64()
     must(lib.commy_wait(handle, None, 0, 0, ctypes.byref(version)), "wait")
     if lib.commy_discover_services_count(handle, rand.choice(NAMES).encode()) < 0:

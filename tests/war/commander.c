@@ -16,7 +16,7 @@
 
 #define MS 1000000ull
 #define PATIENCE_NS (20000 * MS) /* for a call to end, on a machine that is busy with other things */
-#define REST_NS (1500 * MS)      /* what a truce and the end of a battle take */
+#define REST_NS (2200 * MS)      /* what a truce and the end of a battle take */
 #define FIGHTERS_NICE 5
 
 /* What the commander intends with a process. */
@@ -297,6 +297,7 @@ static void truce(void)
 {
     uint32_t number = atomic_fetch_add(&war->truce, 1) + 1;
     uint64_t began = now_ns();
+    uint32_t late = PLACES;
     bool parked = false;
     while (!parked && now_ns() - began < PATIENCE_NS) {
         parked = true;
@@ -305,12 +306,16 @@ static void truce(void)
             go_on(p);
             if (mesh && atomic_load(&war->place[p].kind) == WAR_WRAPPER)
                 war_see_wrapper(mesh, p);
-            parked &= has_parked(p, number, now_ns() - began > 3000 * MS);
+            if (has_parked(p, number, now_ns() - began > 3000 * MS))
+                continue;
+            parked = false;
+            late = p;
         }
         collect();
         sleep_us(500);
     }
-    war_hold(WAR_PARKED, parked, "somebody does not come to the end of a call");
+    war_hold(WAR_PARKED, parked, "place %u, kind %u, process %d does not come to the end of a call", late,
+             late < PLACES ? atomic_load(&war->place[late].kind) : 0, late < PLACES ? (int)seats[late].pid : 0);
     if (mesh && parked)
         war_audit_truce(mesh);
     atomic_fetch_add(&war->truce, 1);
@@ -398,9 +403,10 @@ void war_battle(uint64_t ns, uint64_t random, war_plant_t plant)
     war->names = war->roomy ? NAMES : MANY_NAMES;
     war->capacity = war->roomy ? 4096 : 16 + below(&random_state, number % 4 == 1 ? 300 : 1200);
     war_log_clear();
+    war->began_real_ns = war_real_ns();
     atomic_store(&war->guests, 0);
     atomic_store(&war->closing, 0);
-    pid_t auditor = auxiliary(war_audit, NULL);
+    pid_t auditor = auxiliary(war_audit, NULL), host = auxiliary(war_host, NULL);
     pid_t planter = plant != WAR_PLANT_NOTHING ? auxiliary(war_plant, &plant) : 0;
     uint64_t began = now_ns();
     fight(ns * 4 / 10);
@@ -415,6 +421,8 @@ void war_battle(uint64_t ns, uint64_t random, war_plant_t plant)
     }
     waitpid(auditor, &status, 0);
     war_hold(WAR_ENDED, WIFEXITED(status) && WEXITSTATUS(status) == 0, "the auditor: wait status %x", (unsigned)status);
+    waitpid(host, &status, 0);
+    war_hold(WAR_ENDED, WIFEXITED(status) && WEXITSTATUS(status) == 0, "the host: wait status %x", (unsigned)status);
     kill_all();
     leave_battlefield();
     war_tally.battles++;

@@ -7,6 +7,7 @@
  *    nothing was changed meanwhile, so that every byte is known. Equal words in NONE: nothing is found.
  * c. A detached service depends on no process: between two looks at its entry the lease decides. `lasts_until` was
  *    reckoned from a clock read before the call that set it, `ends_by` from one read after it.
+ *    An owned one is unhealthy from the end of its lease to the next heartbeat, and what it was said to be otherwise.
  * d. Whatever changes meanwhile: what is found under an id was one registration of it. The port tells which, and that
  *    tells the rest.
  */
@@ -55,6 +56,7 @@ void war_expect_target(uint32_t e, const commy_target_t *target)
 typedef struct asked {
     commy_status_t status, text_status, stats_status;
     uint32_t pid; /* of the place's process, as it was before */
+    uint64_t ended;
     commy_service_info_t info;
     commy_service_stats_t stats;
     size_t bytes;
@@ -74,7 +76,7 @@ static const char *other_content(const asked_t *asked, uint32_t entry, uint64_t 
     war_service_t service;
     char text[1024];
     const commy_service_info_t *info = &asked->info;
-    bool detached = content & WAR_DETACHED;
+    bool detached = content & WAR_DETACHED, leased = atomic_load(&war_entry(entry)->ttl_ns) != 0;
     war_describe(entry, war_registration(word), content, &service);
     if (strcmp(info->id, service.id) != 0)
         return "id";
@@ -91,7 +93,7 @@ static const char *other_content(const asked_t *asked, uint32_t entry, uint64_t 
             return "tag";
     if (info->weight != (content & 0xffff))
         return "weight";
-    if (info->status != (int32_t)(content >> 16 & 3) || info->admin != (int32_t)(content >> 18 & 3))
+    if (info->admin != (int32_t)(content >> 18 & 3) || (!leased && info->status != (int32_t)(content >> 16 & 3)))
         return "health or admin state";
     if (info->owner_pid != (detached ? 0 : asked->pid))
         return "owner";
@@ -108,6 +110,7 @@ static void ask(const commy_mesh_t *mesh, uint32_t entry, bool deep, asked_t *as
     war_id(entry, id);
     memset(&asked->info, 0, sizeof asked->info);
     asked->status = commy_service_get(mesh, id, &asked->info);
+    asked->ended = now_ns();
     if (asked->status == COMMY_STATUS_SUCCESS)
         war_expect_whole(entry, &asked->info);
     if (!deep)
@@ -148,6 +151,19 @@ static void expect_counts(const asked_t *asked, uint32_t e, uint32_t registratio
                  "entry %u has %" PRIu64 " requests, %" PRIu64 " were begun", e, seen, tried & 0xffffffffu);
 }
 
+/* Of an owned service with a lease, at rest throughout. */
+static void expect_health(const asked_t *asked, uint32_t e, uint64_t content, uint64_t began, uint64_t lasts,
+                          uint64_t by)
+{
+    uint64_t ended = asked->ended;
+    if (ended < lasts || began > by)
+        war_hold(WAR_LAPSED,
+                 asked->info.status == (ended < lasts ? (int32_t)(content >> 16 & 3) : COMMY_HEALTH_UNHEALTHY),
+                 "entry %u is of health %d %" PRIu64 " us %s its end, and was set %d", e, (int)asked->info.status,
+                 (ended < lasts ? lasts - ended : began - by) / 1000, ended < lasts ? "before" : "after",
+                 (int)(content >> 16 & 3));
+}
+
 void war_expect_entry(const commy_mesh_t *mesh, uint32_t e, bool deep)
 {
     static _Thread_local asked_t asked;
@@ -182,6 +198,8 @@ void war_expect_entry(const commy_mesh_t *mesh, uint32_t e, bool deep)
         expect_counts(&asked, e, war_registration(word), reports);
     if (again != word || war_state(word) != WAR_HELD)
         return;
+    if (atomic_load(&entry->ttl_ns) != 0)
+        expect_health(&asked, e, content, began, lasts, by);
     const char *other = other_content(&asked, e, word, content, deep);
     war_hold(WAR_CONTENT, other == NULL, "entry %u, word %" PRIx64 ": %s", e, word, other);
 }
@@ -271,23 +289,39 @@ static uint64_t hash(uint64_t seed, const void *bytes, size_t count)
     return seed;
 }
 
+static uint64_t digest_of(const commy_service_info_t *info, uint64_t reference)
+{
+    uint32_t e;
+    if (war_entry_of(info->id, &e))
+        war_expect_whole(e, info);
+    const uint64_t numbers[] = {info->weight,    (uint64_t)info->status, (uint64_t)info->admin,
+                                info->owner_pid, info->registered_at_ns, info->metadata_bytes,
+                                reference};
+    return hash(hash(0xcbf29ce484222325u, info->id, strlen(info->id)), numbers, sizeof numbers) | 1;
+}
+
 uint64_t war_digest(const commy_mesh_t *mesh, const char *name)
 {
     commy_iterator_t walk;
     commy_view_t view;
     commy_service_info_t info;
     uint64_t sum = 0;
-    uint32_t e;
     if ((name ? commy_iterate_name(mesh, name, &walk) : commy_iterate_all(mesh, &walk)) != COMMY_STATUS_SUCCESS)
         return 0;
     while (commy_iterate_next(mesh, &walk, &view)) {
         if (commy_view_info(mesh, &view, &info) != COMMY_STATUS_SUCCESS)
             continue;
-        if (war_entry_of(info.id, &e))
-            war_expect_whole(e, &info);
-        const uint64_t numbers[] = {info.weight,           (uint64_t)info.status, (uint64_t)info.admin, info.owner_pid,
-                                    info.registered_at_ns, info.metadata_bytes,   view.reference};
-        sum += hash(hash(0xcbf29ce484222325u, info.id, strlen(info.id)), numbers, sizeof numbers) | 1;
+        sum += digest_of(&info, view.reference);
     }
     return sum;
+}
+
+uint64_t war_digest_watched(const commy_mesh_t *mesh, uint64_t watched)
+{
+    char id[128];
+    commy_service_info_t info;
+    if (watched <= NAMES)
+        return war_digest(mesh, watched ? war_name((uint32_t)watched - 1) : NULL);
+    war_id((uint32_t)watched - NAMES - 1, id);
+    return commy_service_get(mesh, id, &info) == COMMY_STATUS_SUCCESS ? digest_of(&info, 0) : 0;
 }

@@ -66,7 +66,9 @@ static void enlist(war_fighter_t *f, uint32_t e)
     uint32_t which;
     war_entry_t *entry = war_entry(e);
     bool detached = e % ENTRIES == LEASED;
-    uint64_t ttl_ms = detached ? 20 + below(&f->random, 400) : below(&f->random, 4) == 0 ? 3600000 : 0;
+    uint64_t ttl_ms = detached || below(&f->random, 6) == 0 ? 20 + below(&f->random, 400)
+                      : below(&f->random, 4) == 0           ? 3600000
+                                                            : 0;
     uint64_t word = step(entry, atomic_load(&entry->word), WAR_ENTERING);
     uint64_t content = (1 + below(&f->random, 65535)) | 1u << 16 | (detached ? WAR_DETACHED : 0) |
                        (chance(&f->random) & 0xffffffff00000000u);
@@ -96,7 +98,7 @@ static void enlist(war_fighter_t *f, uint32_t e)
     bool done = war_called(commy_service_register(f->mesh, &config, reference), "register", e);
     if (done) {
         atomic_store(&entry->lasts_until_ns, began + ttl_ms * 1000000);
-        atomic_store(&entry->ends_by_ns, now_ns() + ttl_ms * 1000000);
+        atomic_store(&entry->ends_by_ns, ttl_ms ? now_ns() + ttl_ms * 1000000 : UINT64_MAX);
         moved(f, which, before, "register");
     }
     step(entry, word, done ? WAR_HELD : WAR_NONE);
@@ -134,7 +136,7 @@ static commy_status_t renew(war_fighter_t *f, war_entry_t *entry, const char *id
     commy_status_t status = commy_service_heartbeat(f->mesh, id);
     if (status == COMMY_STATUS_SUCCESS) {
         atomic_store(&entry->lasts_until_ns, began + ttl_ns);
-        atomic_store(&entry->ends_by_ns, now_ns() + ttl_ns);
+        atomic_store(&entry->ends_by_ns, ttl_ns ? now_ns() + ttl_ns : UINT64_MAX);
     }
     return status;
 }
@@ -173,8 +175,11 @@ static void update(war_fighter_t *f, uint32_t e)
     war_entry_t *entry = war_entry(e);
     war_id(e, id);
     uint64_t lasts = atomic_load(&entry->lasts_until_ns), content = atomic_load(&entry->content);
+    war_sight_t sight;
+    war_sight_open(f, e, war_name_of(e, war_registration(atomic_load(&entry->word))), &sight);
     uint64_t word = step(entry, atomic_load(&entry->word), WAR_UPDATING), before = look_before(f, e, word, &which);
     commy_status_t status = change(f, e, id, &content, &announced);
+    war_sight_close(&sight, announced && status == COMMY_STATUS_SUCCESS);
     if (may_be_gone(entry, lasts, status)) {
         step(entry, word, WAR_NONE);
         return;
@@ -184,6 +189,7 @@ static void update(war_fighter_t *f, uint32_t e)
         atomic_store(&entry->content, content);
         if (announced)
             moved(f, which, before, "change");
+        war_expect_drained(f, e, content);
     }
     step(entry, word, WAR_HELD);
 }
@@ -332,7 +338,7 @@ static void look_many(war_fighter_t *f)
 void war_act(war_fighter_t *f)
 {
     size_t instances;
-    switch (f->place % 8 == 5 && below(&f->random, 2) ? 2 : below(&f->random, 32)) {
+    switch (f->place % 8 == 5 && below(&f->random, 2) ? 2 : below(&f->random, 36)) {
     case 0:
     case 1:
     case 2:
@@ -370,6 +376,14 @@ void war_act(war_fighter_t *f)
     case 15:
         war_expect_entry(f->mesh, below(&f->random, ALL), below(&f->random, 4) == 0);
         break;
+    case 16:
+    case 17:
+    case 18:
+        war_ward(f);
+        break;
+    case 19:
+        war_consult(f);
+        break;
     default:
         tend(f);
     }
@@ -389,6 +403,9 @@ void war_desert(war_fighter_t *f)
         if (war_is_in(atomic_load(&war_entry(e)->word)))
             step(war_entry(e), atomic_load(&war_entry(e)->word), WAR_LEAVING);
     atomic_store(&place->joined, 0);
+    war_forget_turns(f->place);
+    for (uint32_t i = 0; i < PATIENTS; i++)
+        atomic_store(&place->monitors[i], 0);
     for (uint32_t i = 0; i < OPEN; i++)
         atomic_store(&place->open[f->thread][i], 0);
     if (below(&f->random, 2)) {

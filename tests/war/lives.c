@@ -165,6 +165,7 @@ static void *fight_on(void *argument)
     be_jolted(f);
     uint32_t kind = atomic_load(&war->place[f->place].kind);
     war_settle(f);
+    war_consult_begin(f);
     for (;;) {
         rest(f);
         war_act(f);
@@ -195,6 +196,7 @@ void war_fight(uint32_t number, war_kind_t kind, uint64_t random)
         atomic_store(&place->joined, 1);
     else
         _exit(0);
+    war_ward_begin(mesh);
     war_brawl_begin(mesh);
     for (uint32_t t = 0; t < threads; t++)
         fighter[t] = (war_fighter_t){.mesh = mesh,
@@ -211,52 +213,6 @@ void war_fight(uint32_t number, war_kind_t kind, uint64_t random)
     }
     fight_on(&fighter[0]);
     _exit(0);
-}
-
-/* -------------------------------------------------------------------- watching */
-
-static void publish(const commy_mesh_t *mesh, war_place_t *place, uint32_t watched, uint64_t version)
-{
-    uint64_t digest = war_digest(mesh, watched ? war_name(watched - 1) : NULL);
-    atomic_fetch_add(&place->turn, 1);
-    atomic_store(&place->watched, watched);
-    atomic_store(&place->version, version);
-    atomic_store(&place->digest, digest);
-    atomic_fetch_add(&place->turn, 1);
-}
-
-/* Looks only when a wait says that something changed, so that a change which no wait tells of stays unseen. */
-void war_watch(uint32_t number, uint64_t random)
-{
-    war_place_t *place = &war->place[number];
-    uint64_t version = 0, next;
-    uint32_t e;
-    commy_target_t target;
-    commy_mesh_t *mesh;
-    alarm(LONGEST_LIFE_S);
-    random |= 1;
-    uint32_t watched = below(&random, 3) == 0 ? 0 : 1 + below(&random, NAMES);
-    uint32_t flags = below(&random, 2) ? COMMY_OPEN_READ_ONLY : COMMY_OPEN_MUST_EXIST;
-    while (!(mesh = war_attach(flags, number)))
-        sleep_us(1000);
-    for (;;) {
-        commy_status_t status = commy_mesh_wait(mesh, watched ? war_name(watched - 1) : NULL, version, 1000, &next);
-        war_hold(WAR_CALLS,
-                 status == COMMY_STATUS_SUCCESS || status == COMMY_STATUS_TIMED_OUT ||
-                     status == COMMY_STATUS_INTERRUPTED, /* SIGSTOP and SIGCONT may do that */
-                 "wait: code %d, %s", (int)status, commy_last_error_message());
-        war_hold(WAR_GROWS, next >= version, "a watcher was given %" PRIu64 " after %" PRIu64, next, version);
-        if (status == COMMY_STATUS_SUCCESS) {
-            version = next;
-            publish(mesh, place, watched, version);
-            atomic_fetch_add(&place->wakes, 1);
-        }
-        for (int i = 0; i < 4; i++)
-            war_expect_entry(mesh, below(&random, ALL), i == 0);
-        war_expect_name(mesh, below(&random, war->names));
-        war_select(mesh, &random, &e, &target);
-        atomic_fetch_add(&place->cell[0].operations, 7);
-    }
 }
 
 /* --------------------------------------------------------------------- probing */
@@ -299,12 +255,12 @@ static void operate(void)
     commy_mesh_detach(&mesh);
 }
 
-bool war_probe(uint32_t seconds)
+bool war_errand(void (*body)(void), uint32_t seconds)
 {
     pid_t child = fork();
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
-        operate();
+        body();
         _exit(0);
     }
     if (child < 0)
@@ -320,4 +276,9 @@ bool war_probe(uint32_t seconds)
         sleep_us(200);
     }
     return WIFEXITED(status) && WEXITSTATUS(status) == 0;
+}
+
+bool war_probe(uint32_t seconds)
+{
+    return war_errand(operate, seconds);
 }

@@ -43,6 +43,12 @@ bool war_is_lost(void)
     return false;
 }
 
+uint64_t war_patience_ns(void)
+{
+    bool lost = war_is_lost();
+    return lost && war->planted ? 500000000u : lost || war->planted ? 2000000000u : 5000000000u;
+}
+
 bool war_is_decided(void)
 {
     return war->first && war_is_lost();
@@ -93,6 +99,8 @@ void war_log_clear(void)
         }
         for (uint32_t t = 0; t < THREADS; t++) {
             war_cell_t *cell = &place->cell[t];
+            atomic_store(&place->failing[t], 0);
+            atomic_store(&place->failed[t], 0);
             for (int success = 0; success < 2; success++) {
                 atomic_store(&cell->begun[success], 0);
                 atomic_store(&cell->done[success], 0);
@@ -100,6 +108,11 @@ void war_log_clear(void)
             }
         }
     }
+    atomic_store(&war->breakers, 0);
+    for (uint32_t i = 0; i < WARDS; i++)
+        atomic_store(&war->ward[i], 0);
+    for (uint32_t i = 0; i < PATIENTS; i++)
+        atomic_store(&war->patient[i], 0);
     for (uint32_t i = 0; i < SHARED; i++)
         atomic_store(&war->holder[i], 0);
     for (uint32_t i = 0; i < BRINKS; i++)
@@ -123,6 +136,9 @@ void war_place_clear(uint32_t number)
     atomic_store(&place->turn, 0);
     for (uint32_t t = 0; t < THREADS; t++)
         atomic_store(&place->cell[t].parked, 0);
+    war_forget_turns(number);
+    for (uint32_t i = 0; i < PATIENTS; i++)
+        atomic_store(&place->monitors[i], 0);
     for (uint32_t i = 0; i < THREADS * OPEN; i++)
         atomic_store(&place->open[i / OPEN][i % OPEN], 0);
     atomic_store(&place->taken, 0);

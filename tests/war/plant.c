@@ -5,15 +5,21 @@
  *     ghost     a service is there that nobody registered, under the id of a process that never has any
  *     leak      a record is claimed and never given back, by a process that lives
  *     counter   the mesh's count of successes is set back
+ *     turn      the turns of those who try open instances are given away again
+ *     crowded   more breakers are opened than may be
+ *     quack     one who checks nothing has himself for the checker of all patients
+ *     erased    the flight recorder forgets
  */
-#include "war.h"
+#include "ward.h"
 
-#include "registry/mesh.h"
+#include "event/event.h"
+#include "service/checker.h"
 
 bool war_plant_named(const char *name, war_plant_t *plant)
 {
-    static const char *const names[] = {"nothing", "lost", "ghost", "leak", "counter"};
-    for (int i = 1; i < 5; i++) {
+    static const char *const names[WAR_PLANTS] = {"nothing", "lost",    "ghost", "leak",  "counter",
+                                                  "turn",    "crowded", "quack", "erased"};
+    for (int i = 1; i < WAR_PLANTS; i++) {
         if (strcmp(name, names[i]) == 0) {
             *plant = (war_plant_t)i;
             return true;
@@ -49,6 +55,67 @@ static void haunt(commy_mesh_t *mesh)
     }
 }
 
+/* The record of a ward or patient, and its state; false: not there yet. */
+static bool find(const commy_mesh_t *mesh, const char *stem, uint32_t number, uint32_t *record, uint64_t *state)
+{
+    char id[16];
+    snprintf(id, sizeof id, "%s-%u", stem, number);
+    return cmy_mesh_look_up(mesh, id, record, state) == COMMY_STATUS_SUCCESS;
+}
+
+static void give_turn_away(const commy_mesh_t *mesh, uint32_t w)
+{
+    uint32_t record;
+    uint64_t state, link, block_state;
+    if (!find(mesh, "ward", w, &record, &state))
+        return;
+    cmy_stat_shm_t *stat = cmy_stat_follow(mesh->region, record, state, &link, &block_state);
+    if (stat && cmy_turn_owner(cmy_load64_relaxed(&stat->breaker.turn)) != CMY_NOBODY)
+        cmy_store64_relaxed(&stat->breaker.turn, cmy_turn(CMY_NOBODY, cmy_tick(now_ns())));
+}
+
+static void open_one(const commy_mesh_t *mesh, uint32_t w)
+{
+    uint32_t record;
+    uint64_t state;
+    if (!find(mesh, "ward", w, &record, &state))
+        return;
+    cmy_word64_t *condition = &cmy_service_at(mesh->region, record)->condition;
+    uint64_t seen = cmy_load64_relaxed(condition);
+    if (!(seen & CMY_CONDITION_OPEN))
+        cmy_swap64_acq_rel(condition, seen, cmy_condition_turned(seen, true, 0));
+}
+
+static void treat(const commy_mesh_t *mesh, uint32_t i)
+{
+    uint32_t record;
+    uint64_t state;
+    if (find(mesh, "patient", i, &record, &state))
+        cmy_store64_release(&cmy_cold_at(mesh->region, record)->checker, cmy_checker_word(state, mesh->actor.owner));
+}
+
+static void erase(const commy_mesh_t *mesh)
+{
+    for (uint32_t ring = 0; ring < CMY_EVENT_RINGS; ring++)
+        for (uint32_t i = 0; i < CMY_EVENT_ENTRIES; i++)
+            cmy_store64_relaxed(&mesh->region->events[ring].entry[i].ticket, 0);
+}
+
+/* Those that have to be put in again and again. */
+static void interfere(const commy_mesh_t *mesh, war_plant_t plant)
+{
+    for (;; sleep_us(200)) {
+        for (uint32_t w = 0; plant == WAR_PLANT_TURN && w < WARDS; w++)
+            give_turn_away(mesh, w);
+        for (uint32_t w = 0; plant == WAR_PLANT_CROWDED && w < WARDS; w++)
+            open_one(mesh, w);
+        for (uint32_t i = 0; plant == WAR_PLANT_QUACK && i < PATIENTS; i++)
+            treat(mesh, i);
+        if (plant == WAR_PLANT_ERASED)
+            erase(mesh);
+    }
+}
+
 void war_plant(void *argument)
 {
     uint32_t record;
@@ -60,7 +127,8 @@ void war_plant(void *argument)
     if (commy_mesh_join(mesh, "planter", 0) != COMMY_STATUS_SUCCESS)
         _exit(1);
     atomic_store(&war->guests, 1);
-    switch (*(const war_plant_t *)argument) {
+    const war_plant_t plant = *(const war_plant_t *)argument;
+    switch (plant) {
     case WAR_PLANT_LOST:
         lose(mesh, now_ns() | 1);
         break;
@@ -78,7 +146,7 @@ void war_plant(void *argument)
         }
         break;
     default:
-        break;
+        interfere(mesh, plant);
     }
     for (;;)
         pause();

@@ -27,7 +27,7 @@ static bool entry_of_reference(const commy_mesh_t *mesh, uint64_t reference, uin
 /* ------------------------------------------------------------------- selecting */
 
 typedef struct before {
-    uint64_t word[ALL], content[ALL], ends_by[ALL], began;
+    uint64_t word[ALL], content[ALL], lasts[ALL], ends_by[ALL], began;
     uint32_t doom[PLACES];
 } before_t;
 
@@ -38,6 +38,7 @@ static void look_at_all(before_t *before)
     for (uint32_t e = 0; e < ALL; e++) {
         before->word[e] = atomic_load(&war_entry(e)->word);
         before->content[e] = atomic_load(&war_entry(e)->content);
+        before->lasts[e] = war_lasts_until(war_entry(e));
         before->ends_by[e] = atomic_load(&war_entry(e)->ends_by_ns);
     }
     before->began = now_ns();
@@ -45,7 +46,7 @@ static void look_at_all(before_t *before)
 
 static bool weighs(int32_t policy)
 {
-    return policy == COMMY_POLICY_WEIGHTED_ROUND_ROBIN || policy == COMMY_POLICY_RANDOM;
+    return policy != COMMY_POLICY_ROUND_ROBIN && policy != COMMY_POLICY_CONSISTENT_HASH;
 }
 
 static bool is_fit(uint64_t content, int32_t policy)
@@ -55,14 +56,28 @@ static bool is_fit(uint64_t content, int32_t policy)
            (!weighs(policy) || (content & 0xffff) > 0);
 }
 
-/* Nothing was selected: nothing was fit throughout. What is detached may have ended. */
-static void expect_none(const before_t *before, uint32_t name, int32_t policy, commy_status_t status)
+/* Whether an entry's breaker never opened in this registration. */
+static bool never_opened(const commy_mesh_t *mesh, uint32_t e)
 {
+    char id[128];
+    uint32_t record;
+    uint64_t state;
+    war_id(e, id);
+    return cmy_mesh_look_up(mesh, id, &record, &state) == COMMY_STATUS_SUCCESS &&
+           (cmy_load64_relaxed(&cmy_service_at(mesh->region, record)->condition) & CMY_CONDITION_BREAKER) == 0;
+}
+
+/* Nothing was selected: nothing was fit throughout, or it was open. What is detached may have ended. */
+static void expect_none(const commy_mesh_t *mesh, const before_t *before, uint32_t name, int32_t policy,
+                        commy_status_t status)
+{
+    uint64_t now = now_ns();
     for (uint32_t e = 0; e < ALL; e++) {
         uint64_t word = before->word[e];
         uint32_t doom = before->doom[e / ENTRIES];
         if (war_state(word) != WAR_HELD || (before->content[e] & WAR_DETACHED) || doom % 2 == 1 ||
             war_name_of(e, war_registration(word)) != name || !is_fit(before->content[e], policy) ||
+            now >= before->lasts[e] || (status == COMMY_STATUS_CIRCUIT_OPEN && !never_opened(mesh, e)) ||
             atomic_load(&war_entry(e)->word) != word || atomic_load(&war->place[e / ENTRIES].doom) != doom)
             continue;
         war_hold(WAR_FIT, false, "entry %u, word %" PRIx64 ", was fit, and policy %d says %d: %s", e, word, policy,
@@ -85,16 +100,14 @@ static void expect_one(const before_t *before, uint32_t e, int32_t policy, const
         return;
     war_hold(WAR_SELECTED, is_fit(before->content[e], policy), "entry %u, content %" PRIx64 ", by policy %d", e,
              before->content[e], policy);
-    if ((before->content[e] & WAR_DETACHED) && atomic_load(&war_entry(e)->ends_by_ns) == before->ends_by[e])
-        war_hold(WAR_LEASE, before->began <= before->ends_by[e], "entry %u is selected %" PRIu64 " us after its end", e,
-                 (before->began - before->ends_by[e]) / 1000);
+    if (before->lasts[e] != UINT64_MAX && atomic_load(&war_entry(e)->ends_by_ns) == before->ends_by[e])
+        war_hold(before->content[e] & WAR_DETACHED ? WAR_LEASE : WAR_LAPSED, before->began <= before->ends_by[e],
+                 "entry %u is selected %" PRIu64 " us after its end", e, (before->began - before->ends_by[e]) / 1000);
 }
 
 /* Selects by any policy. False: nothing, or nobody's of the log. */
 bool war_select(commy_mesh_t *mesh, uint64_t *random, uint32_t *e, commy_target_t *target)
 {
-    static const int32_t policies[] = {COMMY_POLICY_ROUND_ROBIN, COMMY_POLICY_WEIGHTED_ROUND_ROBIN, COMMY_POLICY_RANDOM,
-                                       COMMY_POLICY_CONSISTENT_HASH};
     static _Thread_local before_t *before;
     char client[16];
     if (!before && !(before = malloc(sizeof *before)))
@@ -102,11 +115,11 @@ bool war_select(commy_mesh_t *mesh, uint64_t *random, uint32_t *e, commy_target_
     uint32_t name = below(random, war->names);
     snprintf(client, sizeof client, "client-%u", below(random, 4096));
     const commy_select_options_t options = {
-        .size = sizeof options, .policy = policies[below(random, 4)], .client_id = client};
+        .size = sizeof options, .policy = (int32_t)below(random, 6), .client_id = client};
     look_at_all(before);
     commy_status_t status = commy_service_select(mesh, war_name(name), &options, target);
-    if (status == COMMY_STATUS_NO_HEALTHY || status == COMMY_STATUS_NOT_FOUND) {
-        expect_none(before, name, options.policy, status);
+    if (status == COMMY_STATUS_NO_HEALTHY || status == COMMY_STATUS_NOT_FOUND || status == COMMY_STATUS_CIRCUIT_OPEN) {
+        expect_none(mesh, before, name, options.policy, status);
         return false;
     }
     if (!war_hold(WAR_CALLS, status == COMMY_STATUS_SUCCESS, "select: code %d, %s", (int)status,
@@ -116,6 +129,23 @@ bool war_select(commy_mesh_t *mesh, uint64_t *random, uint32_t *e, commy_target_
         return false;
     expect_one(before, *e, options.policy, target);
     return true;
+}
+
+/* Said of an own entry and acknowledged: if it is not fit any more, then from now on. */
+void war_expect_drained(war_fighter_t *f, uint32_t e, uint64_t content)
+{
+    commy_target_t target;
+    uint64_t reference = f->held[e % ENTRIES];
+    uint32_t name = war_name_of(e, war_registration(atomic_load(&war_entry(e)->word)));
+    if (reference == 0 || is_fit(content, COMMY_POLICY_ROUND_ROBIN))
+        return;
+    for (int turn = 0; turn < 3; turn++) {
+        const commy_select_options_t options = {
+            .size = sizeof options, .policy = (int32_t)below(&f->random, 6), .client_id = "drained"};
+        commy_status_t status = commy_service_select(f->mesh, war_name(name), &options, &target);
+        war_hold(WAR_DRAINED, status != COMMY_STATUS_SUCCESS || target.reference != reference,
+                 "entry %u, content %" PRIx64 ", by policy %d", e, content, options.policy);
+    }
 }
 
 /* -------------------------------------------------------------------- requests */
