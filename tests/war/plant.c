@@ -66,12 +66,12 @@ static bool find(const commy_mesh_t *mesh, const char *stem, uint32_t number, ui
 static void give_turn_away(const commy_mesh_t *mesh, uint32_t w)
 {
     uint32_t record;
-    uint64_t state, link, block_state;
+    uint64_t state, link;
     if (!find(mesh, "ward", w, &record, &state))
         return;
-    cmy_stat_shm_t *stat = cmy_stat_follow(mesh->region, record, state, &link, &block_state);
-    if (stat && cmy_turn_owner(cmy_load64_relaxed(&stat->breaker.turn)) != CMY_NOBODY)
-        cmy_store64_relaxed(&stat->breaker.turn, cmy_turn(CMY_NOBODY, cmy_tick(now_ns())));
+    cmy_tally_shm_t *tally = cmy_tally_follow(mesh->region, record, state, &link);
+    if (tally && cmy_turn_owner(cmy_load64_relaxed(&tally->breaker.turn)) != CMY_NOBODY)
+        cmy_store64_relaxed(&tally->breaker.turn, cmy_turn(CMY_NOBODY, cmy_tick(now_ns())));
 }
 
 static void open_one(const commy_mesh_t *mesh, uint32_t w)

@@ -34,15 +34,15 @@ static inline ward_look_t ward_look_at(const commy_mesh_t *mesh, uint32_t w)
 {
     char id[16];
     uint32_t record;
-    uint64_t state, link, block_state;
+    uint64_t state, link;
     ward_look_t look = {0};
     war_ward_id(w, id);
     if (cmy_mesh_look_up(mesh, id, &record, &state) != COMMY_STATUS_SUCCESS)
         return look;
     const cmy_word64_t *condition = &cmy_service_at(mesh->region, record)->condition;
-    const cmy_stat_shm_t *stat = cmy_stat_follow(mesh->region, record, state, &link, &block_state);
+    const cmy_tally_shm_t *tally = cmy_tally_follow(mesh->region, record, state, &link);
     look.condition = cmy_load64_seq_cst(condition);
-    look.turn = stat ? cmy_load64_seq_cst(&stat->breaker.turn) : 0;
+    look.turn = tally ? cmy_load64_seq_cst(&tally->breaker.turn) : 0;
     if (cmy_load64_seq_cst(condition) != look.condition)
         look = (ward_look_t){0};
     return look;
