@@ -1,87 +1,14 @@
 /*
  * Memory runs out: whichever allocation of a call fails, the call says so, leaves nothing behind, and the next try
- * succeeds. The linker puts what is here in the place of the allocator (--wrap), for the library and for this program.
+ * succeeds. The same of threads.
  */
 #include <commy/ffi.h>
 
+#include "life/sign.h"
+#include "support_scarce.h"
 #include "support_server.h"
 
 TestSuite(memory, .init = set_up, .fini = tear_down, .timeout = 60);
-
-/* ---------------------------------------------------------------- scarcity */
-
-static struct {
-    _Atomic bool on;
-    bool elsewhere; /* on all threads but the caller's; or else on this one alone */
-    pthread_t caller;
-    int first, last; /* of those asked for meanwhile: which fail */
-    _Atomic int asked, refused;
-} scarcity;
-
-static void run_short(bool elsewhere, int first, int times)
-{
-    scarcity.elsewhere = elsewhere;
-    scarcity.caller = pthread_self();
-    scarcity.first = first;
-    scarcity.last = first + times - 1;
-    atomic_store(&scarcity.asked, 0);
-    atomic_store(&scarcity.refused, 0);
-    atomic_store(&scarcity.on, true);
-}
-
-/* Returns how many were refused. */
-static int run_plenty(void)
-{
-    atomic_store(&scarcity.on, false);
-    return atomic_load(&scarcity.refused);
-}
-
-static bool refuse(void)
-{
-    if (!atomic_load(&scarcity.on) || !pthread_equal(pthread_self(), scarcity.caller) != scarcity.elsewhere)
-        return false;
-    int number = atomic_fetch_add(&scarcity.asked, 1) + 1;
-    if (number < scarcity.first || number > scarcity.last)
-        return false;
-    atomic_fetch_add(&scarcity.refused, 1);
-    errno = ENOMEM;
-    return true;
-}
-
-void *__real_malloc(size_t bytes);
-void *__wrap_malloc(size_t bytes);
-void *__wrap_malloc(size_t bytes)
-{
-    return refuse() ? NULL : __real_malloc(bytes);
-}
-
-void *__real_calloc(size_t count, size_t bytes);
-void *__wrap_calloc(size_t count, size_t bytes);
-void *__wrap_calloc(size_t count, size_t bytes)
-{
-    return refuse() ? NULL : __real_calloc(count, bytes);
-}
-
-void *__real_realloc(void *old, size_t bytes);
-void *__wrap_realloc(void *old, size_t bytes);
-void *__wrap_realloc(void *old, size_t bytes)
-{
-    return refuse() ? NULL : __real_realloc(old, bytes);
-}
-
-void *__real_reallocarray(void *old, size_t count, size_t bytes);
-void *__wrap_reallocarray(void *old, size_t count, size_t bytes);
-void *__wrap_reallocarray(void *old, size_t count, size_t bytes)
-{
-    return refuse() ? NULL : __real_reallocarray(old, count, bytes);
-}
-
-void *__real_aligned_alloc(size_t alignment, size_t bytes);
-void *__wrap_aligned_alloc(size_t alignment, size_t bytes);
-void *__wrap_aligned_alloc(size_t alignment, size_t bytes)
-{
-    return refuse() ? NULL : __real_aligned_alloc(alignment, bytes);
-}
 
 /* A call is made once for each of its allocations, which fails, and once more where none does. */
 typedef struct trial {
@@ -487,6 +414,64 @@ Test(memory, a_check_that_lacks_it_is_made_later)
         cr_assert_eq(run_plenty(), 3);
         commy_mesh_detach(&own);
     }
+    server_stop(&server);
+    audit();
+}
+
+/* ----------------------------------------------------------------- threads */
+
+static int threads_of(const char *name)
+{
+    DIR *tasks = opendir("/proc/self/task");
+    int count = 0;
+    for (const struct dirent *entry; (entry = readdir(tasks));) {
+        char path[300], comm[32] = "";
+        snprintf(path, sizeof path, "/proc/self/task/%s/comm", entry->d_name);
+        FILE *file = fopen(path, "r");
+        if (file && fgets(comm, sizeof comm, file))
+            count += strncmp(comm, name, strlen(name)) == 0;
+        if (file)
+            fclose(file);
+    }
+    closedir(tasks);
+    return count;
+}
+
+static void expect_no_thread(commy_status_t (*call)(void), const char *name)
+{
+    int before = threads_of(name);
+    atomic_store(&threads_refused, 1);
+    commy_status_t status = call();
+    cr_assert_eq(atomic_exchange(&threads_refused, 0), 0);
+    expect(status, COMMY_STATUS_LIMIT, "no thread could be started");
+    cr_assert_eq(threads_of(name), before);
+    cr_assert_eq(call(), COMMY_STATUS_SUCCESS, "%s", commy_last_error_message());
+    cr_assert(EVENTUALLY(threads_of(name) == before + 1), "%s", name);
+}
+
+static commy_status_t try_descriptor(void)
+{
+    int fd;
+    commy_status_t status = commy_watcher_fd(watcher, &fd);
+    cr_assert_eq(fd < 0, status != COMMY_STATUS_SUCCESS);
+    return status;
+}
+
+Test(memory, a_thread_that_cannot_be_started_is_asked_for_again_by_the_next_call)
+{
+    begin(64);
+    server_start(&server, 200);
+    add_checked(mesh, "web-1", server.port, NULL);
+    attach_own();
+    expect_no_thread(try_join, "commy-keeper");
+    expect_no_thread(try_monitor, CMY_MONITOR_NAME);
+    cr_assert_eq(try_watch(), COMMY_STATUS_SUCCESS);
+    expect_no_thread(try_descriptor, CMY_LOOKOUT_NAME);
+    commy_watcher_destroy(&watcher);
+    commy_mesh_detach(&own);
+    open_it();
+    expect_no_thread(try_listen, CMY_LOOKOUT_NAME);
+    commy_ffi_cleanup();
     server_stop(&server);
     audit();
 }
