@@ -182,6 +182,7 @@ Test(curl, one_that_lacks_any_function_is_refused_and_looked_at_again)
         wrong.lacks = names[i];
         expect(check(1000), COMMY_STATUS_INIT_FAILED, "or cannot be set up; install it (Debian: libcurl4");
         expect(commy_service_monitor(mesh, "web", NULL), COMMY_STATUS_INIT_FAILED, "libcurl.so.4 is of version");
+        cr_assert_null(cmy_pings_make());
     }
     wrong.lacks = NULL;
     expect_healthy();

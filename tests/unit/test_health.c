@@ -294,6 +294,30 @@ Test(health, hosts_are_addresses_and_names)
     }
 }
 
+/* libcurl takes names below localhost for loopback, and needs no resolver for them. */
+Test(health, a_name_that_was_resolved_leaves_no_resolver_behind)
+{
+    commy_service_info_t info = {.id = "x", .endpoint = "web.localhost"};
+    cmy_aim_t aim;
+    int fd = listen_at(&info.port);
+    cr_assert_eq(cmy_aim_make(&info, &aim), COMMY_STATUS_SUCCESS);
+    cr_assert(aim.named);
+    if (cmy_ping_ready(&aim) != COMMY_STATUS_SUCCESS)
+        cr_skip_test("this libcurl checks no names");
+    cmy_pings_t *pings = cmy_pings_make();
+    for (uint32_t i = 0; i < CMY_PINGS_NAMES + 2; i++) { /* as many may be left behind */
+        cmy_outcome_t outcome = {0};
+        void *ended = NULL;
+        cr_assert(cmy_ping_begin(pings, &aim, 5000, pings), "check %u", i);
+        cr_assert(EVENTUALLY(ended || (cmy_pings_drive(pings, 10), ended = cmy_pings_next(pings, &outcome))));
+        if (i == 0 && outcome.failed)
+            cr_skip_test("names below localhost are no loopback here");
+        cr_assert(!outcome.failed, "%s", outcome.reason);
+    }
+    cmy_pings_free(&pings);
+    close(fd);
+}
+
 Test(health, parameters_are_checked)
 {
     begin(64);
