@@ -1,5 +1,5 @@
 /*
- * An allocator that refuses on demand, and calls somebody else first; the same for threads. The linker puts what is here in
+ * An allocator that refuses on demand, and calls somebody else first; the same for threads and mappings. The linker puts what is here in
  * the place of the C library's (--wrap), for the library and for the test.
  */
 #ifndef COMMY_TESTS_SUPPORT_SCARCE_H
@@ -10,6 +10,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 static struct {
     _Atomic bool on;
@@ -106,6 +107,21 @@ int __wrap_pthread_create(pthread_t *thread, const pthread_attr_t *attributes, v
         return EAGAIN;
     }
     return __real_pthread_create(thread, attributes, run, argument);
+}
+
+/* The same of mappings. */
+static _Atomic int mappings_refused;
+
+void *__real_mmap64(void *at, size_t bytes, int protection, int flags, int file, off_t offset);
+void *__wrap_mmap64(void *at, size_t bytes, int protection, int flags, int file, off_t offset);
+void *__wrap_mmap64(void *at, size_t bytes, int protection, int flags, int file, off_t offset)
+{
+    if (atomic_load(&mappings_refused) > 0) {
+        atomic_fetch_sub(&mappings_refused, 1);
+        errno = ENOMEM;
+        return MAP_FAILED;
+    }
+    return __real_mmap64(at, bytes, protection, flags, file, offset);
 }
 
 #endif /* COMMY_TESTS_SUPPORT_SCARCE_H */

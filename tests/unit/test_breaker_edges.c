@@ -131,6 +131,15 @@ Test(breaker_edges, a_failure_that_is_heard_of_when_breakers_are_off_leaves_it_a
     audit();
 }
 
+Test(breaker_edges, a_handle_that_has_left_heeds_nothing_of_what_it_counted)
+{
+    begin_with(1);
+    cr_assert(cmy_mesh_begin(mesh));
+    cmy_mesh_exit(mesh);
+    cr_assert_eq(commy_mesh_leave(mesh), COMMY_STATUS_SUCCESS);
+    cr_assert(!cmy_mesh_begin(mesh), "which is asked before it is told to the breaker");
+}
+
 Test(breaker_edges, one_that_is_closed_is_not_tried)
 {
     begin_with(1);

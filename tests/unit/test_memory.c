@@ -141,6 +141,27 @@ Test(memory, an_audit_that_cannot_remember_what_it_suspects_says_so_and_not_that
     audit();
 }
 
+/* ----------------------------------------------------------------- requests */
+
+Test(memory, a_request_for_which_there_is_no_table_is_refused_and_the_next_is_not)
+{
+    commy_target_t target;
+    commy_service_stats_t stats;
+    uint64_t token = 0;
+    begin(64);
+    add(mesh, "web", "web-1");
+    cr_assert_eq(commy_service_find(mesh, "web-1", &target), COMMY_STATUS_SUCCESS);
+    atomic_store(&mappings_refused, 1);
+    commy_status_t status = commy_service_begin(mesh, target.reference, &token);
+    cr_assert_eq(atomic_exchange(&mappings_refused, 0), 0);
+    expect(status, COMMY_STATUS_NO_MEMORY, "no memory for a table of");
+    cr_assert_eq(commy_service_begin(mesh, target.reference, &token), COMMY_STATUS_SUCCESS);
+    cr_assert_eq(commy_name_stats(mesh, "web", &stats), COMMY_STATUS_SUCCESS);
+    cr_assert_eq(stats.in_flight, 1, "what was refused is not in flight");
+    cr_assert_eq(commy_service_end(mesh, token, 1000, true), COMMY_STATUS_SUCCESS);
+    audit();
+}
+
 /* ---------------------------------------------------------------- selecting */
 
 #define INSTANCES 20
