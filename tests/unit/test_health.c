@@ -219,6 +219,7 @@ Test(health, what_cannot_be_checked_is_refused_with_a_reason)
         {"[::1", NULL, "[::1", 80},
         {"[127.0.0.1]", NULL, "[127.0.0.1]", 80},
         {"fe80::1%eth0", NULL, "fe80::1%eth0", 80},
+        {"1:2:3:4:5:6:7:8:9:a:b:c:d:e:f:10:11:12:13:14:15:16", NULL, "1:2:3:4", 80},
         {"unix:relative", NULL, "unix:relative", 0},
         {"unix:/"
          "a-path-of-more-than-one-hundred-and-seven-bytes-which-is-what-a-socket-s-address-has-room-for-and-no-more-"
@@ -239,6 +240,18 @@ Test(health, what_cannot_be_checked_is_refused_with_a_reason)
         expect(commy_service_monitor(mesh, "odd", NULL), COMMY_STATUS_INVALID, cases[i].part);
         drop(mesh, "odd");
     }
+}
+
+Test(health, the_tag_that_says_how_may_stand_behind_others)
+{
+    begin(64);
+    commy_check_result_t result;
+    const char *const tags[] = {"blue", "checked", "check=none"};
+    commy_service_config_t config = config_of("web", "odd");
+    config.tags = (const char *const *)tags;
+    config.tag_count = 3;
+    cr_assert_eq(commy_service_register(mesh, &config, NULL), COMMY_STATUS_SUCCESS, "%s", commy_last_error_message());
+    expect(commy_service_check(mesh, "odd", 100, &result), COMMY_STATUS_INVALID, "its tag check=none says so");
 }
 
 /* Whatever a service says of itself: what is made of it is a URL of HTTP to a host and a port, and nothing else. */

@@ -681,3 +681,23 @@ Test(select, names_that_share_a_set_make_room_for_each_other)
         }
     audit();
 }
+
+/* Each takes 200 KB here. */
+Test(select, pickers_of_many_instances_that_were_replaced_are_freed_before_they_take_more_than_4_mib)
+{
+    enum { INSTANCES = 4096 };
+    begin(INSTANCES + 16);
+    for (uint16_t port = 1; port <= INSTANCES; port++)
+        add_at(mesh, "web", port, port % 97 + 1);
+    cmy_pickers_t *pickers = cmy_pickers_of(mesh);
+    size_t most = 0;
+    for (uint32_t change = 0; change < 40; change++) {
+        cr_assert_eq(commy_service_set_weight(mesh, "web-7", 2 + change % 2), COMMY_STATUS_SUCCESS);
+        port_of(mesh, "web", COMMY_POLICY_WEIGHTED_ROUND_ROBIN, NULL);
+        size_t waiting = atomic_load(&pickers->retired_bytes);
+        most = waiting > most ? waiting : most;
+        cr_assert_lt(waiting, 4u << 20);
+        cr_assert_lt(atomic_load(&pickers->retired_count), 32);
+    }
+    cr_assert_gt(most, 3u << 20, "only %zu bytes waited", most);
+}
