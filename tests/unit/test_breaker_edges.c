@@ -163,14 +163,14 @@ Test(breaker_edges, a_window_whose_beginner_was_killed_ejects_nobody_and_the_nex
                                        .failure_percent = 50,
                                        .minimum_requests = 4,
                                        .open_ms = 60000,
-                                       .window_ms = 300});
+                                       .window_ms = 1000});
     report("web-1", true, 1);
     found_t found = find("web-1");
     cmy_stat_shm_t *stat = stat_of(&found);
     cmy_store64_relaxed(&stat->breaker.window, cmy_window((uint32_t)cmy_tick(now_ns()), 1));
     report("web-1", false, 20);
     cr_assert_eq(breaker_of("web-1").state, COMMY_BREAKER_CLOSED);
-    sleep_ms(400);
+    sleep_ms(1100);
     report("web-1", false, 4);
     cr_assert_eq(breaker_of("web-1").state, COMMY_BREAKER_OPEN);
     audit();
