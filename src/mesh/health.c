@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "mesh/curl.h"
+
 commy_status_t commy_service_health(const commy_mesh_t *mesh, const char *id, int32_t *status, double *response_time_ms)
 {
     uint32_t record;
@@ -60,7 +62,9 @@ static commy_status_t ping(const cmy_aim_t *aim, uint32_t timeout_ms, bool (*sto
     if (cmy_ping_begin(pings, aim, timeout_ms, pings))
         status = run(pings, timeout_ms, stop, user, outcome);
     else
-        status = cmy_fail(COMMY_STATUS_NO_MEMORY, "no memory for a health check");
+        status = cmy_fail(COMMY_STATUS_NO_MEMORY,
+                          "no memory for a health check, or libcurl %s was built without something that it takes",
+                          cmy_curl()->version);
     cmy_pings_free(&pings);
     pthread_setcancelstate(cancel, NULL);
     return status;

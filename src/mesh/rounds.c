@@ -159,7 +159,8 @@ static void collect(cmy_monitor_t *monitor)
     for (cmy_monitored_t *one; (one = cmy_pings_next(monitor->pings, &outcome)) != NULL;) {
         one->ping = NULL;
         monitor->checks--;
-        if (outcome.made && !one->dropped && one->state)
+        /* The record is that in which it was begun: finding another one ends the ping. */
+        if (outcome.made && !one->dropped)
             cmy_checker_note(monitor->region, monitor->owner, one->record, one->state, one->before, outcome.failed,
                              outcome.latency_us, one->config.max_failures, one->config.recovery_checks);
     }
@@ -192,8 +193,6 @@ void *cmy_monitor_work(void *argument)
         if (!monitor->pings)
             monitor->pings = cmy_pings_make(); /* with descriptors of this thread's */
         uint64_t next = monitor->pings ? look_at_all(monitor) : cmy_clock_monotonic_ns() + CMY_MONITOR_SLICE_NS;
-        if (monitor->stop)
-            break;
         if (monitor->checks > 0)
             drive(monitor, next);
         else

@@ -280,7 +280,7 @@ void cmy_breaker_read(const cmy_region_t *region, uint32_t record, uint64_t stat
     status->state = now || tried ? COMMY_BREAKER_HALF_OPEN : COMMY_BREAKER_OPEN;
     status->failed_probes = cmy_condition_exponent(condition);
     uint64_t at_ns = (cmy_tick(now_ns) + cmy_turn_left(turn, cmy_tick(now_ns))) << CMY_TICK_SHIFT;
-    status->probe_in_ms = now || at_ns <= now_ns ? 0 : (at_ns - now_ns + 999999) / 1000000;
+    status->probe_in_ms = now ? 0 : (at_ns - now_ns + 999999) / 1000000; /* not due: at_ns is later */
     commy_participant_t prober;
     /* Alive still: so the slot was not another's while it was described. */
     if (tried && cmy_life_describe(region, cmy_owner_slot(cmy_turn_owner(turn)), &prober) &&

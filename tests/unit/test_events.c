@@ -299,6 +299,24 @@ Test(events, an_older_event_does_not_pass_for_a_newer_one)
     audit();
 }
 
+/* Two rings may number alike and in one instant: then the rings decide. */
+Test(events, those_of_one_instant_are_listed_in_one_order)
+{
+    begin(64);
+    stay();
+    record(7);
+    cmy_event_ring_shm_t *here = ring(), *rings = mesh->region->events;
+    for (uint32_t other = 0; other < CMY_EVENT_RINGS; other++)
+        if (&rings[other] != here) {
+            memcpy(&rings[other].entry[0], &here->entry[0], sizeof here->entry[0]);
+            cmy_store64_relaxed(&rings[other].cursor, 1);
+        }
+    cr_assert_eq(events_of(mesh), CMY_EVENT_RINGS);
+    for (size_t i = 0; i < CMY_EVENT_RINGS; i++)
+        cr_assert_eq(told[i].sequence, i + 1);
+    audit();
+}
+
 Test(events, a_writer_that_was_overtaken_gives_up)
 {
     begin(64);

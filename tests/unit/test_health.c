@@ -271,6 +271,7 @@ Test(health, what_cannot_be_checked_is_refused_with_a_reason)
         {"[::1", NULL, "[::1", 80},
         {"[127.0.0.1]", NULL, "[127.0.0.1]", 80},
         {"fe80::1%eth0", NULL, "fe80::1%eth0", 80},
+        {"1:2:3:4:5:6:7:8:9:a:b:c:d:e:f:10:11:12:13:14:15:16", NULL, "1:2:3:4", 80},
         {"unix:relative", NULL, "unix:relative", 0},
         {"unix:/"
          "a-path-of-more-than-one-hundred-and-seven-bytes-which-is-what-a-socket-s-address-has-room-for-and-no-more-"
@@ -291,6 +292,18 @@ Test(health, what_cannot_be_checked_is_refused_with_a_reason)
         expect(commy_service_monitor(mesh, "odd", NULL), COMMY_STATUS_INVALID, cases[i].part);
         drop(mesh, "odd");
     }
+}
+
+Test(health, the_tag_that_says_how_may_stand_behind_others)
+{
+    begin(64);
+    commy_check_result_t result;
+    const char *const tags[] = {"blue", "checked", "check=none"};
+    commy_service_config_t config = config_of("web", "odd");
+    config.tags = (const char *const *)tags;
+    config.tag_count = 3;
+    cr_assert_eq(commy_service_register(mesh, &config, NULL), COMMY_STATUS_SUCCESS, "%s", commy_last_error_message());
+    expect(commy_service_check(mesh, "odd", 100, &result), COMMY_STATUS_INVALID, "its tag check=none says so");
 }
 
 /* Whatever a service says of itself: what is made of it is a URL of HTTP to a host and a port, and nothing else. */
@@ -344,6 +357,30 @@ Test(health, hosts_are_addresses_and_names)
         cr_assert_str_eq(aim.url, cases[i].url);
         cr_assert_eq(aim.named, strchr(cases[i].endpoint, '_') != NULL);
     }
+}
+
+/* libcurl takes names below localhost for loopback, and needs no resolver for them. */
+Test(health, a_name_that_was_resolved_leaves_no_resolver_behind)
+{
+    commy_service_info_t info = {.id = "x", .endpoint = "web.localhost"};
+    cmy_aim_t aim;
+    int fd = listen_at(&info.port);
+    cr_assert_eq(cmy_aim_make(&info, &aim), COMMY_STATUS_SUCCESS);
+    cr_assert(aim.named);
+    if (cmy_ping_ready(&aim) != COMMY_STATUS_SUCCESS)
+        cr_skip_test("this libcurl checks no names");
+    cmy_pings_t *pings = cmy_pings_make();
+    for (uint32_t i = 0; i < CMY_PINGS_NAMES + 2; i++) { /* as many may be left behind */
+        cmy_outcome_t outcome = {0};
+        void *ended = NULL;
+        cr_assert(cmy_ping_begin(pings, &aim, 5000, pings), "check %u", i);
+        cr_assert(EVENTUALLY(ended || (cmy_pings_drive(pings, 10), ended = cmy_pings_next(pings, &outcome))));
+        if (i == 0 && outcome.failed)
+            cr_skip_test("names below localhost are no loopback here");
+        cr_assert(!outcome.failed, "%s", outcome.reason);
+    }
+    cmy_pings_free(&pings);
+    close(fd);
 }
 
 Test(health, parameters_are_checked)

@@ -105,6 +105,23 @@ Test(lookout, nor_does_one_that_a_read_only_wait_saw_before_the_thread_looks_aga
     commy_mesh_detach(&reader);
 }
 
+/* What a first wait would tell is there still. */
+Test(lookout, a_first_wait_that_is_woken_leaves_the_descriptor_readable)
+{
+    begin(64);
+    add(mesh, "web", "web-1");
+    const commy_watch_options_t options = {.size = sizeof options, .name = "web"};
+    commy_watcher_t *watcher;
+    cr_assert_eq(commy_watcher_create(mesh, &options, &watcher), COMMY_STATUS_SUCCESS);
+    int fd = fd_of(watcher);
+    cr_assert_eq(commy_watcher_wake(watcher), COMMY_STATUS_SUCCESS);
+    cr_assert_eq(commy_watcher_wait(watcher, 5000, NULL), COMMY_STATUS_INTERRUPTED);
+    cr_assert(readable(fd, 2000));
+    cr_assert_eq(commy_watcher_wait(watcher, 0, NULL), COMMY_STATUS_SUCCESS);
+    cr_assert(!readable(fd, 150));
+    commy_watcher_destroy(&watcher);
+}
+
 Test(lookout, a_version_that_stepped_back_is_known_after_one_wait)
 {
     begin(64);

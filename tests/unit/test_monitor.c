@@ -579,6 +579,58 @@ Test(monitor, a_forked_child_can_detach_what_its_parent_monitors_with)
     server_stop(&server);
 }
 
+/* A thread was changing the list at the fork: it is not there to let go of the lock. */
+Test(monitor, a_forked_child_can_detach_what_its_parent_was_changing)
+{
+    begin(64);
+    add_checked(mesh, "web", closed_port(), NULL);
+    watch(mesh, "web", &quick);
+    cmy_monitor_t *monitor = (cmy_monitor_t *)mesh->monitor;
+    pthread_mutex_lock(&monitor->lock);
+    pid_t child = fork();
+    if (child == 0) {
+        alarm(10);
+        commy_mesh_detach(&mesh);
+        _exit(mesh ? 1 : 0);
+    }
+    pthread_mutex_unlock(&monitor->lock);
+    int status;
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%x", status);
+    cr_assert(EVENTUALLY(status_of(mesh, "web") == COMMY_HEALTH_UNHEALTHY), "the parent goes on");
+}
+
+Test(monitor, of_a_removed_region_nothing_is_checked)
+{
+    begin(64);
+    static server_t server;
+    server_start(&server, 200);
+    add_checked(mesh, "web", server.port, "check=http");
+    watch(mesh, "web", &quick);
+    cr_assert(EVENTUALLY(atomic_load(&server.requests) > 2));
+    const commy_open_options_t options = options_for(0, 0);
+    cr_assert_eq(commy_mesh_remove(&options, true), COMMY_STATUS_SUCCESS, "%s", commy_last_error_message());
+    sleep_ms(700); /* for those that run */
+    unsigned asked = atomic_load(&server.requests);
+    sleep_ms(300);
+    cr_assert_eq(atomic_load(&server.requests), asked);
+    expect(commy_service_monitor(mesh, "web", &quick), COMMY_STATUS_REMOVED, "removed");
+    commy_mesh_detach(&mesh);
+    server_stop(&server);
+}
+
+Test(monitor, what_is_not_monitored_cannot_be_dropped)
+{
+    begin(64);
+    add_checked(mesh, "web", closed_port(), NULL);
+    cr_assert_eq(commy_mesh_join(mesh, NULL, 0), COMMY_STATUS_SUCCESS);
+    expect(commy_service_unmonitor(mesh, "web"), COMMY_STATUS_NOT_FOUND, "'web' is not monitored by this handle");
+    watch(mesh, "web", &quick);
+    expect(commy_service_unmonitor(mesh, "wab"), COMMY_STATUS_NOT_FOUND, "'wab' is not monitored by this handle");
+    cr_assert_eq(commy_service_unmonitor(mesh, "web"), COMMY_STATUS_SUCCESS);
+    expect(commy_service_unmonitor(mesh, "web"), COMMY_STATUS_NOT_FOUND, "'web' is not monitored by this handle");
+}
+
 Test(monitor, what_is_said_anew_holds_from_the_next_check_on_and_not_after_an_old_interval)
 {
     begin(64);

@@ -192,3 +192,8 @@ Test(policy, instances_that_damage_made_alike_are_spread_all_the_same, .timeout 
     cr_assert_eq(cmy_places_find(places, 1, 12345), 0);
     free(places);
 }
+
+Test(policy, nobody_has_no_places)
+{
+    cr_assert_null(cmy_places_make(NULL, 0));
+}

@@ -44,6 +44,22 @@ Test(edges, a_cell_that_names_nobody_under_the_right_tag_is_passed_over)
     audit();
 }
 
+Test(edges, a_hint_that_names_no_line_is_passed_over)
+{
+    cmy_key_t key;
+    uint32_t group;
+    uint64_t state;
+    begin(16);
+    add(mesh, "web", "web-1");
+    cmy_key_make(&key, mesh->region->seed, "web", 3);
+    cr_assert(cmy_group_find(mesh->region, &key, &group, &state));
+    cmy_store64_relaxed(&cmy_group_at(mesh->region, group)->hint,
+                        cmy_next(CMY_NEXT_LINE, CMY_NEXT_NO_LINE - 1, 0, cmy_state_version(state)));
+    add(mesh, "web", "web-2");
+    cr_assert_eq(count_of(mesh, "web"), 2);
+    audit();
+}
+
 Test(edges, ids_are_told_apart_at_each_length)
 {
     char id[COMMY_LIMIT_ID_BYTES + 1];

@@ -602,6 +602,15 @@ Test(latency, is_of_a_service_a_name_or_the_mesh)
     audit();
 }
 
+Test(requests, are_summed_for_a_name_somewhere)
+{
+    commy_service_stats_t stats;
+    begin(64);
+    expect(commy_name_stats(mesh, "web", NULL), COMMY_STATUS_INVALID, "stats");
+    expect(commy_name_stats(mesh, "web", &stats), COMMY_STATUS_NOT_FOUND, "service name 'web' has no instance");
+    expect(commy_name_stats(mesh, "", &stats), COMMY_STATUS_INVALID, "service name");
+}
+
 Test(latency, asks_for_a_share_and_somewhere_to_put_it)
 {
     static const double bad[] = {-0.1, 1.0000001, NAN, -NAN, INFINITY, -INFINITY};

@@ -646,3 +646,58 @@ Test(select, without_memory_nothing_is_lost)
     cr_skip_test("sanitizers have allocators of their own");
 #endif
 }
+
+/* ------------------------------------------------------------------ the table */
+
+Test(select, names_that_share_a_set_make_room_for_each_other)
+{
+    enum { NAMES = CMY_PICKER_WAYS + 2 };
+    char names[NAMES][16];
+    cmy_key_t key[NAMES];
+    cmy_picker_t **set = NULL;
+    uint32_t count = 0;
+    begin(64);
+    cmy_pickers_t *pickers = cmy_pickers_of(mesh);
+    for (uint32_t i = 0; count < NAMES; i++) {
+        snprintf(names[count], sizeof names[count], "n%u", i);
+        cmy_key_make(&key[count], mesh->region->seed, names[count], strlen(names[count]));
+        cmy_picker_t **its = cmy_pickers_set(pickers, key[count].hash, COMMY_POLICY_ROUND_ROBIN);
+        set = set ? set : its;
+        if (its == set)
+            add_at(mesh, names[count++], 80, 1);
+    }
+    for (int round = 0; round < 10; round++)
+        for (uint32_t i = 0; i < NAMES; i++) {
+            /* Again and again, so that all that stand in the set are in use when another comes. */
+            for (int turn = 0; turn < 3; turn++)
+                cr_assert_eq(port_of(mesh, names[i], COMMY_POLICY_ROUND_ROBIN, NULL), 80);
+            cmy_rcu_read_lock();
+            cr_assert(cmy_picker_find(pickers, &key[i], COMMY_POLICY_ROUND_ROBIN, NULL), "who came last has a place");
+            uint32_t standing = 0;
+            for (uint32_t other = 0; other < NAMES; other++)
+                standing += cmy_picker_find(pickers, &key[other], COMMY_POLICY_ROUND_ROBIN, NULL) != NULL;
+            cmy_rcu_read_unlock();
+            cr_assert_eq(standing, round == 0 && i < CMY_PICKER_WAYS ? i + 1 : CMY_PICKER_WAYS);
+        }
+    audit();
+}
+
+/* Each takes 200 KB here. */
+Test(select, pickers_of_many_instances_that_were_replaced_are_freed_before_they_take_more_than_4_mib)
+{
+    enum { INSTANCES = 4096 };
+    begin(INSTANCES + 16);
+    for (uint16_t port = 1; port <= INSTANCES; port++)
+        add_at(mesh, "web", port, port % 97 + 1);
+    cmy_pickers_t *pickers = cmy_pickers_of(mesh);
+    size_t most = 0;
+    for (uint32_t change = 0; change < 40; change++) {
+        cr_assert_eq(commy_service_set_weight(mesh, "web-7", 2 + change % 2), COMMY_STATUS_SUCCESS);
+        port_of(mesh, "web", COMMY_POLICY_WEIGHTED_ROUND_ROBIN, NULL);
+        size_t waiting = atomic_load(&pickers->retired_bytes);
+        most = waiting > most ? waiting : most;
+        cr_assert_lt(waiting, 4u << 20);
+        cr_assert_lt(atomic_load(&pickers->retired_count), 32);
+    }
+    cr_assert_gt(most, 3u << 20, "only %zu bytes waited", most);
+}

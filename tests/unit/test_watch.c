@@ -774,6 +774,17 @@ Test(watch, nor_do_they_where_the_kernel_cannot_sleep_on_several_words)
     commy_watcher_wake(waiter.watcher);
     pthread_join(thread, NULL);
     cr_assert_eq(waiter.status, COMMY_STATUS_INTERRUPTED);
+
+    struct sigaction action = {.sa_handler = on_signal};
+    sigaction(SIGUSR1, &action, NULL);
+    atomic_store(&waiter.ended, 0);
+    cr_assert_eq(pthread_create(&thread, NULL, wait_for_ever, &waiter), 0);
+    do { /* one that comes between two sleeps interrupts none */
+        sleep_ms(3);
+        pthread_kill(thread, SIGUSR1);
+    } while (!atomic_load(&waiter.ended));
+    pthread_join(thread, NULL);
+    cr_assert_eq(waiter.status, COMMY_STATUS_INTERRUPTED, "a signal interrupts here, too");
     commy_watcher_destroy(&waiter.watcher);
     audit();
 }
