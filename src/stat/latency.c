@@ -1,11 +1,9 @@
 /* Latencies by range; see latency.h. */
 #include "stat/latency.h"
 
-/* The first latency of a range; that of the one behind the last is its end. */
+/* The first latency of a range but the first; that of the one behind the last is its end. */
 static uint64_t start_of(uint32_t bucket)
 {
-    if (bucket == 0)
-        return 0;
     uint32_t octave = CMY_LATENCY_OCTAVE + (bucket - 1) / CMY_LATENCY_PARTS, part = (bucket - 1) % CMY_LATENCY_PARTS;
     uint64_t width = 1ull << octave;
     return width + (part * width + CMY_LATENCY_PARTS - 1) / CMY_LATENCY_PARTS;

@@ -51,9 +51,9 @@ static found_t find(const char *id)
     return found;
 }
 
-static cmy_stat_shm_t *stat_of(const found_t *found)
+static cmy_tally_shm_t *tally_of(const found_t *found)
 {
-    return cmy_stat_linked(mesh->region, found->record, found->state);
+    return cmy_tally_linked(mesh->region, found->record, found->state);
 }
 
 static void begin_with(int instances)
@@ -122,10 +122,10 @@ Test(breaker_edges, a_failure_that_is_heard_of_when_breakers_are_off_leaves_it_a
     cr_assert_eq(commy_mesh_set_breaker(mesh, NULL), COMMY_STATUS_SUCCESS);
     found_t found = find("web-1");
     uint64_t condition = cmy_load64_acquire(&found.hot->condition);
-    uint64_t streak = cmy_load64_relaxed(&stat_of(&found)->breaker.streak);
+    uint64_t streak = cmy_load64_relaxed(&tally_of(&found)->breaker.streak);
     heed(&found, false); /* it asked whether they were on before they were switched off */
     cr_assert_eq(cmy_load64_acquire(&found.hot->condition), condition);
-    cr_assert_eq(cmy_load64_relaxed(&stat_of(&found)->breaker.streak), streak);
+    cr_assert_eq(cmy_load64_relaxed(&tally_of(&found)->breaker.streak), streak);
     heed(&found, true);
     cr_assert_eq(cmy_load64_acquire(&found.hot->condition) & CMY_CONDITION_OPEN, 0);
     audit();
@@ -146,10 +146,10 @@ Test(breaker_edges, one_that_is_closed_is_not_tried)
     configure((commy_breaker_config_t){.consecutive_failures = 1, .open_ms = 1});
     report("web-1", true, 1);
     found_t found = find("web-1");
-    uint64_t tick = 0, turn = cmy_load64_relaxed(&stat_of(&found)->breaker.turn);
+    uint64_t tick = 0, turn = cmy_load64_relaxed(&tally_of(&found)->breaker.turn);
     cr_assert(!try_it(&found, &tick));
     cr_assert_gt(tick, cmy_tick(now_ns()) - 2, "and not again at once");
-    cr_assert_eq(cmy_load64_relaxed(&stat_of(&found)->breaker.turn), turn);
+    cr_assert_eq(cmy_load64_relaxed(&tally_of(&found)->breaker.turn), turn);
     audit();
 }
 
@@ -166,8 +166,8 @@ Test(breaker_edges, a_window_whose_beginner_was_killed_ejects_nobody_and_the_nex
                                        .window_ms = 1000});
     report("web-1", true, 1);
     found_t found = find("web-1");
-    cmy_stat_shm_t *stat = stat_of(&found);
-    cmy_store64_relaxed(&stat->breaker.window, cmy_window((uint32_t)cmy_tick(now_ns()), 1));
+    cmy_tally_shm_t *tally = tally_of(&found);
+    cmy_store64_relaxed(&tally->breaker.window, cmy_window((uint32_t)cmy_tick(now_ns()), 1));
     report("web-1", false, 20);
     cr_assert_eq(breaker_of("web-1").state, COMMY_BREAKER_CLOSED);
     sleep_ms(1100);
@@ -200,7 +200,7 @@ Test(breaker_edges, a_count_of_failures_that_nobody_can_have_made_is_told_as_the
     begin_with(1);
     report("web-1", true, 1);
     found_t found = find("web-1");
-    cmy_store64_relaxed(&stat_of(&found)->breaker.streak, 1ull << 40);
+    cmy_store64_relaxed(&tally_of(&found)->breaker.streak, 1ull << 40);
     cr_assert_eq(breaker_of("web-1").failures, UINT32_MAX);
 }
 
@@ -237,7 +237,7 @@ Test(breaker_edges, a_window_counts_every_failure_whoever_begins_it)
             cr_assert_eq(pthread_create(&threads[i], NULL, fail_often, &reference), 0);
         for (int i = 0; i < THREADS; i++)
             pthread_join(threads[i], NULL);
-        cr_assert_eq((uint32_t)cmy_load64_relaxed(&stat_of(&found)->breaker.window), THREADS * FAILURES);
+        cr_assert_eq((uint32_t)cmy_load64_relaxed(&tally_of(&found)->breaker.window), THREADS * FAILURES);
         cr_assert_eq(breaker_of("web-1").failures, THREADS * FAILURES);
         cr_assert_eq(commy_service_reset_breaker(mesh, "web-1"), COMMY_STATUS_SUCCESS);
     }

@@ -2,9 +2,11 @@
 #include "support_registry.h"
 
 #include <commy/ffi.h>
+#include <fcntl.h>
 #include <math.h>
 #include <sched.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 
 TestSuite(requests, .init = set_up, .fini = tear_down);
 TestSuite(latency, .init = set_up, .fini = tear_down);
@@ -301,6 +303,71 @@ Test(requests, for_which_there_is_no_cell_are_refused_and_nothing_is_lost)
     for (int i = 0; i < CLIENTS; i++)
         commy_mesh_detach(&client[i]);
     audit();
+}
+
+/* The last of so many participants that its cell is not in the block itself. */
+static commy_mesh_t *join_as_ninth(commy_mesh_t *client[9])
+{
+    for (int i = 0; i < 9; i++) {
+        client[i] = attach(0);
+        cr_assert_eq(commy_mesh_join(client[i], NULL, 0), COMMY_STATUS_SUCCESS);
+    }
+    cr_assert_geq(cmy_owner_slot(client[8]->actor.owner), CMY_STAT_CELLS);
+    return client[8];
+}
+
+static void detach_nine(commy_mesh_t *client[9])
+{
+    for (int i = 0; i < 9; i++)
+        commy_mesh_detach(&client[i]);
+}
+
+Test(requests, whose_cells_are_not_there_tell_of_the_damage)
+{
+    commy_mesh_t *client[9];
+    uint64_t token;
+    begin(64);
+    uint64_t reference = add_service(mesh, "web", "web-1");
+    cr_assert_eq(commy_service_report(mesh, reference, 1000, true), COMMY_STATUS_SUCCESS);
+    commy_mesh_t *last = join_as_ninth(client);
+    cmy_word32_t *further = cmy_stat_at(mesh->region, 0)->further;
+    cmy_store32_relaxed(&further[0], 100000);
+    expect(commy_service_begin(last, reference, &token), COMMY_STATUS_CORRUPT, "commy check");
+    cr_assert_eq(flying(mesh, "web-1"), 0);
+    cmy_store32_relaxed(&further[0], 0);
+    end_one(last, begin_one(last, reference));
+    detach_nine(client);
+    audit();
+}
+
+Test(requests, for_which_the_file_system_has_no_room_are_refused_and_nothing_is_lost)
+{
+    commy_mesh_t *client[9];
+    uint64_t token;
+    if (geteuid() != 0 || unshare(CLONE_NEWNS) != 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
+        mount("none", test_dir, "tmpfs", 0, "size=16m,mode=0700") != 0)
+        cr_skip_test("this environment lets nobody mount a file system");
+    begin(64);
+    uint64_t reference = add_service(mesh, "web", "web-1");
+    cr_assert_eq(commy_service_report(mesh, reference, 1000, true), COMMY_STATUS_SUCCESS);
+    commy_mesh_t *last = join_as_ninth(client);
+    char filler[512];
+    static char block[65536];
+    snprintf(filler, sizeof filler, "%s/filler", test_dir);
+    int file = open(filler, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    for (size_t bytes = sizeof block; bytes > 0;)
+        if (write(file, block, bytes) <= 0)
+            bytes /= 2;
+    close(file);
+    expect(commy_service_begin(last, reference, &token), COMMY_STATUS_NO_SPACE, "df ");
+    cr_assert_eq(flying(mesh, "web-1"), 0);
+    cr_assert_eq(unlink(filler), 0);
+    end_one(last, begin_one(last, reference));
+    cr_assert_eq(stats_of(mesh, "web-1").total_requests, 2);
+    detach_nine(client);
+    audit();
+    commy_mesh_detach(&mesh);
+    cr_assert_eq(umount2(test_dir, MNT_DETACH), 0);
 }
 
 Test(requests, are_limited_and_none_is_lost_at_the_limit)
