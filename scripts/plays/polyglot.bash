@@ -1,5 +1,5 @@
 # One mesh of all languages: a server in each that is installed, a client in each that selects among all of them, and a death
-# after the other. Sourced by scripts/demo. A language whose compiler or interpreter is missing is left out, and named.
+# after the other. Sourced by scripts/demo. A language whose compiler or interpreter is missing or too old is left out.
 # shellcheck shell=bash disable=SC2154,SC2004 # what is not set here is set there, also its kind
 
 export LD_LIBRARY_PATH=$prefix/lib
@@ -9,38 +9,35 @@ declare -A title=([c]=C [cpp]=C++ [python]=Python [node]=Node.js [go]=Go [rust]=
 declare -A serves=() asks=() # the commands that serve and ask
 declare -A ids=()            # of the servers
 
-# lacks TOOL FILE: whether one of them is missing; then says so.
+# lacks TOOL...: whether one of them is missing or too old; then says so.
 lacks() {
-    if ! command -v "$1" >/dev/null; then
-        echo "  left out: ${title[$language]}: $1 is not installed"
-    elif [ ! -e "$2" ]; then
-        echo "  left out: ${title[$language]}: there is no $2"
-    else
+    local wrong
+    if wrong=$(sdk/needs "$language" "$@" 2>&1); then
         return 1
     fi
+    echo "  left out: ${title[$language]}: ${wrong%%$'\n'*}"
 }
 
 prepare_c() {
-    lacks cc examples/server.c && return
     quietly cc -O2 examples/server.c -o "$build/server" "${flags[@]}"
     serves[c]="$build/server web web-c" asks[c]="$build/client web"
 }
 
 prepare_cpp() {
-    lacks c++ sdk/cpp/examples/server.cpp && return
-    quietly c++ -std=c++17 -O2 sdk/cpp/examples/server.cpp -o "$build/server-cpp" "${flags[@]}"
-    quietly c++ -std=c++17 -O2 sdk/cpp/examples/client.cpp -o "$build/client-cpp" "${flags[@]}"
+    lacks g++ && return
+    quietly g++ -std=c++17 -O2 sdk/cpp/examples/server.cpp -o "$build/server-cpp" "${flags[@]}"
+    quietly g++ -std=c++17 -O2 sdk/cpp/examples/client.cpp -o "$build/client-cpp" "${flags[@]}"
     serves[cpp]="$build/server-cpp web web-cpp" asks[cpp]="$build/client-cpp web"
 }
 
 prepare_python() {
-    lacks python3 sdk/python/examples/server.py && return
+    lacks python3 && return
     local run="env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$PWD/sdk/python/src python3 sdk/python/examples"
     serves[python]="$run/server.py web web-python" asks[python]="$run/client.py web"
 }
 
 prepare_node() {
-    lacks npm sdk/node/examples/server.mjs && return
+    lacks node npm && return
     rm -rf "$build/node"
     cp -r sdk/node "$build/node"
     quietly npm ci --prefix "$build/node" --no-audit --no-fund
@@ -48,14 +45,14 @@ prepare_node() {
 }
 
 prepare_go() {
-    lacks go sdk/go/examples/server && return
+    lacks go && return
     quietly env --chdir=sdk/go go build -o "$build/server-go" ./examples/server
     quietly env --chdir=sdk/go go build -o "$build/client-go" ./examples/client
     serves[go]="$build/server-go web web-go" asks[go]="$build/client-go web"
 }
 
 prepare_rust() {
-    lacks cargo sdk/rust/Cargo.toml && return
+    lacks rustc cargo && return
     quietly cargo build --manifest-path sdk/rust/Cargo.toml --locked --target-dir "$build/rust" -p commy --examples
     serves[rust]="$build/rust/debug/examples/http_server web web-rust"
     asks[rust]="$build/rust/debug/examples/http_client web"
