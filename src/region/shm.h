@@ -451,7 +451,8 @@ typedef struct cmy_breaker_shm {
  *      | block  | further cells, 12 numbers | requests in flight of slots 0 to 6          | recent  |
  *      +--------+---------------------------+--------------------------------------------+---------+ 128
  *
- * The first line is written when a block is claimed, linked, given further cells or freed, the second with every request that is begun or ended.
+ * The first line is written when a block is claimed, linked, given further cells or freed, the second with every request
+ * that is begun or ended.
  *
  * A cell counts what one participant has in flight at one life of the block (stat/flight.h):
  *
@@ -469,8 +470,7 @@ typedef struct cmy_breaker_shm {
  *
  * recent_ns: a mean of the latencies of requests that were ended, and of one report in 64, of which the last eight make up two
  * thirds; failures count for more (stat/latency.h); 0: none yet. Relaxed stores by whoever reports, of which one may overwrite
- * another: each is a mean that was right without the other's sample. Set to 0 while CLAIMED; who was stopped since the block's
- * former life may store a mean of then.
+ * another: each is a mean that was right without the other's sample. Who was stopped since a former life may store one of then.
  */
 #define CMY_STAT_CELLS 7u
 #define CMY_STAT_FURTHER 12u
@@ -482,15 +482,8 @@ typedef struct cmy_stat_shm {
 } cmy_stat_shm_t;
 
 /*
- * Statistics of one service, cold: what is counted. It belongs to whom the hot half belongs to, of the same number.
- *
- *      +------------------------------------------------------+
- *    0 | counters, 4 stripes, 64 bytes each                   |
- *      +------------------------------------------------------+
- *  256 | latencies: 2 stripes of 223 counts                   |
- *      +------------------------------------------------------+
- * 2048 | circuit breaker                                      |
- *      +------------------------------------------------------+ 2,112
+ * Statistics of one service, cold: what is counted, and the circuit breaker. It belongs to whom the hot half of the same
+ * number belongs to.
  *
  * bucket: how many latencies fell into each range (stat/latency.h). Relaxed additions; now and then all of a stripe are
  * halved. Set to 0 while CLAIMED, so that one whose report was under way since the block's former life may be counted in
@@ -594,8 +587,6 @@ CMY_AT(cmy_tally_shm_t, bucket, 256);
 CMY_AT(cmy_tally_shm_t, breaker, 2048);
 _Static_assert(sizeof(cmy_tally_shm_t) == 33 * CMY_CACHE_LINE, "statistics, cold");
 CMY_AT(cmy_breaker_shm_t, turn, 8);
-CMY_AT(cmy_breaker_shm_t, window, 16);
-CMY_AT(cmy_breaker_shm_t, before, 24);
 CMY_AT(cmy_breaker_shm_t, opened, 32);
 _Static_assert(sizeof(cmy_breaker_shm_t) == CMY_CACHE_LINE, "breaker");
 CMY_AT(cmy_cells_shm_t, cell, 16);
