@@ -202,7 +202,7 @@ class Screen:
         self.terminal.write(content.decode(errors="replace"))
         return bool(content)
 
-    def until(self, condition, seconds=10):
+    def until(self, condition, seconds=30):
         """The lines, once they are as they should be; what they are instead, when they never are."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
@@ -220,7 +220,7 @@ class Screen:
         os.write(self.master, keys.encode())
 
     def end(self):
-        end = time.monotonic() + 10
+        end = time.monotonic() + 30
         while time.monotonic() < end:
             self.read(0.05)
             done, status = os.waitpid(self.process, os.WNOHANG)
@@ -290,7 +290,7 @@ def unknown_terminal():
 
 def screens(mesh):
     screen = Screen(24, 80, "--interval", "200")
-    lines = screen.shows("a table", lambda lines: row_of(lines, "web-1") and "ID" in lines[4])
+    lines = screen.shows("a table", lambda lines: row_of(lines, "web-1") and "ID" in lines[4] and "q quit" in lines[23])
     check("a header", lines[0].startswith("commy top  /") and "4 services" in lines[1] and "participant" in lines[1], lines)
     check("keys", "q quit" in lines[23], lines[23])
     check("all but weight and node in 80 columns",
