@@ -98,16 +98,46 @@ static void ask_for(const cmy_region_t *region, const cmy_picker_t *picker, uint
     cmy_load_ask_for(region, &picker->pick[instance]);
 }
 
-uint32_t cmy_load_choose(const cmy_region_t *region, const cmy_picker_t *picker, uint64_t stands)
+/* A pair that is kept: its numbers, of which there are 2^20, five bits of the random ones, and of where it was drawn. */
+#define KEPT_BITS 20
+#define KEPT_RANDOM_BITS 5
+#define KEPT_WHERE_SHIFT (2 * KEPT_BITS + KEPT_RANDOM_BITS)
+#define KEPT_MASK ((1u << KEPT_BITS) - 1)
+_Static_assert(COMMY_LIMIT_SERVICES_MAX <= 1u << KEPT_BITS && CMY_LOAD_EXPLORE <= 1u << KEPT_RANDOM_BITS,
+               "a pair fits");
+
+static uint64_t keep(pair_t pair, uint64_t stands)
 {
-    pair_t pair = draw_two(picker, stands);
+    uint64_t random = pair.random & ((1u << KEPT_RANDOM_BITS) - 1);
+    return stands >> KEPT_WHERE_SHIFT << KEPT_WHERE_SHIFT | random << 2 * KEPT_BITS |
+           (uint64_t)pair.second << KEPT_BITS | pair.first;
+}
+
+/*
+ * Draws two, and those of the selection after the next, which are asked for and kept: in one of two places by turns, since the
+ * step is odd. What another thread kept there is of another selection, and told by it; if not, once in 2^19, then two
+ * selections compare the same pair.
+ */
+static pair_t draw_ahead(const cmy_region_t *region, cmy_picker_t *picker, uint64_t stands)
+{
+    _Atomic uint64_t *place = &picker->kept[stands & 1];
+    uint64_t kept = atomic_load_explicit(place, memory_order_relaxed), later = stands + 2 * CMY_MIX_STEP;
+    pair_t next = draw_two(picker, later);
+    ask_for(region, picker, next.first);
+    ask_for(region, picker, next.second);
+    atomic_store_explicit(place, keep(next, later), memory_order_relaxed);
+    if (__builtin_expect((kept ^ stands) >> KEPT_WHERE_SHIFT != 0, 0))
+        return draw_two(picker, stands);
+    return (pair_t){.first = (uint32_t)kept & KEPT_MASK,
+                    .second = (uint32_t)(kept >> KEPT_BITS) & KEPT_MASK,
+                    .random = (uint32_t)(kept >> 2 * KEPT_BITS)};
+}
+
+uint32_t cmy_load_choose(const cmy_region_t *region, cmy_picker_t *picker, uint64_t stands)
+{
     if (picker->count == 1)
-        return pair.first;
-    if (picker->count >= CMY_LOAD_MANY) {
-        pair_t next = draw_two(picker, stands + CMY_LOAD_AHEAD * CMY_MIX_STEP);
-        ask_for(region, picker, next.first);
-        ask_for(region, picker, next.second);
-    }
+        return 0;
+    pair_t pair = picker->count < CMY_LOAD_MANY ? draw_two(picker, stands) : draw_ahead(region, picker, stands);
     cmy_load_t one = look(region, picker, pair.first), other = look(region, picker, pair.second);
     bool better = picker->policy == COMMY_POLICY_PERFORMANCE ? cmy_load_faster(&one, &other, pair.random)
                                                              : cmy_load_fewer(&one, &other);

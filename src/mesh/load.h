@@ -34,7 +34,6 @@
 #define CMY_LOAD_UNTRIED 4u
 #define CMY_LOAD_EXPLORE 32u
 #define CMY_LOAD_MANY 128u /* instances from which on those of a later selection are asked for (draw.h) */
-#define CMY_LOAD_AHEAD 2u  /* and which */
 
 /* What is known of an instance's load. */
 typedef struct cmy_load {
@@ -52,7 +51,7 @@ void cmy_load_meet(const cmy_region_t *region, const cmy_picker_t *picker);
 
 /* The number of a picker's instance, of a policy that takes the better of two. stands: where the picker's random numbers
  * stand; the next selection gets it with CMY_MIX_STEP added. */
-uint32_t cmy_load_choose(const cmy_region_t *region, const cmy_picker_t *picker, uint64_t stands);
+uint32_t cmy_load_choose(const cmy_region_t *region, cmy_picker_t *picker, uint64_t stands);
 
 /* Asks for an instance's record. */
 static inline void cmy_load_ask_for(const cmy_region_t *region, const cmy_pick_t *pick)

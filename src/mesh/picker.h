@@ -85,19 +85,19 @@ typedef struct cmy_picker {
     struct cmy_picker *next; /* retired ones */
     char name[COMMY_LIMIT_NAME_BYTES + 1];
     cmy_filter_t filter;
-    _Atomic uint32_t
-        *block;       /* load.h: of each pick, its statistics block as far as it was met; null: no loads are compared */
-    cmy_pick_t *open; /* passed over: their breakers are open (breaker.h) */
-    uint32_t open_count; /* 0 mostly */
+    _Atomic uint32_t *block; /* by pick: its statistics block (load.h); null where no loads are compared */
+    cmy_pick_t *open;        /* passed over: their breakers are open (breaker.h) */
+    uint32_t open_count;     /* 0 mostly */
 
     /* Written by whoever selects: on a line of its own. */
     alignas(64) _Atomic uint64_t own_rotation; /* of policies that draw: CMY_MIX_STEP for each number */
     _Atomic uint32_t used;                     /* again, since the last went from its set */
     _Atomic uint32_t making;                   /* a thread is making the next one */
-    _Atomic uint64_t try_at; /* when one of the open may be tried, in units of stat/breaker.h; not sooner */
-    _Atomic uint32_t tried;  /* where the last walk over the open ended */
-    _Atomic uint32_t stale;  /* one of the open is closed, and nobody came to announce it */
-    unsigned char apart[28];
+    _Atomic uint64_t try_at;  /* when one of the open may be tried, in units of stat/breaker.h; not sooner */
+    _Atomic uint32_t tried;   /* where the last walk over the open ended */
+    _Atomic uint32_t stale;   /* one of the open is closed, and nobody came to announce it */
+    _Atomic uint64_t kept[2]; /* load.h: pairs of later selections */
+    unsigned char apart[16];
 } cmy_picker_t;
 
 /* A handle's pickers. */

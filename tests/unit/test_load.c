@@ -354,7 +354,7 @@ Test(load, of_instances_that_were_met_neither_records_nor_cold_halves_are_read_b
         for (uint32_t i = 0; i < 40 * n; i++)
             port_of(reader, both[k]);
         cmy_region_t *region = reader->region;
-        const cmy_picker_t *picker = picker_of(reader, both[k]);
+        cmy_picker_t *picker = picker_of(reader, both[k]);
         cr_assert(picker && picker->count == n);
         uint64_t end = region->layout.slab[CMY_SERVICES].cold_offset;
         const struct {
