@@ -4,38 +4,9 @@
  * Times are told in units of 16.8 ms, so that a breaker that is to be open for n ms is so for up to 34 ms more.
  */
 #include "mesh/breaker.h"
-#include "support_registry.h"
+#include "support_breaker.h"
 
 TestSuite(breaker, .init = set_up, .fini = tear_down, .timeout = 60);
-
-static void configure(commy_breaker_config_t config)
-{
-    config.size = sizeof config;
-    config.enabled = 1;
-    cr_assert_eq(commy_mesh_set_breaker(mesh, &config), COMMY_STATUS_SUCCESS, "%s", commy_last_error_message());
-}
-
-static uint64_t reference_of(const char *id)
-{
-    commy_target_t target;
-    cr_assert_eq(commy_service_find(mesh, id, &target), COMMY_STATUS_SUCCESS, "%s", commy_last_error_message());
-    return target.reference;
-}
-
-static void report(commy_mesh_t *by, const char *id, bool success, int times)
-{
-    uint64_t reference = reference_of(id);
-    for (int i = 0; i < times; i++)
-        cr_assert_eq(commy_service_report(by, reference, 1000, success), COMMY_STATUS_SUCCESS, "%s",
-                     commy_last_error_message());
-}
-
-static commy_breaker_status_t breaker_of(const char *id)
-{
-    commy_breaker_status_t status;
-    cr_assert_eq(commy_service_breaker(mesh, id, &status), COMMY_STATUS_SUCCESS, "%s", commy_last_error_message());
-    return status;
-}
 
 static int32_t state_of(const char *id)
 {
@@ -71,16 +42,6 @@ static uint64_t selected_in_time(const char *id)
     uint64_t selected = 0, reference = reference_of(id);
     cr_assert(EVENTUALLY(selected == reference || (selected = selected_by(mesh)) == reference));
     return selected;
-}
-
-static void begin_with(int instances)
-{
-    begin(64);
-    for (int i = 1; i <= instances; i++) {
-        char id[16];
-        snprintf(id, sizeof id, "web-%d", i);
-        add(mesh, "web", id);
-    }
 }
 
 /* Waits until it may be tried. */

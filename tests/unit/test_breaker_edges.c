@@ -3,38 +3,9 @@
  * who were stopped between finding a service and acting on it are stood for by calls with what they had found.
  */
 #include "registry/breaker.h"
-#include "support_registry.h"
+#include "support_breaker.h"
 
 TestSuite(breaker_edges, .init = set_up, .fini = tear_down, .timeout = 60);
-
-static void configure(commy_breaker_config_t config)
-{
-    config.size = sizeof config;
-    config.enabled = 1;
-    cr_assert_eq(commy_mesh_set_breaker(mesh, &config), COMMY_STATUS_SUCCESS, "%s", commy_last_error_message());
-}
-
-static uint64_t reference_of(const char *id)
-{
-    commy_target_t target;
-    cr_assert_eq(commy_service_find(mesh, id, &target), COMMY_STATUS_SUCCESS, "%s", commy_last_error_message());
-    return target.reference;
-}
-
-static void report(const char *id, bool success, int times)
-{
-    uint64_t reference = reference_of(id);
-    for (int i = 0; i < times; i++)
-        cr_assert_eq(commy_service_report(mesh, reference, 1000, success), COMMY_STATUS_SUCCESS, "%s",
-                     commy_last_error_message());
-}
-
-static commy_breaker_status_t breaker_of(const char *id)
-{
-    commy_breaker_status_t status;
-    cr_assert_eq(commy_service_breaker(mesh, id, &status), COMMY_STATUS_SUCCESS, "%s", commy_last_error_message());
-    return status;
-}
 
 /* What somebody found. */
 typedef struct found {
@@ -54,16 +25,6 @@ static found_t find(const char *id)
 static cmy_tally_shm_t *tally_of(const found_t *found)
 {
     return cmy_tally_linked(mesh->region, found->record, found->state);
-}
-
-static void begin_with(int instances)
-{
-    begin(64);
-    for (int i = 1; i <= instances; i++) {
-        char id[16];
-        snprintf(id, sizeof id, "web-%d", i);
-        add(mesh, "web", id);
-    }
 }
 
 /* ------------------------------------------------------------------------ late */
@@ -91,19 +52,19 @@ Test(breaker_edges, what_was_meant_for_an_earlier_registration_changes_nothing_o
     uint64_t tick;
     heed(&before, false); /* and without any statistics of its own */
     cr_assert(!try_it(&before, &tick));
-    report("web-1", true, 1);
+    report(mesh, "web-1", true, 1);
     drop(mesh, "web-1");
     add(mesh, "web", "web-1");
     found_t next = find("web-1");
     cr_assert_eq(next.record, before.record, "the record is used again");
-    report("web-1", true, 1);
+    report(mesh, "web-1", true, 1);
     uint64_t condition = cmy_load64_acquire(&next.hot->condition);
     heed(&before, false);
     heed(&before, true);
     cmy_breaker_close(mesh, before.record, before.state, COMMY_REASON_RESET);
     cr_assert_eq(cmy_load64_acquire(&next.hot->condition), condition);
     cr_assert_eq(breaker_of("web-1").failures, 0);
-    report("web-1", false, 1);
+    report(mesh, "web-1", false, 1);
     cr_assert(EVENTUALLY(breaker_of("web-1").state == COMMY_BREAKER_HALF_OPEN));
     condition = cmy_load64_acquire(&next.hot->condition);
     cr_assert(!try_it(&before, &tick));
@@ -118,7 +79,7 @@ Test(breaker_edges, a_failure_that_is_heard_of_when_breakers_are_off_leaves_it_a
 {
     begin_with(2);
     configure((commy_breaker_config_t){.consecutive_failures = 1, .open_ms = 1});
-    report("web-1", false, 1);
+    report(mesh, "web-1", false, 1);
     cr_assert_eq(commy_mesh_set_breaker(mesh, NULL), COMMY_STATUS_SUCCESS);
     found_t found = find("web-1");
     uint64_t condition = cmy_load64_acquire(&found.hot->condition);
@@ -144,7 +105,7 @@ Test(breaker_edges, one_that_is_closed_is_not_tried)
 {
     begin_with(1);
     configure((commy_breaker_config_t){.consecutive_failures = 1, .open_ms = 1});
-    report("web-1", true, 1);
+    report(mesh, "web-1", true, 1);
     found_t found = find("web-1");
     uint64_t tick = 0, turn = cmy_load64_relaxed(&tally_of(&found)->breaker.turn);
     cr_assert(!try_it(&found, &tick));
@@ -164,14 +125,14 @@ Test(breaker_edges, a_window_whose_beginner_was_killed_ejects_nobody_and_the_nex
                                        .minimum_requests = 4,
                                        .open_ms = 60000,
                                        .window_ms = 1000});
-    report("web-1", true, 1);
+    report(mesh, "web-1", true, 1);
     found_t found = find("web-1");
     cmy_tally_shm_t *tally = tally_of(&found);
     cmy_store64_relaxed(&tally->breaker.window, cmy_window((uint32_t)cmy_tick(now_ns()), 1));
-    report("web-1", false, 20);
+    report(mesh, "web-1", false, 20);
     cr_assert_eq(breaker_of("web-1").state, COMMY_BREAKER_CLOSED);
     sleep_ms(1100);
-    report("web-1", false, 4);
+    report(mesh, "web-1", false, 4);
     cr_assert_eq(breaker_of("web-1").state, COMMY_BREAKER_OPEN);
     audit();
 }
@@ -182,15 +143,15 @@ Test(breaker_edges, where_instances_cannot_be_counted_none_is_ejected_for_its_sh
 {
     begin_with(4);
     configure((commy_breaker_config_t){.consecutive_failures = 2, .open_ms = 60000, .most_ejected_percent = 50});
-    report("web-1", true, 1);
+    report(mesh, "web-1", true, 1);
     found_t found = find("web-1");
     cmy_word64_t *name = cmy_cold_at(mesh->region, found.record)->name;
     uint64_t was = cmy_load64_relaxed(name);
     cmy_store64_relaxed(name, 0);
-    report("web-1", false, 8);
+    report(mesh, "web-1", false, 8);
     cr_assert_eq(breaker_of("web-1").state, COMMY_BREAKER_CLOSED);
     cmy_store64_relaxed(name, was);
-    report("web-1", false, 2);
+    report(mesh, "web-1", false, 2);
     cr_assert_eq(breaker_of("web-1").state, COMMY_BREAKER_OPEN);
     audit();
 }
@@ -198,7 +159,7 @@ Test(breaker_edges, where_instances_cannot_be_counted_none_is_ejected_for_its_sh
 Test(breaker_edges, a_count_of_failures_that_nobody_can_have_made_is_told_as_the_most)
 {
     begin_with(1);
-    report("web-1", true, 1);
+    report(mesh, "web-1", true, 1);
     found_t found = find("web-1");
     cmy_store64_relaxed(&tally_of(&found)->breaker.streak, 1ull << 40);
     cr_assert_eq(breaker_of("web-1").failures, UINT32_MAX);
@@ -227,7 +188,7 @@ Test(breaker_edges, a_window_counts_every_failure_whoever_begins_it)
                                        .minimum_requests = 10000,
                                        .open_ms = 60000,
                                        .window_ms = 600000});
-    report("web-1", true, 1);
+    report(mesh, "web-1", true, 1);
     uint64_t reference = reference_of("web-1");
     found_t found = find("web-1");
     pthread_barrier_init(&together, NULL, THREADS);
