@@ -187,7 +187,8 @@ typedef struct wanted {
 /* What the log says is in use. Everybody is parked or dead, and leases have ended. */
 static wanted_t wanted(const commy_mesh_t *mesh)
 {
-    wanted_t all = {.services = war_wards(mesh) + war_patients(mesh), .slots = atomic_load(&war->guests)};
+    wanted_t all = {.services = war_inmates(mesh, "ward", WARDS) + war_inmates(mesh, "patient", PATIENTS),
+                    .slots = atomic_load(&war->guests)};
     char text[1024];
     for (uint32_t p = 0; p < PLACES; p++) {
         const war_place_t *place = &war->place[p];
@@ -305,8 +306,8 @@ void war_audit_deserted(commy_mesh_t *mesh)
 {
     uint32_t left = 0, armed = 0;
     uint64_t began = now_ns();
-    war_wards_end(mesh);
-    war_patients_end(mesh);
+    war_discharge(mesh, "ward", WARDS);
+    war_discharge(mesh, "patient", PATIENTS);
     do {
         commy_mesh_reap(mesh, NULL);
         left = in_use(mesh, CMY_SERVICES) + in_use(mesh, CMY_STATS) + in_use(mesh, CMY_SMALL_TEXTS) +

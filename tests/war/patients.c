@@ -157,27 +157,6 @@ void war_consult(war_fighter_t *f)
         monitor(f, i);
 }
 
-uint32_t war_patients(const commy_mesh_t *mesh)
-{
-    char id[16];
-    uint32_t there = 0;
-    commy_target_t target;
-    for (uint32_t i = 0; i < PATIENTS; i++) {
-        patient_id(i, id);
-        there += commy_service_find(mesh, id, &target) == COMMY_STATUS_SUCCESS;
-    }
-    return there;
-}
-
-void war_patients_end(commy_mesh_t *mesh)
-{
-    char id[16];
-    for (uint32_t i = 0; i < PATIENTS; i++) {
-        patient_id(i, id);
-        commy_service_unregister(mesh, id);
-    }
-}
-
 /* ---------------------------------------------------------------------- at rest */
 
 /* Its checker's word, where that is of its registration, 0 otherwise; and what was found last, 0: nothing. */

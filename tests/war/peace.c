@@ -9,7 +9,7 @@ static void keep_peace(void)
     f.mesh = war_attach(COMMY_OPEN_MUST_EXIST, 0);
     if (!f.mesh || !war_called(commy_mesh_join(f.mesh, "peace", 0), "join in peace", 0))
         _exit(1);
-    if (war->roomy && war_wards(f.mesh) == WARDS)
+    if (war->roomy && war_inmates(f.mesh, "ward", WARDS) == WARDS)
         war_wards_at_rest(&f);
     if (war->roomy)
         war_record_at_rest(&f);

@@ -334,8 +334,9 @@ void war_host(void *argument) __attribute__((noreturn)); /* a process, which pat
 void war_audit_patients(const commy_mesh_t *mesh);       /* at rest */
 
 /* Wards and patients that are there; takes all of them away. */
-uint32_t war_wards(const commy_mesh_t *mesh), war_patients(const commy_mesh_t *mesh);
-void war_wards_end(commy_mesh_t *mesh), war_patients_end(commy_mesh_t *mesh);
+uint32_t war_inmates(const commy_mesh_t *mesh, const char *stem,
+                     uint32_t of); /* how many of stem-0, stem-1 ... there are */
+void war_discharge(commy_mesh_t *mesh, const char *stem, uint32_t of);
 
 /* The flight recorder. */
 void war_audit_events(const commy_mesh_t *mesh);

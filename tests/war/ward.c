@@ -62,23 +62,23 @@ void war_ward_begin(commy_mesh_t *mesh)
             admit(mesh, w);
 }
 
-uint32_t war_wards(const commy_mesh_t *mesh)
+uint32_t war_inmates(const commy_mesh_t *mesh, const char *stem, uint32_t of)
 {
     char id[16];
     uint32_t there = 0;
     commy_target_t target;
-    for (uint32_t w = 0; w < WARDS; w++) {
-        war_ward_id(w, id);
+    for (uint32_t i = 0; i < of; i++) {
+        snprintf(id, sizeof id, "%s-%u", stem, i);
         there += commy_service_find(mesh, id, &target) == COMMY_STATUS_SUCCESS;
     }
     return there;
 }
 
-void war_wards_end(commy_mesh_t *mesh)
+void war_discharge(commy_mesh_t *mesh, const char *stem, uint32_t of)
 {
     char id[16];
-    for (uint32_t w = 0; w < WARDS; w++) {
-        war_ward_id(w, id);
+    for (uint32_t i = 0; i < of; i++) {
+        snprintf(id, sizeof id, "%s-%u", stem, i);
         commy_service_unregister(mesh, id);
     }
 }
