@@ -101,10 +101,9 @@ static void to_waited_for(void)
     commy_mesh_wait(mesh, NULL, version, 1, &version);
 }
 
-/* A neighbour that died with its word bent, so that only the second sign tells. */
-static void to_dead_neighbour(void)
+/* A neighbour that joins, registers and dies. bent: it spoils its word first, so that only the second sign tells. */
+static void lose_neighbour(bool bent)
 {
-    to_joined();
     pid_t neighbour = fork();
     if (neighbour == 0) {
         char id[16];
@@ -113,10 +112,28 @@ static void to_dead_neighbour(void)
             snprintf(id, sizeof id, "dead-%d", i);
             must(register_as("name", id, "{}"), "register");
         }
-        cmy_store32_relaxed(&mesh->region->life[cmy_owner_slot(mesh->actor.owner)].word, FUTEX_WAITERS | 1);
+        if (bent)
+            cmy_store32_relaxed(&mesh->region->life[cmy_owner_slot(mesh->actor.owner)].word, FUTEX_WAITERS | 1);
         raise(SIGKILL);
     }
     waitpid(neighbour, NULL, 0);
+}
+
+/*
+ * A death that the call under test finds, and nobody before it. Keepers ask for the second sign when they begin and once
+ * a second: a death that ours has to notice by the mark shows that it has begun.
+ */
+static void to_dead_neighbour(void)
+{
+    to_joined();
+    uint64_t noticed = cmy_load64_acquire(&mesh->region->header->death_epoch);
+    lose_neighbour(false);
+    while (cmy_load64_acquire(&mesh->region->header->death_epoch) == noticed)
+        usleep(100);
+    do {
+        noticed = cmy_load64_acquire(&mesh->region->header->death_epoch);
+        lose_neighbour(true);
+    } while (cmy_load64_acquire(&mesh->region->header->death_epoch) != noticed);
 }
 
 static const char large_text[] =
