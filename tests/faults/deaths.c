@@ -393,7 +393,7 @@ static void families(void)
 
 int main(void)
 {
-    test_begin(120);
+    test_begin(300);
     post = share(SIGNPOSTS * sizeof *post);
     mesh = attach_or_exit(64, 0, "observer");
     families();

@@ -456,7 +456,7 @@ static void two_boots(void)
 
 int main(void)
 {
-    test_begin(120);
+    test_begin(300);
     post = share(SIGNPOSTS * sizeof *post);
     unlinked_by_hand();
     truncation();

@@ -196,12 +196,12 @@ Test(dispatch, health_is_told_with_what_it_was)
                                      .service_id = "web-1",
                                      .endpoint = "127.0.0.1",
                                      .port = 80,
-                                     .ttl_ms = 400};
+                                     .ttl_ms = 1000};
     commy_handle_t h = open_with(0, 16), reader = open_with(COMMY_OPEN_READ_ONLY, 16);
     cr_assert_eq(commy_set_health_callback(h, on_health, told), 0);
     cr_assert_eq(commy_register_service(h, &config), 0);
     expect_told(h, "");
-    sleep_ms(500);
+    sleep_ms(1100);
     expect_told(h, "web/web-1 1>2\n");
     cr_assert_eq(commy_heartbeat(h, "web-1"), 0);
     expect_told(h, "web/web-1 2>1\n");
@@ -209,7 +209,7 @@ Test(dispatch, health_is_told_with_what_it_was)
     sleep_ms(200);
     cr_assert_eq(commy_heartbeat(h, "web-1"), 0);
     expect_told(reader, "");
-    sleep_ms(500);
+    sleep_ms(1100);
     expect_told(reader, "web/web-1 1>2\n");
 }
 

@@ -475,11 +475,14 @@ Test(ffi, configuring_a_mesh_is_all_or_nothing)
     cr_assert_eq(commy_select_service(h, "a", NULL, &target), COMMY_STATUS_INVALID, "and does now");
 }
 
+static _Atomic bool checking;
+
 static void *check_slowly(void *argument)
 {
     static int32_t code;
     int32_t status;
     double ms;
+    atomic_store(&checking, true);
     code = commy_manual_health_check(*(commy_handle_t *)argument, "a-2", &status, &ms);
     return &code;
 }
@@ -492,6 +495,8 @@ Test(ffi, destroying_a_handle_ends_its_checks_soon)
     cr_assert_eq(commy_configure_mesh(h, &(commy_health_config_t){1000, 30000, 1, 1}, NULL), 0);
     cr_assert_eq(commy_start_health_monitoring(h, "a-2", NULL), 0);
     cr_assert_eq(pthread_create(&thread, NULL, check_slowly, &h), 0);
+    while (!atomic_load(&checking))
+        usleep(1000);
     usleep(100000);
     uint64_t began = now_ms();
     cr_assert_eq(commy_destroy_mesh(h), 0);
