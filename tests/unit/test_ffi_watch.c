@@ -235,7 +235,8 @@ Test(ffi_watch, a_descriptor_says_when_the_handle_stops_and_goes)
     add(h, "web", "web-1");
     cr_assert(readable(fd, 5000));
     cr_assert_eq(commy_watch_wait(watch, 0, NULL), 0, "%s", commy_last_error_message());
-    cr_assert_not(readable(fd, 150));
+    while (readable(fd, 150))
+        cr_assert_eq(commy_watch_wait(watch, 0, NULL), COMMY_STATUS_TIMED_OUT, "now and then without need");
 
     cr_assert_eq(commy_stop_mesh(h), 0);
     cr_assert(readable(fd, 0));

@@ -4,9 +4,8 @@
  */
 #include "ffi/handle.h"
 #include "mesh/notices.h"
-#include "support_registry.h"
+#include "support_watch.h"
 
-#include <poll.h>
 #include <sys/socket.h>
 
 TestSuite(lookout, .init = set_up, .fini = tear_down, .timeout = 60);
@@ -18,19 +17,6 @@ static commy_watcher_t *watch_name(commy_mesh_t *on, const char *name)
     cr_assert_eq(commy_watcher_create(on, &options, &watcher), COMMY_STATUS_SUCCESS, "%s", commy_last_error_message());
     cr_assert_eq(commy_watcher_wait(watcher, 0, NULL), COMMY_STATUS_SUCCESS, "the first wait");
     return watcher;
-}
-
-static int fd_of(commy_watcher_t *watcher)
-{
-    int fd = -1;
-    cr_assert_eq(commy_watcher_fd(watcher, &fd), COMMY_STATUS_SUCCESS, "%s", commy_last_error_message());
-    return fd;
-}
-
-static bool readable(int fd, int timeout_ms)
-{
-    struct pollfd one = {.fd = fd, .events = POLLIN};
-    return poll(&one, 1, timeout_ms) == 1;
 }
 
 /* How often a program that polls and waits comes round in so long. */
@@ -52,7 +38,7 @@ Test(lookout, a_byte_that_is_sent_late_is_taken_out_by_the_next_wait)
     commy_watcher_t *watcher = watch_name(mesh, "web");
     int fd = fd_of(watcher);
     cr_assert_eq(commy_watcher_wait(watcher, 0, NULL), COMMY_STATUS_TIMED_OUT);
-    cr_assert(!readable(fd, 150));
+    cr_assert(nothing_to_read(watcher, fd, 150));
     /* The thread is stopped between its two steps, and a wait comes in between. */
     cr_assert(!atomic_exchange(&watcher->fed, true));
     cr_assert_eq(commy_watcher_wait(watcher, 0, NULL), COMMY_STATUS_TIMED_OUT);
@@ -94,7 +80,7 @@ Test(lookout, nor_does_one_that_a_read_only_wait_saw_before_the_thread_looks_aga
     cr_assert_eq(cmy_mesh_look_up(mesh, "web-1", &record, &state), COMMY_STATUS_SUCCESS);
     cmy_word64_t *condition = &cmy_service_at(mesh->region, record)->condition;
     int fd = fd_of(watcher);
-    cr_assert(!readable(fd, 200));
+    cr_assert(nothing_to_read(watcher, fd, 200));
     pthread_mutex_lock(&watcher->lookout->list);
     watcher->look_at_ns = cmy_clock_monotonic_ns() + 1000000000u; /* its last look took long */
     cmy_store64_release(condition, cmy_load64_relaxed(condition) + 1);
@@ -118,7 +104,7 @@ Test(lookout, a_first_wait_that_is_woken_leaves_the_descriptor_readable)
     cr_assert_eq(commy_watcher_wait(watcher, 5000, NULL), COMMY_STATUS_INTERRUPTED);
     cr_assert(readable(fd, 2000));
     cr_assert_eq(commy_watcher_wait(watcher, 0, NULL), COMMY_STATUS_SUCCESS);
-    cr_assert(!readable(fd, 150));
+    cr_assert(nothing_to_read(watcher, fd, 150));
     commy_watcher_destroy(&watcher);
 }
 

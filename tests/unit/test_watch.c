@@ -2,12 +2,11 @@
  * Watchers: the first wait comes at once, no last state is missed, what others change does not wake too often; wakes,
  * descriptors, filters, read-only attachments, removal, detaching, forks.
  */
-#include "support_registry.h"
+#include "support_watch.h"
 
 #include <fcntl.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
-#include <poll.h>
 #include <sys/resource.h>
 
 TestSuite(watch, .init = set_up, .fini = tear_down, .timeout = 60);
@@ -38,20 +37,6 @@ static void expect_change(commy_watcher_t *watcher, const char *what)
 static void expect_none(commy_watcher_t *watcher, const char *what)
 {
     cr_assert_eq(wait_ms(watcher, 0), COMMY_STATUS_TIMED_OUT, "%s", what);
-}
-
-static bool readable(int fd, int timeout_ms)
-{
-    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
-    return poll(&poll_fd, 1, timeout_ms) == 1 && (poll_fd.revents & POLLIN);
-}
-
-static int fd_of(commy_watcher_t *watcher)
-{
-    int fd = -1;
-    cr_assert_eq(commy_watcher_fd(watcher, &fd), COMMY_STATUS_SUCCESS, "%s", commy_last_error_message());
-    cr_assert_geq(fd, 0);
-    return fd;
 }
 
 /* Threads of this process of the library's that feed descriptors. */
@@ -189,7 +174,7 @@ Test(watch, a_death_is_told_to_a_reader_who_is_alone)
     int fd = fd_of(by_id);
     expect_change(by_name, "first");
     expect_change(by_id, "first");
-    cr_assert_not(readable(fd, 200));
+    cr_assert(nothing_to_read(by_id, fd, 200));
     kill_owner(owner);
     cr_assert(readable(fd, 5000));
     expect_change(by_id, "the only instance died");
@@ -350,7 +335,7 @@ Test(watch, a_single_change_of_a_neighbour_is_told_by_the_next_look)
     commy_watcher_t *watcher = watch_name(mesh, "web");
     int fd = fd_of(watcher);
     expect_change(watcher, "first");
-    cr_assert_not(readable(fd, 250));
+    cr_assert(nothing_to_read(watcher, fd, 250));
     commy_service_set_weight(mesh, "neighbour", 5);
     cr_assert(readable(fd, 5000), "it may have been ours");
     expect_change(watcher, "it may have been ours");
@@ -358,7 +343,7 @@ Test(watch, a_single_change_of_a_neighbour_is_told_by_the_next_look)
     cr_assert_eq(wait_ms(watcher, 5000), COMMY_STATUS_SUCCESS);
     commy_service_set_weight(mesh, "neighbour", 7);
     cr_assert_eq(wait_ms(watcher, 0), COMMY_STATUS_SUCCESS, "nor is it kept back when there is no time");
-    cr_assert_not(readable(fd, 250));
+    cr_assert(nothing_to_read(watcher, fd, 250));
     expect_none(watcher, "and that is all");
     commy_watcher_destroy(&watcher);
 }
@@ -522,7 +507,7 @@ Test(watch, a_descriptor_is_readable_when_there_is_something_to_wait_for)
     cr_assert_eq(fcntl(fd, F_GETFL) & O_NONBLOCK, O_NONBLOCK);
     cr_assert(readable(fd, 0), "before the first wait");
     expect_change(watcher, "first");
-    cr_assert_not(readable(fd, 150));
+    cr_assert(nothing_to_read(watcher, fd, 150));
     for (int i = 0; i < 200; i++) {
         commy_service_config_t config = config_of("web", "web-1");
         cr_assert_eq(commy_service_register(mesh, &config, NULL), COMMY_STATUS_SUCCESS);
@@ -532,12 +517,12 @@ Test(watch, a_descriptor_is_readable_when_there_is_something_to_wait_for)
         cr_assert(readable(fd, 5000), "unregistered, %d", i);
         expect_change(watcher, "unregistered");
     }
-    cr_assert_not(readable(fd, 150), "all was fetched");
+    cr_assert(nothing_to_read(watcher, fd, 150), "all was fetched");
     expect_none(watcher, "as the wait says");
     commy_watcher_wake(watcher);
     cr_assert(readable(fd, 0), "a wake is something, too");
     expect(wait_ms(watcher, 0), COMMY_STATUS_INTERRUPTED, "wake");
-    cr_assert_not(readable(fd, 150));
+    cr_assert(nothing_to_read(watcher, fd, 150));
     commy_watcher_destroy(&watcher);
     cr_assert_eq(fcntl(fd, F_GETFD), -1, "closed with it");
 }
@@ -605,7 +590,7 @@ Test(watch, removal_is_told_and_the_descriptor_stays_readable)
     expect_change(waiter.watcher, "first");
     expect_change(polled, "first");
     cr_assert_eq(pthread_create(&thread, NULL, wait_for_ever, &waiter), 0);
-    cr_assert_not(readable(fd, 150));
+    cr_assert(nothing_to_read(polled, fd, 150));
     const commy_open_options_t options = options_for(0, 0);
     cr_assert_eq(commy_mesh_remove(&options, true), COMMY_STATUS_SUCCESS, "%s", commy_last_error_message());
     cr_assert(readable(fd, 5000));
