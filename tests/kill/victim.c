@@ -49,6 +49,7 @@ static void child(void (*body)(const void *argument), const void *argument)
 
 #define ASLEEP (-1)                /* no wait status */
 #define PATIENCE_NS 30000000000ull /* with a machine that is busy with other things */
+#define RUN_NS 5000000000ull       /* for a call at full speed; it is stepped again where that was too short */
 
 /* What a resumed thread came to; handles the birth of a keeper. Returns its wait status; ASLEEP where it has not stopped
  * and the options say not to wait. */
@@ -312,9 +313,27 @@ uint64_t victim_address(const victim_t *victim)
     return address_of(victim->pid);
 }
 
+/* Whether the calling thread, which runs at full speed, stops at an address. One that does not come by it may wait for its
+ * keeper, which is stopped, for ever. */
+static bool stops_at(pid_t pid, uint64_t address)
+{
+    int status;
+    pid_t got;
+    uint64_t began = now_ns(), waited = 0;
+    while ((got = waitpid(pid, &status, __WALL | WNOHANG)) == 0 && waited < RUN_NS) {
+        if (waited < 1000000)
+            sched_yield();
+        else
+            sleep_us(500);
+        waited = now_ns() - began;
+    }
+    return got == pid && WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP && status >> 16 == 0 &&
+           address_of(pid) == address;
+}
+
 /*
  * At full speed, by the processor's own breakpoint, which changes no byte of the victim's. The kernel resumes it past the
- * instruction that it stopped before.
+ * instruction that it stopped before. False where it does not come by that; the victim may be running then.
  */
 bool victim_run_to(const victim_t *victim, uint64_t address, uint64_t times)
 {
@@ -322,12 +341,8 @@ bool victim_run_to(const victim_t *victim, uint64_t address, uint64_t times)
     bool good = ptrace(PTRACE_POKEUSER, victim->pid, registers, address) == 0 &&
                 ptrace(PTRACE_POKEUSER, victim->pid, registers + 7 * sizeof(long), 1l) == 0;
     for (uint64_t i = 0; good && i < times; i++) {
-        int status;
         resume(PTRACE_CONT, victim->pid, 0);
-        while (waitpid(victim->pid, &status, __WALL) < 0 && errno == EINTR)
-            ;
-        good = WIFSTOPPED(status) && WSTOPSIG(status) == SIGTRAP && status >> 16 == 0 &&
-               address_of(victim->pid) == address;
+        good = stops_at(victim->pid, address);
     }
     ptrace(PTRACE_POKEUSER, victim->pid, registers + 7 * sizeof(long), 0l);
     return good;

@@ -205,7 +205,7 @@ static inline pid_t start_owner(void (*body)(commy_mesh_t *own))
     int done[2];
     char byte;
     cr_assert_eq(pipe(done), 0);
-    pid_t parent = getpid(), child = fork();
+    pid_t parent = getpid(), child = test_fork();
     cr_assert_neq(child, -1);
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);

@@ -120,7 +120,7 @@ static void *churn_here(void *seed)
 
 static pid_t churn_elsewhere(unsigned seed)
 {
-    pid_t child = fork();
+    pid_t child = test_fork();
     cr_assert_neq(child, -1);
     if (child == 0) {
         commy_mesh_t *own;
@@ -218,7 +218,7 @@ Test(audit, any_bytes_are_survived)
 
 Test(audit, what_the_dead_left_is_no_finding_until_their_slot_is_given_back)
 {
-    pid_t child = fork();
+    pid_t child = test_fork();
     if (child == 0) {
         commy_mesh_t *own;
         attach(&own, 0);

@@ -231,7 +231,7 @@ static pid_t start_owner(const char *name, const char *id)
     int ready[2];
     char byte;
     cr_assert_eq(pipe(ready), 0);
-    pid_t child = fork();
+    pid_t child = test_fork();
     cr_assert_neq(child, -1);
     if (child == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -443,7 +443,7 @@ Test(dispatch, without_a_handle_or_in_a_forked_child_it_is_refused)
     cr_assert_geq(now_ms() - start, 120, "and waits as it was told to");
     listen_to_all(h);
     cr_assert_eq(commy_set_log_callback(on_log, told), 0);
-    pid_t child = fork();
+    pid_t child = test_fork();
     cr_assert_neq(child, -1);
     if (child == 0) {
         bool refused = commy_dispatch(h, -1) == -COMMY_STATUS_FORKED &&

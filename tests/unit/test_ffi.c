@@ -990,7 +990,7 @@ Test(ffi, a_forked_child_must_open_for_itself_and_can)
 {
     commy_handle_t h = open_one();
     add(h, "a", "a-1");
-    pid_t pid = fork();
+    pid_t pid = test_fork();
     if (pid == 0) {
         live_as_a_child(h);
         CHILD_EXPECT(commy_ffi_cleanup() == 0);
@@ -1019,11 +1019,11 @@ Test(ffi, a_grandchild_tells_both_from_its_own)
 {
     commy_handle_t h = open_one();
     add(h, "a", "a-1");
-    pid_t pid = fork();
+    pid_t pid = test_fork();
     if (pid == 0) {
         commy_handle_t mine = open_with(0, "child");
         CHILD_EXPECT(mine.instance_id != 0);
-        pid_t inner = fork();
+        pid_t inner = test_fork();
         if (inner == 0) {
             CHILD_EXPECT(commy_find(mine, "a-1", &target) == COMMY_STATUS_FORKED);
             live_as_a_child(h);
@@ -1043,7 +1043,7 @@ Test(ffi, a_table_full_of_inherited_handles_has_room_for_a_childs_own)
     add(h, "a", "a-1");
     for (int i = 1; i < HANDLES; i++)
         cr_assert_neq(open_with(COMMY_OPEN_READ_ONLY, NULL).instance_id, 0, "%s", commy_last_error_message());
-    pid_t pid = fork();
+    pid_t pid = test_fork();
     if (pid == 0) {
         alarm(20);
         commy_handle_t own = open_with(0, "child"), second = open_with(0, "child");

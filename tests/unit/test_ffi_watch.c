@@ -263,7 +263,7 @@ Test(ffi_watch, a_forked_child_is_refused_and_watches_for_itself)
     uint64_t watch = watch_on(h, "web");
     int status;
     cr_assert_geq(commy_watch_fd(watch), 0);
-    pid_t child = fork();
+    pid_t child = test_fork();
     cr_assert_neq(child, -1);
     if (child == 0) {
         uint64_t own = 0;
@@ -289,7 +289,7 @@ Test(ffi_watch, a_child_whose_parent_had_them_all_may_open_its_own)
     int status;
     for (int i = 0; i < WATCHES; i++)
         watch_on(h, "web");
-    pid_t child = fork();
+    pid_t child = test_fork();
     cr_assert_neq(child, -1);
     if (child == 0) {
         uint64_t own;

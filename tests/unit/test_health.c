@@ -462,7 +462,7 @@ static void hide_libcurl(void)
 Test(health, without_libcurl_checks_are_refused_and_all_else_works)
 {
     int status;
-    pid_t child = fork();
+    pid_t child = test_fork();
     if (child == 0) {
         commy_check_result_t result;
         hide_libcurl();

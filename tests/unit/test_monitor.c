@@ -305,7 +305,7 @@ static void check_beside_a_slow_name(void)
 Test(monitor, a_name_that_resolves_slowly_delays_no_other)
 {
     int status;
-    pid_t child = fork();
+    pid_t child = test_fork();
     if (child == 0) {
         check_beside_a_slow_name();
         _exit(0);
@@ -507,7 +507,7 @@ Test(monitor, a_program_that_closes_all_its_descriptors_goes_on_checking)
     static server_t server;
     server_start(&server, 200);
     add_checked(mesh, "web", server.port, "check=http");
-    pid_t child = fork();
+    pid_t child = test_fork();
     if (child == 0) {
         commy_mesh_t *own;
         commy_open_options_t options = options_for(0, COMMY_OPEN_MUST_EXIST);
@@ -535,7 +535,7 @@ Test(monitor, its_thread_keeps_no_program_alive)
     static server_t server;
     server_start(&server, 200);
     add_checked(mesh, "web", server.port, "check=http");
-    pid_t child = fork();
+    pid_t child = test_fork();
     if (child == 0) {
         static commy_mesh_t *own;
         commy_open_options_t options = options_for(0, COMMY_OPEN_MUST_EXIST);
@@ -563,7 +563,7 @@ Test(monitor, a_forked_child_can_detach_what_its_parent_monitors_with)
     add_checked(mesh, "web", server.port, "check=http");
     watch(mesh, "web", &quick);
     cr_assert(EVENTUALLY(atomic_load(&server.requests) > 2));
-    pid_t child = fork();
+    pid_t child = test_fork();
     if (child == 0) {
         alarm(10);
         bool refused = commy_service_monitor(mesh, "web", &quick) == COMMY_STATUS_FORKED &&
@@ -587,7 +587,7 @@ Test(monitor, a_forked_child_can_detach_what_its_parent_was_changing)
     watch(mesh, "web", &quick);
     cmy_monitor_t *monitor = (cmy_monitor_t *)mesh->monitor;
     pthread_mutex_lock(&monitor->lock);
-    pid_t child = fork();
+    pid_t child = test_fork();
     if (child == 0) {
         alarm(10);
         commy_mesh_detach(&mesh);

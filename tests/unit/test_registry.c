@@ -387,7 +387,7 @@ Test(registry, a_forked_child_is_refused_by_every_call_and_harms_nobody)
     begin(64);
     add(mesh, "web", "web-1");
     commy_mesh_t *reader = attach(COMMY_OPEN_READ_ONLY);
-    pid_t child = fork();
+    pid_t child = test_fork();
     if (child == 0) {
         commy_mesh_t *own;
         commy_target_t target;

@@ -375,7 +375,7 @@ Test(limits, the_dead_make_room_in_a_full_region)
 {
     begin(16);
     add_many(0, 8, NULL);
-    pid_t owner = fork();
+    pid_t owner = test_fork();
     if (owner == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
         commy_mesh_detach(&mesh); /* the parent's: of no use here */

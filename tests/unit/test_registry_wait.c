@@ -265,7 +265,7 @@ Test(waiting, no_change_is_missed_between_two_calls)
     begin(64);
     commy_mesh_t *other = attach(0);
     cr_assert_eq(commy_mesh_join(other, NULL, 0), COMMY_STATUS_SUCCESS);
-    pid_t child = fork();
+    pid_t child = test_fork();
     if (child == 0) {
         commy_mesh_t *own;
         const commy_open_options_t options = options_for(0, COMMY_OPEN_MUST_EXIST);

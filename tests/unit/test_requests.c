@@ -127,7 +127,7 @@ Test(requests, a_forked_child_can_neither_begin_nor_end)
 {
     begin(64);
     uint64_t reference = add_service(mesh, "web", "web-1"), token = begin_one(mesh, reference), other;
-    pid_t child = fork();
+    pid_t child = test_fork();
     if (child == 0) {
         if (commy_service_begin(mesh, reference, &other) != COMMY_STATUS_FORKED)
             _exit(1);

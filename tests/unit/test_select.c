@@ -106,7 +106,7 @@ static void from_processes(int32_t policy, uint32_t ports, uint32_t *seen)
     int results[2];
     cr_assert_eq(pipe(results), 0);
     for (int p = 0; p < PROCESSES; p++) {
-        pid_t child = fork();
+        pid_t child = test_fork();
         cr_assert_neq(child, -1);
         if (child > 0)
             continue;
@@ -537,7 +537,7 @@ Test(select, a_forked_child_is_refused_and_gives_back_what_it_inherits)
     for (size_t i = 0; i < POLICIES; i++)
         cr_assert_eq(ports_seen(mesh, policies[i]), 0x3e);
     fflush(stdout);
-    pid_t child = fork();
+    pid_t child = test_fork();
     cr_assert_neq(child, -1);
     if (child == 0) {
         commy_target_t target;

@@ -634,7 +634,7 @@ Test(watch, a_forked_child_is_refused_and_may_give_back)
     commy_watcher_t *watcher = watch_name(mesh, "web");
     fd_of(watcher);
     expect_change(watcher, "first");
-    pid_t child = fork();
+    pid_t child = test_fork();
     cr_assert_neq(child, -1);
     if (child == 0) {
         bool refused = commy_watcher_wait(watcher, -1, NULL) == COMMY_STATUS_FORKED &&
@@ -664,17 +664,13 @@ static void own_counter(commy_mesh_t *own)
         _exit(3);
 }
 
-/*
- * A thousand changes by another process, `at_once` at a time, made only when the last one before was seen. It is forked
- * before there is a watcher: a thread that begins meanwhile may hold the address sanitizer's locks, which a child then
- * waits for in vain.
- */
+/* A thousand changes by another process, `at_once` at a time, made only when the last one before was seen. */
 static void follow(commy_mesh_t *from, bool by_poll, uint32_t at_once)
 {
     int go[2];
     char byte;
     cr_assert_eq(pipe(go), 0);
-    pid_t parent = getpid(), child = fork();
+    pid_t parent = getpid(), child = test_fork();
     cr_assert_neq(child, -1);
     if (child == 0) {
         commy_mesh_t *own;
