@@ -162,6 +162,7 @@ const ex_case_t ex_cases[] = {
     CASE("a-heartbeat-is-not-overtaken", "R11d", "T|H1|P"),
     CASE("a-heartbeat-is-of-this-life", "R11t", "H1|U1 R11"),
     CASE("a-heartbeat-in-time-keeps-a-service", "R11d", "T H1|F1 F1|P"),
+    CASE("what-a-heartbeat-renewed-is-found", "R11d Th", "H1 F1|Th P"),
     CASE("an-expired-id-can-be-taken", "R11d", "T|R11|F1"),
     CASE("an-expired-service-is-reaped-once", "R11d T", "P|P", .deaths = 1),
     CASE("detached-services-outlive-their-maker", "", "R11d|F1 F1", .deaths = 1),

@@ -88,6 +88,7 @@ extern const size_t ex_case_count;
 #define EX_WITH_TEXT 4u
 #define EX_LONG_TEXT 8u
 #define EX_IMPATIENT 16u /* of an offer to check */
+#define EX_HALF 32u      /* of a leap of the clock */
 
 /* One call, or one death. */
 typedef struct ex_event {

@@ -165,6 +165,25 @@ static bool is_possible(const order_t *order, uint32_t event)
 
 static bool search(const order_t *order);
 
+/* Whether a leap of the clock has come that may have ended a lease since it was renewed. */
+static bool has_passed(const order_t *order, const entry_t *entry, uint32_t event)
+{
+    const ex_event_t *is = event_at(event);
+    return is->begun && is->kind == 'T' && (is->before & in_question & ~order->done) == 0 &&
+           !(event_at(entry->renewed)->before >> event & 1);
+}
+
+/* Whether it did: one leap of a whole TTL, or two of half of one. */
+static bool may_end(const order_t *order, const entry_t *entry, uint32_t event)
+{
+    bool enough = !(event_at(event)->flags & EX_HALF);
+    if (!has_passed(order, entry, event))
+        return false;
+    for (uint32_t other = 0; other < EX_SCRATCH_EVENT && !enough; other++)
+        enough = other != event && has_passed(order, entry, other);
+    return enough;
+}
+
 /* What happens without a call: see the top of the file. */
 static bool try_silent(const order_t *order)
 {
@@ -182,7 +201,7 @@ static bool try_silent(const order_t *order)
                     continue;
                 *entry = (entry_t){0};
             } else {
-                if (entry->hidden || !is_detached(entry) || (event_at(entry->renewed)->before >> event & 1))
+                if (entry->hidden || !is_detached(entry) || !may_end(order, entry, event))
                     continue;
                 entry->hidden = true;
             }

@@ -18,7 +18,7 @@
  *     V1 W1   read the version of name 1; wait until it differs (0: of the whole mesh)
  *     C       collect empty groups             P    reap
  *     *       record an event                  ?    read the one there is room for
- *     L J     leave; join                      T    a TTL passes
+ *     L J     leave; join                      T    a TTL passes; with h: more than half of one
  *
  * What is registered says by which call it was: the port, the endpoint, the metadata and the weight all hold the number of
  * the event, so that whoever reads them tells by a number alone what he saw, and a mixture of two lives shows.
@@ -107,9 +107,9 @@ static bool parse_op(const char **at, ex_op_t *op)
             return false;
     }
     for (; **at && **at != ' ' && **at != '|'; (*at)++) {
-        static const char letters[] = "dtmli";
+        static const char letters[] = "dtmlih", kinds[] = "RRRR!T";
         const char *letter = strchr(letters, **at);
-        if (!letter || op->kind != (*letter == 'i' ? '!' : 'R'))
+        if (!letter || op->kind != kinds[letter - letters])
             return false;
         op->flags |= (uint8_t)(1u << (letter - letters));
     }
@@ -419,10 +419,10 @@ static commy_status_t do_read_event(commy_mesh_t *mesh, ex_event_t *out)
     return COMMY_STATUS_SUCCESS;
 }
 
-static commy_status_t leap(void)
+static commy_status_t leap(const ex_op_t *op)
 {
-    uint64_t now = cmy_load64_relaxed(ex_clock_word());
-    ex_poke64(ex_clock_word(), now + (TTL_MS + 1) * 1000000ull);
+    uint64_t now = cmy_load64_relaxed(ex_clock_word()), ms = op->flags & EX_HALF ? TTL_MS / 2 : TTL_MS;
+    ex_poke64(ex_clock_word(), now + (ms + 1) * 1000000u);
     return COMMY_STATUS_SUCCESS;
 }
 
@@ -489,7 +489,7 @@ static commy_status_t call(commy_mesh_t *mesh, const ex_op_t *op, uint32_t event
     case 'J':
         return commy_mesh_join(mesh, NULL, 0);
     default:
-        return leap();
+        return leap(op);
     }
 }
 
