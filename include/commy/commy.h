@@ -373,9 +373,9 @@ COMMY_API commy_status_t commy_service_find(const commy_mesh_t *mesh, const char
  *
  * ids, n:  the ids, and how many.
  * targets: room for n.
- * codes:   receives a code for each: SUCCESS, NOT_FOUND or INVALID.
+ * codes:   receives a code for each, as commy_service_find() returns it.
  *
- * Returns SUCCESS when all were found, else the first code that is not.
+ * Returns SUCCESS when all were found, else the first code that is not, which the last failure then explains.
  */
 COMMY_API commy_status_t commy_service_find_many(const commy_mesh_t *mesh, const char *const *ids, size_t n,
                                                  commy_target_t *targets, int32_t *codes);

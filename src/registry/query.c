@@ -62,17 +62,29 @@ static uint64_t hash_of_long(const cmy_region_t *region, const char *id)
     return bytes <= COMMY_LIMIT_ID_BYTES ? cmy_key_hash(id, bytes, region->seed) : 0;
 }
 
+/* first: what the lookups of the batch before it came to. The thread's last failure stays that one's, as the code does. */
+static __attribute__((cold)) commy_status_t find_one(const cmy_region_t *region, const char *id, commy_target_t *target,
+                                                     commy_status_t first)
+{
+    cmy_error_t error;
+    if (first == COMMY_STATUS_SUCCESS)
+        return cmy_find_any(region, id, target);
+    cmy_error_save(&error);
+    commy_status_t status = cmy_find_any(region, id, target);
+    cmy_error_restore(&error);
+    return status;
+}
+
 /*
  * Three passes over a batch, each asking for the memory that the next one reads: the index line, then the record that its
- * first candidate names, then the lookup itself.
+ * first candidate names, then the lookup itself. first: what the lookups before them came to.
  */
 static commy_status_t find_batch(const cmy_region_t *region, const char *const *ids, size_t n, commy_target_t *targets,
-                                 int32_t *codes)
+                                 int32_t *codes, commy_status_t first)
 {
     uint64_t hash[BATCH];
     uint32_t bytes[BATCH], cell[BATCH] = {0};
     cmy_found_t found[BATCH];
-    commy_status_t worst = COMMY_STATUS_SUCCESS;
     for (size_t i = 0; i < n; i++) {
         bytes[i] = ids[i] ? cmy_bytes_short_length(ids[i]) : 0;
         hash[i] = bytes[i] <= CMY_SHORT_KEY_BYTES ? cmy_hash_to_32(&region->salt, ids[i], bytes[i])
@@ -90,16 +102,16 @@ static commy_status_t find_batch(const cmy_region_t *region, const char *const *
     for (size_t i = 0; i < n; i++) {
         commy_status_t status = COMMY_STATUS_SUCCESS;
         if (__builtin_expect(bytes[i] - 1 >= CMY_SHORT_KEY_BYTES, 0))
-            status = cmy_find_any(region, ids[i], &targets[i]);
+            status = find_one(region, ids[i], &targets[i], first);
         else if (found[i] == CMY_FOUND_NONE)
-            status = cmy_fail_no_short_service(region->place, ids[i], bytes[i]);
+            status = first ? COMMY_STATUS_NOT_FOUND : cmy_fail_no_short_service(region->place, ids[i], bytes[i]);
         else if (found[i] != CMY_FOUND || !cmy_find_answer(region, cell[i], ids[i], bytes[i], &targets[i]))
-            status = cmy_find_any(region, ids[i], &targets[i]);
+            status = find_one(region, ids[i], &targets[i], first);
         codes[i] = (int32_t)status;
-        if (worst == COMMY_STATUS_SUCCESS)
-            worst = status;
+        if (first == COMMY_STATUS_SUCCESS)
+            first = status;
     }
-    return worst;
+    return first;
 }
 
 commy_status_t commy_service_find_many(const commy_mesh_t *mesh, const char *const *ids, size_t n,
@@ -112,9 +124,7 @@ commy_status_t commy_service_find_many(const commy_mesh_t *mesh, const char *con
         return cmy_mesh_null(!ids ? "ids" : !targets ? "targets" : "codes");
     for (size_t i = 0; i < n; i += BATCH) {
         size_t some = n - i < BATCH ? n - i : BATCH;
-        commy_status_t batch = find_batch(mesh->region, ids + i, some, targets + i, codes + i);
-        if (status == COMMY_STATUS_SUCCESS)
-            status = batch;
+        status = find_batch(mesh->region, ids + i, some, targets + i, codes + i, status);
     }
     return status;
 }

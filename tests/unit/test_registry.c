@@ -497,6 +497,30 @@ Test(registry, a_batch_finds_what_single_lookups_find)
     cr_assert_eq(commy_service_find_many(mesh, ids + 40, 2, targets, codes), COMMY_STATUS_INVALID);
 }
 
+Test(registry, a_batch_explains_the_first_code_that_is_not_success)
+{
+    begin(64);
+    enum { MANY = 20 };
+    const char *ids[MANY];
+    commy_target_t targets[MANY];
+    int32_t codes[MANY];
+    add(mesh, "web", "web-1");
+    for (int i = 0; i < MANY; i++)
+        ids[i] = "web-1";
+    ids[1] = "absent";
+    ids[2] = "";
+    ids[3] = "an-absent-one-whose-id-is-longer-than-the-hot-half";
+    ids[4] = "gone";
+    ids[18] = NULL; /* in a batch of its own */
+    expect(commy_service_find_many(mesh, ids, MANY, targets, codes), COMMY_STATUS_NOT_FOUND, "has the id absent ");
+    cr_assert_eq(codes[18], COMMY_STATUS_INVALID);
+    cr_assert_eq(codes[19], COMMY_STATUS_SUCCESS);
+    expect(commy_service_find_many(mesh, ids + 2, MANY - 2, targets, codes), COMMY_STATUS_INVALID,
+           "service id is empty");
+    expect(commy_service_find_many(mesh, ids + 3, 2, targets, codes), COMMY_STATUS_NOT_FOUND, "longer-than");
+    expect(commy_service_find_many(mesh, ids + 4, MANY - 4, targets, codes), COMMY_STATUS_NOT_FOUND, "id gone ");
+}
+
 static void own_other_1(commy_mesh_t *own)
 {
     add(own, "other", "other-1");
