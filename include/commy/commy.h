@@ -704,7 +704,8 @@ COMMY_API commy_status_t commy_iterate_all(const commy_mesh_t *mesh, commy_itera
 
 /*
  * The next instance. Every service that is live from commy_iterate_name() to the end of the walk comes exactly once;
- * each that comes was live at some instant of it. Returns false at the end.
+ * each that comes was live at some instant of it. Returns false at the end, to which a walk comes also where the region is
+ * removed meanwhile.
  */
 COMMY_API bool commy_iterate_next(const commy_mesh_t *mesh, commy_iterator_t *iterator, commy_view_t *view);
 

@@ -142,7 +142,7 @@ static uint64_t look_at_all(cmy_monitor_t *monitor)
         free(one);
         monitor->list[i] = monitor->list[--monitor->count];
     }
-    if (cmy_region_usable(monitor->region) != COMMY_STATUS_SUCCESS)
+    if (!cmy_region_is_usable(monitor->region))
         return next;
     uint32_t first = monitor->count ? (uint32_t)draw(monitor, monitor->count) : 0;
     for (uint32_t i = 0; i < monitor->count; i++) {

@@ -173,7 +173,7 @@ static inline __attribute__((always_inline)) bool at_once(commy_mesh_t *mesh, co
                                                           commy_target_t *target)
 {
     ask_t ask = {.mesh = mesh, .policy = policy};
-    if (!mesh || !name || !target || cmy_mesh_usable(mesh) != COMMY_STATUS_SUCCESS)
+    if (!mesh || !name || !target || !cmy_region_is_usable(mesh->region))
         return false;
     cmy_pickers_t *pickers = (cmy_pickers_t *)cmy_rcu_load(&mesh->pickers);
     size_t bytes = cmy_bytes_length(name, COMMY_LIMIT_NAME_BYTES + 1);

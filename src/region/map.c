@@ -168,8 +168,7 @@ void cmy_region_unmap(cmy_region_t **region)
     if (!gone)
         return;
     if (gone->alive_page) {
-        bool forked = !*(const volatile unsigned char *)gone->alive_page;
-        if (gone->base && !forked)
+        if (gone->base && !cmy_region_is_forked(gone))
             munmap(gone->base, gone->layout.region_bytes);
         munmap((void *)(uintptr_t)gone->alive_page, (size_t)sysconf(_SC_PAGESIZE));
     }
@@ -178,7 +177,7 @@ void cmy_region_unmap(cmy_region_t **region)
 
 commy_status_t cmy_region_refused(const cmy_region_t *region)
 {
-    if (!*(const volatile unsigned char *)region->alive_page)
+    if (cmy_region_is_forked(region))
         return cmy_fail(COMMY_STATUS_FORKED,
                         "this process was forked after it attached to region %s/%s; a forked child must attach again",
                         region->dir, region->mesh);

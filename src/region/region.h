@@ -82,10 +82,13 @@ uint64_t cmy_slab_reserved_bytes(const cmy_region_t *region, cmy_slab_kind_t kin
 
 /* FORKED in a forked child (the mapping must not be touched), REMOVED after rm, else SUCCESS. */
 commy_status_t cmy_region_refused(const cmy_region_t *region) __attribute__((cold));
+static inline bool cmy_region_is_forked(const cmy_region_t *region)
+{
+    return __builtin_expect(*(const volatile unsigned char *)region->alive_page == 0, 0);
+}
 static inline bool cmy_region_is_usable(const cmy_region_t *region)
 {
-    return __builtin_expect(*(const volatile unsigned char *)region->alive_page != 0, 1) &&
-           __builtin_expect(cmy_load64_relaxed(&region->header->removed) == 0, 1);
+    return !cmy_region_is_forked(region) && __builtin_expect(cmy_load64_relaxed(&region->header->removed) == 0, 1);
 }
 static inline commy_status_t cmy_region_usable(const cmy_region_t *region)
 {

@@ -89,14 +89,15 @@ static bool share_is_over(cmy_tally_shm_t *tally, const cmy_rules_t *rules)
 static bool too_many(const commy_mesh_t *mesh, uint32_t record, const cmy_rules_t *rules)
 {
     char name[COMMY_LIMIT_NAME_BYTES + 1];
+    cmy_key_t key;
     commy_iterator_t iterator;
     commy_view_t view;
     uint64_t all = 0, open = 1;
     if (rules->most >= 100)
         return false;
     cmy_text_load(cmy_cold_at(mesh->region, record)->name, COMMY_LIMIT_NAME_BYTES, name);
-    if (name[0] == '\0' || commy_iterate_name(mesh, name, &iterator) != COMMY_STATUS_SUCCESS)
-        return true;
+    cmy_key_make_salted(&key, &mesh->region->salt, name, cmy_bytes_length(name, sizeof name));
+    cmy_iterate_key(mesh->region, &key, &iterator);
     while (commy_iterate_next(mesh, &iterator, &view)) {
         uint64_t condition = cmy_load64_seq_cst(&cmy_service_at(mesh->region, view._index)->condition);
         all++;

@@ -94,31 +94,40 @@ commy_status_t commy_view_info(const commy_mesh_t *mesh, const commy_view_t *vie
 /* ------------------------------------------------------------------ walks */
 
 #define NO_CONTAINER UINT32_MAX
+static const commy_iterator_t nowhere = {._container = NO_CONTAINER};
+
+void cmy_iterate_key(const cmy_region_t *region, const cmy_key_t *name, commy_iterator_t *iterator)
+{
+    *iterator = nowhere;
+    if (!cmy_group_find(region, name, &iterator->_group, &iterator->_group_state))
+        return;
+    iterator->_container = cmy_container_of_group(iterator->_group);
+    iterator->_container_state = iterator->_group_state;
+}
 
 commy_status_t commy_iterate_name(const commy_mesh_t *mesh, const char *name, commy_iterator_t *iterator)
 {
     cmy_key_t key;
     if (!iterator)
         return cmy_mesh_null("iterator");
-    *iterator = (commy_iterator_t){._container = NO_CONTAINER};
+    *iterator = nowhere;
     commy_status_t status = cmy_mesh_usable(mesh);
     if (status == COMMY_STATUS_SUCCESS)
         status = cmy_mesh_key(mesh->region, "service name", name, COMMY_LIMIT_NAME_BYTES, &key);
-    if (status != COMMY_STATUS_SUCCESS)
-        return status;
-    if (cmy_group_find(mesh->region, &key, &iterator->_group, &iterator->_group_state)) {
-        iterator->_container = cmy_container_of_group(iterator->_group);
-        iterator->_container_state = iterator->_group_state;
-    }
-    return COMMY_STATUS_SUCCESS;
+    if (status == COMMY_STATUS_SUCCESS)
+        cmy_iterate_key(mesh->region, &key, iterator);
+    return status;
 }
 
 commy_status_t commy_iterate_all(const commy_mesh_t *mesh, commy_iterator_t *iterator)
 {
     if (!iterator)
         return cmy_mesh_null("iterator");
-    *iterator = (commy_iterator_t){._all = 1};
-    return cmy_mesh_usable(mesh);
+    *iterator = nowhere;
+    commy_status_t status = cmy_mesh_usable(mesh);
+    if (status == COMMY_STATUS_SUCCESS)
+        *iterator = (commy_iterator_t){._all = 1};
+    return status;
 }
 
 /* Whether a record is an instance that stands in cell `position` of a container that still is the group's. */
@@ -193,8 +202,10 @@ bool commy_iterate_next(const commy_mesh_t *mesh, commy_iterator_t *iterator, co
 {
     uint32_t record;
     uint64_t state;
-    if (!iterator || !view || cmy_mesh_usable(mesh) != COMMY_STATUS_SUCCESS)
+    if (!iterator || !view || !mesh || cmy_region_is_forked(mesh->region)) {
+        (void)cmy_mesh_usable(mesh); /* for its sentence */
         return false;
+    }
     bool found = iterator->_all ? next_of_all(mesh->region, iterator, &record, &state)
                                 : next_of_name(mesh->region, iterator, &record, &state);
     if (found)

@@ -144,18 +144,13 @@ commy_status_t commy_mesh_attach(const commy_open_options_t *from, commy_mesh_t 
     return COMMY_STATUS_SUCCESS;
 }
 
-static bool forked(const commy_mesh_t *mesh)
-{
-    return *(const volatile unsigned char *)mesh->region->alive_page == 0;
-}
-
 void commy_mesh_detach(commy_mesh_t **mesh)
 {
     if (!mesh || !*mesh)
         return;
     commy_mesh_t *gone = *mesh;
     *mesh = NULL;
-    if (forked(gone)) { /* frees private memory only; the locks may be a lost thread's */
+    if (cmy_region_is_forked(gone->region)) { /* frees private memory only; the locks may be a lost thread's */
         cmy_life_leave(&gone->participant);
         cmy_tokens_free(&gone->tokens);
     } else {
@@ -281,7 +276,7 @@ commy_status_t commy_mesh_leave(commy_mesh_t *mesh)
 {
     if (!mesh)
         return cmy_mesh_null("mesh");
-    if (forked(mesh))
+    if (cmy_region_is_forked(mesh->region))
         return cmy_region_refused(mesh->region);
     pthread_mutex_lock(&mesh->leaving);
     pthread_mutex_lock(&mesh->lifecycle);

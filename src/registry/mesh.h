@@ -113,6 +113,9 @@ commy_status_t cmy_mesh_no_service(const commy_mesh_t *mesh, const char *id);
 /* The visible service of an id, seen twice in the same state. Errors: those of a query; NOT_FOUND. */
 commy_status_t cmy_mesh_look_up(const commy_mesh_t *mesh, const char *id, uint32_t *record, uint64_t *state);
 
+/* Starts a walk over the instances of a name, as commy_iterate_name() does in a region that may be asked. */
+void cmy_iterate_key(const cmy_region_t *region, const cmy_key_t *name, commy_iterator_t *iterator);
+
 /* Copies a size-prefixed structure over zeroes. Errors: INVALID, for a size that makes no sense. */
 commy_status_t cmy_mesh_sized(const char *what, const void *from, void *to, size_t bytes);
 

@@ -2,8 +2,8 @@
  * The property: attach to the image as strangers do, by directory and name; ask everything, read-only; attach again for
  * writing, and change everything. See fuzz.h for what must hold.
  *
- * Of every call: the code is one of the contract's and not "internal"; a failure has a sentence; it took no more of the
- * processor than FUZZ_CALL_MS. Of every answer (query.c): texts end within their fields, numbers are within what the
+ * Of every call: the code is one of the contract's and not "internal"; a failure has a sentence, and success leaves that of
+ * the failure before it alone; it took no more of the processor than FUZZ_CALL_MS. Of every answer (query.c): texts end within their fields, numbers are within what the
  * header files say, counts within what the region can hold.
  *
  * What is beyond it: the region's bytes stand still while it is read, but for what its own calls change; scribble.c is
@@ -101,6 +101,10 @@ static uint64_t processor_ns(void)
 /* The thread's clock takes a system call, and hundreds of thousands of calls a second are timed; so the wall's is asked
  * first, and only where that says a millisecond or more, the thread's: as much as it used since it was asked last. */
 static uint64_t began_ns, used_ns;
+static struct {
+    int32_t code;
+    char sentence[600];
+} failure; /* what was the last failure when the call began */
 
 void fuzz_mark(void)
 {
@@ -110,6 +114,8 @@ void fuzz_mark(void)
 void fuzz_begin(call_t call)
 {
     fuzz_at = names[call];
+    failure.code = commy_last_error();
+    snprintf(failure.sentence, sizeof failure.sentence, "%s", commy_last_error_message());
     began_ns = cmy_clock_monotonic_ns();
 }
 
@@ -137,6 +143,10 @@ commy_status_t fuzz_end(call_t call, commy_status_t status)
                     commy_last_error_message());
     if ((int)status < 0 || status > COMMY_STATUS_MESH_NOT_FOUND)
         fuzz_broken("it returned %d: %s", (int)status, commy_last_error_message());
+    if (status == COMMY_STATUS_SUCCESS &&
+        (commy_last_error() != failure.code || strcmp(commy_last_error_message(), failure.sentence) != 0))
+        fuzz_broken("it succeeded, and changed the last failure from %d to %d: %s", (int)failure.code,
+                    (int)commy_last_error(), commy_last_error_message());
     if (status != COMMY_STATUS_SUCCESS &&
         (commy_last_error() != (int32_t)status || commy_last_error_message()[0] == '\0'))
         fuzz_broken("it returned %d without a sentence; the last one is %d: %s", (int)status, (int)commy_last_error(),

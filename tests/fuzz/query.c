@@ -241,7 +241,7 @@ static void ask_id(const commy_mesh_t *mesh, const char *id)
 
 static void ask_many(const commy_mesh_t *mesh)
 {
-    const char *const mixed[] = {"absent", NULL, fuzz_ids[0]}; /* which of them does the sentence speak of? */
+    const char *const mixed[] = {fuzz_ids[0], "absent", NULL}; /* which of them does the sentence speak of? */
     int32_t codes[FUZZ_ID_COUNT];
     commy_target_t *targets = fuzz_exactly(FUZZ_ID_COUNT * sizeof *targets);
     commy_status_t status =
@@ -252,6 +252,7 @@ static void ask_many(const commy_mesh_t *mesh)
             judge_target(&targets[i]);
     free(targets);
     targets = fuzz_exactly(3 * sizeof *targets);
+    CALL(CALL_FIND_MANY, commy_service_find_many(mesh, mixed, 1, targets, codes));
     CALL(CALL_FIND_MANY, commy_service_find_many(mesh, mixed, 3, targets, codes));
     free(targets);
 }

@@ -431,6 +431,32 @@ Test(names, what_is_no_walk_gives_nothing)
     cr_assert_not(commy_iterate_next(NULL, &iterator, &view));
 }
 
+Test(names, a_walk_comes_to_its_end_though_the_region_is_removed)
+{
+    enum { SERVICES = 20 }; /* more than a group's own cells */
+    commy_iterator_t of_name, of_all;
+    commy_view_t view;
+    begin(64);
+    for (int i = 0; i < SERVICES; i++) {
+        char id[8];
+        snprintf(id, sizeof id, "web-%d", i);
+        add(mesh, "web", id);
+    }
+    cr_assert_eq(commy_iterate_name(mesh, "web", &of_name), COMMY_STATUS_SUCCESS);
+    cr_assert_eq(commy_iterate_all(mesh, &of_all), COMMY_STATUS_SUCCESS);
+    cr_assert(commy_iterate_next(mesh, &of_name, &view) && commy_iterate_next(mesh, &of_all, &view));
+    commy_open_options_t options = options_for(64, 0);
+    cr_assert_eq(commy_mesh_remove(&options, true), COMMY_STATUS_SUCCESS);
+    const int32_t failure = commy_last_error();
+    for (int i = 1; i < SERVICES; i++)
+        cr_assert(commy_iterate_next(mesh, &of_name, &view) && commy_iterate_next(mesh, &of_all, &view), "%d", i);
+    cr_assert_not(commy_iterate_next(mesh, &of_name, &view) || commy_iterate_next(mesh, &of_all, &view));
+    cr_assert_eq(commy_last_error(), failure, "an end is no failure");
+    expect(commy_iterate_name(mesh, "web", &of_name), COMMY_STATUS_REMOVED, "removed");
+    expect(commy_iterate_all(mesh, &of_all), COMMY_STATUS_REMOVED, "removed");
+    cr_assert_not(commy_iterate_next(mesh, &of_name, &view) || commy_iterate_next(mesh, &of_all, &view));
+}
+
 Test(names, a_name_that_leads_to_a_line_that_there_is_not_is_collected_without_it)
 {
     cmy_key_t key;
