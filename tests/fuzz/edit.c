@@ -326,11 +326,14 @@ void fuzz_decode(const uint8_t *input, size_t bytes, fuzz_plan_t *plan)
     editor_t editor = {seed, &seed->layout, seed->stage};
     restore(seed);
     fuzz_header_mend(seed, editor.image);
+    fuzz_time_is_own(!plan->real_keeper,
+                     plan->chance); /* leases and turns are written in the time in which they are read */
     for (size_t at = FUZZ_HEAD_BYTES, edits = 0; at + FUZZ_EDIT_BYTES <= bytes && edits < FUZZ_EDITS; edits++) {
         const edit_t edit = {input[at], input[at + 1], input[at + 2], input[at + 3], edit_load(input + at + 4, 8)};
         apply(&editor, &edit);
         at += FUZZ_EDIT_BYTES;
     }
+    fuzz_time_is_own(false, 0);
     if (!plan->header_is_hostile)
         fuzz_header_mend(seed, editor.image);
 }

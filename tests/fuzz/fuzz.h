@@ -183,4 +183,11 @@ void fuzz_guard(fuzz_guard_t how);
 void fuzz_keeper_is_real(bool real);
 void fuzz_housekeeping(void);
 
+/* The seeds are made: this is the instant at which every image begins. */
+void fuzz_time_starts(void);
+
+/* Whether the calling thread has a time of its own, from that instant on; chance: how fast it goes. What calls draw begins
+ * anew as well. */
+void fuzz_time_is_own(bool own, uint64_t chance);
+
 #endif /* COMMY_TESTS_FUZZ_H */

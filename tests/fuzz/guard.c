@@ -7,9 +7,13 @@
  *    (Marks move only while somebody writes, and nobody does while an image is being read.)
  * b. cmy_life_join can do without a thread: it takes a slot as the keeper does, and what the keeper would do in its
  *    sweeps is a call of the property's. The same input then does the same each time. Some inputs ask for real ones.
- * c. nanosleep returns at once: the audit's pauses are for others to go on in, and here are none.
- * d. getrandom gives the same numbers each time, so that a seed's index is the same in every run.
+ * c. The thread that holds the property up has a time of its own: it stands where the seeds were made, and goes on by what a
+ *    look at a clock takes in this image, from a tenth of a microsecond to milliseconds. So a lease ends, or an open breaker's
+ *    wait, between the same two looks each time, and the seeds do not age while a fuzzer runs. Who sleeps wakes when his time
+ *    is over, at once: nobody else is there to wake him. Images with real keepers have the machine's time.
+ * d. getrandom gives the same numbers each time, so that a seed's index, and what an image's calls draw, are the same.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -18,6 +22,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/futex.h"
 #include "fuzz.h"
 #include "life/participant.h"
 
@@ -29,6 +34,10 @@ void *__wrap_mmap64(void *address, size_t bytes, int protection, int flags, int 
 int __real_munmap(void *address, size_t bytes);
 int __wrap_munmap(void *address, size_t bytes);
 int __wrap_nanosleep(const struct timespec *time, struct timespec *left);
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+long __real_syscall(long number, long a, long b, long c, long d, long e, long f);
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f);
 ssize_t __wrap_getrandom(void *to, size_t bytes, unsigned flags);
 commy_status_t __real_cmy_life_join(cmy_region_t *region, const char *node_id, uint16_t listen_port,
                                     cmy_housekeeping_fn *housekeeping, void *user, cmy_participant_t **participant);
@@ -189,19 +198,69 @@ void fuzz_housekeeping(void)
 
 /* ----------------------------------------------------------- time and chance */
 
+static uint64_t start_ns, start_real_ns; /* when the seeds were made */
+static uint64_t chance_of_calls = 1;
+static _Thread_local bool own_time;
+static _Thread_local uint64_t now_ns, look_ns;
+
+static uint64_t nanoseconds(const struct timespec *time)
+{
+    return (uint64_t)time->tv_sec * 1000000000u + (uint64_t)time->tv_nsec;
+}
+
+void fuzz_time_starts(void)
+{
+    start_ns = cmy_clock_monotonic_ns();
+    start_real_ns = cmy_clock_real_ns();
+}
+
+void fuzz_time_is_own(bool own, uint64_t chance)
+{
+    own_time = own;
+    now_ns = start_ns;
+    look_ns = (uint64_t)100 << fuzz_chance(&chance) % 16;
+    chance_of_calls = 1;
+}
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+    if (!own_time || (clock != CLOCK_MONOTONIC && clock != CLOCK_REALTIME))
+        return __real_clock_gettime(clock, now);
+    now_ns += look_ns;
+    uint64_t ns = clock == CLOCK_MONOTONIC ? now_ns : now_ns - start_ns + start_real_ns;
+    *now = (struct timespec){(time_t)(ns / 1000000000u), (long)(ns % 1000000000u)};
+    return 0;
+}
+
 int __wrap_nanosleep(const struct timespec *time, struct timespec *left)
 {
-    (void)time;
     (void)left;
+    now_ns += nanoseconds(time);
     return 0;
+}
+
+/* Sleeps on futexes that have an end: FUTEX_WAIT by a time-out, futex_waitv by an instant. */
+long __wrap_syscall(long number, long a, long b, long c, long d, long e, long f)
+{
+    const struct timespec *end = (const struct timespec *)d;
+    if (!own_time || !end ||
+        (number != SYS_futex_waitv && (number != SYS_futex || ((int)b & ~FUTEX_PRIVATE_FLAG) != FUTEX_WAIT)))
+        return __real_syscall(number, a, b, c, d, e, f);
+    errno = ETIMEDOUT;
+    if (number == SYS_futex && __atomic_load_n((const uint32_t *)a, __ATOMIC_ACQUIRE) != (uint32_t)c)
+        errno = EAGAIN;
+    else if (number == SYS_futex)
+        now_ns += nanoseconds(end);
+    else if (now_ns < nanoseconds(end))
+        now_ns = nanoseconds(end);
+    return -1;
 }
 
 ssize_t __wrap_getrandom(void *to, size_t bytes, unsigned flags)
 {
-    static uint64_t state = 1;
     unsigned char *at = to;
     (void)flags;
     for (size_t i = 0; i < bytes; i++)
-        at[i] = (unsigned char)fuzz_chance(&state);
+        at[i] = (unsigned char)fuzz_chance(&chance_of_calls);
     return (ssize_t)bytes;
 }

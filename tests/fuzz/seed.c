@@ -316,4 +316,5 @@ void fuzz_seeds_make(void)
     atexit(clean_up);
     for (int i = 0; i < FUZZ_SEEDS; i++)
         make(&fuzz_seeds[i], &starts[i], i);
+    fuzz_time_starts();
 }
