@@ -82,6 +82,7 @@ class Terminal:
         self.line = self.column = 0
         self.top, self.bottom = 0, lines - 1
         self.reverse = False
+        self.saved = (0, 0)
 
     @staticmethod
     def blank(columns):
@@ -103,11 +104,31 @@ class Terminal:
         elif self.line < self.lines - 1:
             self.line += 1
 
+    def scroll_back(self):
+        if self.line == self.top:
+            del self.cells[self.bottom]
+            self.cells.insert(self.top, self.blank(self.columns))
+        elif self.line > 0:
+            self.line -= 1
+
+    def move(self, final):
+        if final == "M":
+            self.scroll_back()
+        elif final in "DE":
+            self.column = 0 if final == "E" else self.column
+            self.scroll()
+        elif final == "7":
+            self.saved = (self.line, self.column)
+        elif final == "8":
+            self.line, self.column = self.saved
+
     def put(self, character):
         if character == "\r":
             self.column = 0
         elif character == "\n":
             self.scroll()
+        elif character == "\t":
+            self.column = min(self.columns - 1, self.column // 8 * 8 + 8)
         elif character == "\b":
             self.column = max(0, self.column - 1)
         elif character >= " ":
@@ -160,8 +181,8 @@ class Terminal:
                 return
             if match.group(2):
                 self.sequence(match.group(1), match.group(2))
-            elif match.group(4) == "M":
-                self.line = max(0, self.line - 1)
+            elif match.group(4):
+                self.move(match.group(4))
             at = match.end()
 
     def text(self):
@@ -202,17 +223,19 @@ class Screen:
         self.terminal.write(content.decode(errors="replace"))
         return bool(content)
 
-    def until(self, condition, seconds=30):
-        """The lines, once they are as they should be; what they are instead, when they never are."""
+    def until(self, condition, seconds=30, meanwhile=lambda: None):
+        """The lines, once they are as they should be; what they are instead, when they never are. meanwhile: done over and
+        over, for what is shown of the last moment only."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if condition(self.terminal.text()):
                 return self.terminal.text()
+            meanwhile()
             self.read(0.1)
         return self.terminal.text()
 
-    def shows(self, what, condition):
-        lines = self.until(condition)
+    def shows(self, what, condition, meanwhile=lambda: None):
+        lines = self.until(condition, meanwhile=meanwhile)
         check(what, condition(lines), "\n" + "\n".join(lines))
         return lines
 
@@ -298,9 +321,9 @@ def screens(mesh):
           lines[4])
     check("the process", str(os.getpid()) in row_of(lines, "web-1"), row_of(lines, "web-1"))
 
-    mesh.report(b"mail-1", 400)
     screen.shows("the busiest on top, with its rate",
-                 lambda lines: lines[5].split()[1:2] == ["mail-1"] and int(float(lines[5].split()[5].rstrip("k"))) > 0)
+                 lambda lines: lines[5].split()[1:2] == ["mail-1"] and int(float(lines[5].split()[5].rstrip("k"))) > 0,
+                 meanwhile=lambda: mesh.report(b"mail-1", 400))
 
     screen.type("ssss")
     screen.shows("sorted by name", lambda lines: lines[3].startswith("by name") and lines[5].split()[1] == "db-1")
@@ -311,9 +334,9 @@ def screens(mesh):
     screen.type("\x1bOA")  # the arrow, as a keypad in application mode sends it
     screen.shows("one up", lambda _: screen.terminal.selected() == "mail-1")
     screen.type("s")
-    mesh.report(b"web-2", 100)
     screen.shows("what is selected stays so where it moves", lambda lines: lines[3].startswith("by rate") and
-                 lines[5].split()[1] == "web-2" and screen.terminal.selected() == "mail-1")
+                 lines[5].split()[1] == "web-2" and screen.terminal.selected() == "mail-1",
+                 meanwhile=lambda: mesh.report(b"web-2", 100))
 
     screen.type("d")
     screen.shows("drained", lambda lines: "draining" in row_of(lines, "mail-1"))

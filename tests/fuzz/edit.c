@@ -90,7 +90,7 @@ static const field_t fields[] = {
     {AREA_TALLY, ANY, 0, 8, 8 * CMY_STAT_STRIPES},
     ARRAY(AREA_SLAB + CMY_STATS, FLIGHT, cmy_stat_shm_t, cell),
     FIELD(AREA_SLAB + CMY_STATS, ANY, cmy_stat_shm_t, recent_ns),
-    {AREA_TALLY, ANY, offsetof(cmy_tally_shm_t, bucket), 4, CMY_LATENCY_STRIPES *CMY_LATENCY_BUCKETS},
+    {AREA_TALLY, BUCKETS, offsetof(cmy_tally_shm_t, bucket), 4, CMY_LATENCY_STRIPES *CMY_LATENCY_BUCKETS},
     FIELD(AREA_SLAB + CMY_SMALL_TEXTS, STATE, cmy_block_shm_t, state),
     FIELD(AREA_SLAB + CMY_SMALL_TEXTS, ANY, cmy_block_shm_t, home),
     FIELD(AREA_SLAB + CMY_SMALL_TEXTS, ANY, cmy_block_shm_t, bytes),
@@ -146,6 +146,11 @@ static void change(const editor_t *editor, const field_t *field, const edit_t *e
             return;
         }
         then = edit_compose(editor, field, record, now, edit->value);
+        if (field->sense == BUCKETS) { /* all alike: which of them counts, processor and latency decide */
+            for (uint32_t i = 0; i < field->elements; i++)
+                memcpy(record + field->offset + (size_t)i * field->bytes, &then, field->bytes);
+            return;
+        }
     }
     memcpy(at, &then, field->bytes);
 }

@@ -46,7 +46,8 @@ typedef enum sense {
     SUM,
     RULES,
     TIMES,
-    TURN
+    TURN,
+    BUCKETS
 } sense_t;
 
 typedef struct field {
