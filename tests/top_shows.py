@@ -248,7 +248,7 @@ class Screen:
             self.read(0.05)
             done, status = os.waitpid(self.process, os.WNOHANG)
             if done:
-                while self.read(0):
+                while self.read(5):  # what it wrote may be on its way yet; behind it comes an end
                     pass
                 os.close(self.master)
                 return os.waitstatus_to_exitcode(status)
