@@ -82,7 +82,6 @@ class Terminal:
         self.line = self.column = 0
         self.top, self.bottom = 0, lines - 1
         self.reverse = False
-        self.saved = (0, 0)
 
     @staticmethod
     def blank(columns):
@@ -110,17 +109,6 @@ class Terminal:
             self.cells.insert(self.top, self.blank(self.columns))
         elif self.line > 0:
             self.line -= 1
-
-    def move(self, final):
-        if final == "M":
-            self.scroll_back()
-        elif final in "DE":
-            self.column = 0 if final == "E" else self.column
-            self.scroll()
-        elif final == "7":
-            self.saved = (self.line, self.column)
-        elif final == "8":
-            self.line, self.column = self.saved
 
     def put(self, character):
         if character == "\r":
@@ -181,8 +169,8 @@ class Terminal:
                 return
             if match.group(2):
                 self.sequence(match.group(1), match.group(2))
-            elif match.group(4):
-                self.move(match.group(4))
+            elif match.group(4) == "M":
+                self.scroll_back()
             at = match.end()
 
     def text(self):

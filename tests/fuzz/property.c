@@ -3,8 +3,8 @@
  * writing, and change everything. See fuzz.h for what must hold.
  *
  * Of every call: the code is one of the contract's and not "internal"; a failure has a sentence, and success leaves that of
- * the failure before it alone; it took no more of the processor than FUZZ_CALL_MS. Of every answer (query.c): texts end within their fields, numbers are within what the
- * header files say, counts within what the region can hold.
+ * the failure before it alone; it took no more of the processor than FUZZ_CALL_MS. Of every answer (query.c): texts end
+ * within their fields, numbers are within what the header files say, counts within what the region can hold.
  *
  * What is beyond it: the region's bytes stand still while it is read, but for what its own calls change; scribble.c is
  * for bytes that move. And what a region answers after somebody wrote nonsense into it is nonsense: a registration that
